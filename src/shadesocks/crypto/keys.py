@@ -1,0 +1,91 @@
+"""From a password to a key, and from a key and a salt to the key of one stream.
+
+Who calls it: `config/` to judge a key's text, the codecs of `wire/` for each
+stream. Specifications: protocol §3 (EVP_BytesToKey, pre-shared keys), §6 (HKDF),
+§7 and §8 (BLAKE3 in derive_key mode).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from hashlib import md5
+
+from blake3 import blake3
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from ..core.errors import KeyTextError
+from .methods import Edition, Method
+
+_SESSION = "shadowsocks 2022 session subkey"  # SIP022 §3.1.1
+_IDENTITY = "shadowsocks 2022 identity subkey"  # SIP023
+_SHA1 = SHA1()  # noqa: S303 - the protocol names SHA-1 (SIP004); HKDF does not rest on its collisions
+
+
+def evp_bytes_to_key(password: bytes, size: int) -> bytes:
+    """OpenSSL's EVP_BytesToKey with MD5, no salt and one round, cut to `size` bytes (protocol §3)."""
+    key = block = b""
+    while len(key) < size:
+        block = md5(block + password, usedforsecurity=False).digest()
+        key += block
+    return key[:size]
+
+
+def subkey_sha1(key: bytes, salt: bytes) -> bytes:
+    """HKDF-SHA1 with info "ss-subkey"; as long as `key` (SIP004)."""
+    return HKDF(_SHA1, len(key), salt, b"ss-subkey").derive(key)
+
+
+def subkey_blake3(key: bytes, salt: bytes) -> bytes:
+    """The session subkey of SIP022 §3.1.1; as long as `key`. For UDP the salt is the 8-byte session id."""
+    return blake3(key + salt, derive_key_context=_SESSION).digest(len(key))
+
+
+def identity_subkey(key: bytes, salt: bytes) -> bytes:
+    """The key of one identity header (SIP023); as long as `key`."""
+    return blake3(key + salt, derive_key_context=_IDENTITY).digest(len(key))
+
+
+def key_hash(key: bytes) -> bytes:
+    """The 16 bytes that name a key in an identity header (SIP023)."""
+    return blake3(key).digest(16)
+
+
+def parse_keys(method: Method, text: str) -> tuple[bytes, ...]:
+    """Turn the password of a configuration into the keys of its method, identity keys first.
+
+    One key, but for AEAD-2022 with identity headers (`iPSK:...:uPSK`); none for method `none`.
+
+    Raises:
+        KeyTextError: `bad_base64`, `key_length` or `eih_not_supported`. Never repeats the text.
+    """
+    if method.edition is Edition.PLAIN:
+        return ()
+    if method.edition is not Edition.AEAD2022:
+        return (evp_bytes_to_key(text.encode(), method.key_size),)
+    parts = text.split(":")
+    if len(parts) > 1 and not method.cipher.startswith("aes"):
+        raise KeyTextError("eih_not_supported", f"{method.name} takes one key; identity keys need an AES method")
+    return tuple(_parse_psk(method, part) for part in parts)
+
+
+def _parse_psk(method: Method, text: str) -> bytes:
+    try:
+        key = base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise KeyTextError("bad_base64", f"the key of {method.name} is not base64 (alphabet A-Z a-z 0-9 + /)") from None
+    if len(key) != method.key_size:
+        raise KeyTextError(
+            "key_length", f"the key of {method.name} has {len(key)} bytes, it must have exactly {method.key_size}"
+        )
+    return key
+
+
+def make_key_text(method: Method, random: Callable[[int], bytes]) -> str:
+    """Return a new random password: the base64 of as many bytes as the method's key has (16 for `none`).
+
+    `random` takes a count of bytes, as `os.urandom` does.
+    """
+    return base64.b64encode(random(method.key_size or 16)).decode("ascii")
