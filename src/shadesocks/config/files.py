@@ -1,0 +1,132 @@
+"""The files of configurations: where they lie, how they are read, how one is written.
+
+Files hold keys, so what is written here can be read by its owner only, and takes
+its place in one step: a reader sees the old file or the new one, whole.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from ..core.errors import ConfigError, Problem
+from .reader import SIZE_MAX
+from .settings import Role
+
+NAME: Final = "config.json"
+"""What all programs of the family call it."""
+_OURS: Final = "shadesocks"
+_RUST: Final = "shadowsocks-rust"
+
+FILE_MODE: Final = 0o600
+DIRECTORY_MODE: Final = 0o700
+
+_BYTES_MAX: Final = 4 * SIZE_MAX
+"""UTF-8 takes at most four bytes for a character."""
+
+
+def config_directory(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the directory of the user's configurations (XDG Base Directory Specification)."""
+    environ = os.environ if environ is None else environ
+    if sys.platform == "win32":
+        return Path(environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+    given = environ.get("XDG_CONFIG_HOME", "")
+    # The specification: "All paths must be absolute"; relative ones are to be ignored.
+    return Path(given) if given.startswith("/") else Path(environ.get("HOME") or Path.home()) / ".config"
+
+
+def default_path(environ: Mapping[str, str] | None = None) -> Path:
+    """Return where `shadesocks up` keeps its configuration."""
+    return config_directory(environ) / _OURS / NAME
+
+
+def search_list(role: Role, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> tuple[Path, ...]:
+    """Return where a configuration is looked for when none is named: shadowsocks-rust's places, and ours before them.
+
+    The working directory, the user's directory, those of $XDG_CONFIG_DIRS, /etc; in each the file
+    of the role (`server.json`, `local.json`) goes before `config.json`.
+    """
+    environ = os.environ if environ is None else environ
+    directories = [Path.cwd() if cwd is None else cwd, *_directories(environ)]
+    names = (f"{role}.json", NAME)
+    return tuple(dict.fromkeys(directory / name for directory in directories for name in names))
+
+
+def _directories(environ: Mapping[str, str]) -> Iterator[Path]:
+    roots = [config_directory(environ)]
+    roots += [Path(root) for root in environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":") if root.startswith("/")]
+    roots.append(Path("/etc"))
+    for root in roots:
+        yield root / _OURS
+        yield root / _RUST
+
+
+def find_config(role: Role, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Path | None:
+    """Return the first file of the search list that is there, None where none is."""
+    return next((path for path in search_list(role, environ, cwd) if path.is_file()), None)
+
+
+def read_config(path: str | os.PathLike[str]) -> str:
+    """Return the text of a file, for `load(text, where=str(path))`.
+
+    Raises:
+        ConfigError: the file cannot be read, is too large, or is not UTF-8.
+    """
+    where = os.fspath(path)
+    try:
+        with open(path, "rb") as file:
+            if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
+                raise IsADirectoryError
+            data = file.read(_BYTES_MAX + 1)
+    except OSError as error:
+        raise _error(where, None, f"this file cannot be read: {_why(error)}") from None
+    if len(data) > _BYTES_MAX:
+        raise _error(where, None, f"this file is larger than {_BYTES_MAX} bytes; it is no configuration")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise _error(where, 1, "this file is UTF-16; save it as UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _error(where, line, "there are bytes here that are not UTF-8; save the file as UTF-8") from None
+
+
+def write_private(path: str | os.PathLike[str], text: str) -> None:
+    """Write a file that only its owner can read, in one step; makes its directory where there is none.
+
+    Raises:
+        ConfigError: it cannot be written, or is a symbolic link, which would be replaced and not followed.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        target.parent.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
+        if target.is_symlink():
+            raise _error(os.fspath(path), None, "this is a symbolic link; name the file that it points to")
+        _write_new(temporary, text.encode())
+        temporary.replace(target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _error(os.fspath(path), None, f"this file cannot be written: {_why(error)}") from None
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Make a file that was not there, and be sure that it is on the disk before it gets its name."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    with os.fdopen(os.open(path, flags, FILE_MODE), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
+
+
+def _error(where: str, line: int | None, text: str) -> ConfigError:
+    return ConfigError([Problem(where, line, "", text)])

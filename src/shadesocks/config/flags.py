@@ -1,0 +1,85 @@
+"""Options of the command line as entries of a configuration.
+
+A flag takes the place of the key it stands for, and passes the same checks; its
+entry has no line, and names the flag where a file's would name the file. A server
+or a listener that is given by flags takes the place of all those in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from .findings import Findings
+from .links import ReadLink, link_entries, parse_entry
+from .reader import Mark, Node
+from .sections import Entry, Section
+from .settings import SETTINGS, Place, Setting
+
+NO_FILE: Final = Mark("command line")
+"""Where a key is missing when there is no file."""
+PASSWORD_VARIABLE: Final = "SS_SERVER_PASSWORD"  # noqa: S105 - shadowsocks-rust's name of a variable, no password
+"""Taken where a server is given by flags without a password."""
+
+_PORT_OF: Final = {"server": "server_port", "local_address": "local_port"}
+"""Settings whose flag takes HOST:PORT, and where the port goes."""
+_LIST_OF: Final = {"server": Place.SERVER, "server_url": Place.SERVER, "local_address": Place.LOCAL}
+"""Settings whose flag takes the place of a whole list."""
+_SERVER_KEYS: Final = ("server", "server_port", "method", "password", "remarks")
+
+
+def add_flags(
+    top: Section,
+    overrides: Mapping[str, str],
+    environ: Mapping[str, str],
+    read_link: ReadLink | None,
+    findings: Findings,
+) -> None:
+    """Put the options, by the name of their setting, in place of what the file says at its top level."""
+    for name in overrides:
+        place = _LIST_OF.get(name)
+        top.lists = [(at, entry) for at, entry in top.lists if at is not place]
+    if "server_url" in overrides:
+        entry = _entry(SETTINGS["server_url"], overrides["server_url"])
+        link = parse_entry(entry, read_link, findings)
+        for name in _SERVER_KEYS:
+            top.entries.pop(name, None)
+        if link is not None:
+            top.entries |= link_entries(link, entry.key, entry.mark, findings)
+    for name, entry in _entries(overrides, findings):
+        top.entries[name] = entry
+    if "server" in overrides and not top.has("password") and PASSWORD_VARIABLE in environ:
+        mark = Mark(PASSWORD_VARIABLE)
+        top.entries["password"] = Entry("", mark, Node(environ[PASSWORD_VARIABLE], mark))
+
+
+def _entries(overrides: Mapping[str, str], findings: Findings) -> Iterator[tuple[str, Entry]]:
+    for name, text in overrides.items():
+        setting = SETTINGS[name]
+        if not text.isprintable() and name != "password":
+            findings.problem(_mark(setting), "", "this holds characters that cannot be printed")
+        elif name in _PORT_OF:
+            host, port = _split(text)
+            yield name, _entry(setting, host)
+            if port:
+                port_name = _PORT_OF[name]
+                yield port_name, _entry(setting, port)
+        elif name != "server_url":
+            yield name, _entry(setting, text)
+
+
+def _mark(setting: Setting) -> Mark:
+    return Mark(setting.flags[-1] if setting.flags else f"--{setting.name.replace('_', '-')}")
+
+
+def _entry(setting: Setting, text: str) -> Entry:
+    mark = _mark(setting)
+    return Entry("", mark, Node(text, mark))
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Cut HOST:PORT; an IPv6 address has its colons in brackets, or stands without a port."""
+    head, colon, port = text.rpartition(":")
+    if colon and (":" not in head or head.endswith("]")):
+        return head, port
+    return text, ""

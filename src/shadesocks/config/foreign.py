@@ -1,0 +1,175 @@
+"""Keys of other programs that a file may carry, and why they do nothing here.
+
+A file that was written for shadowsocks-rust, shadowsocks-libev or the Python
+original starts as it is: each of these keys gets one warning with its reason.
+Some of them are locks (an ACL, a login, a plugin that others depend on): to
+start without the lock would be worse than not to start, so those are refused
+as soon as they hold something.
+
+Called by `load.py`, `schema.py` and `reference.py`. When a later version learns
+a key, its row moves to `settings.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from .settings import BOTH, LOCAL_END, RUST, SERVER_END, Place, Role
+
+LIBEV: Final = "shadowsocks-libev"
+PYTHON: Final = "Python shadowsocks"
+
+_TOP: Final = (Place.TOP,)
+_SERVERS: Final = (Place.TOP, Place.SERVER)
+_LOCALS: Final = (Place.LOCAL,)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """One key of another program."""
+
+    key: str
+    """Its path, dots between the objects."""
+    source: str
+    reason: str
+    """The rest of the sentence "KEY of SOURCE ..."."""
+    places: tuple[Place, ...] = _TOP
+    roles: tuple[Role, ...] = BOTH
+    lock: bool = False
+    """True where the program must not start as if the key were not there."""
+
+
+_UDP = "has no effect yet: this version serves TCP only"
+_SOCKETS = "has no effect yet: this version leaves this to the system"
+_ROUTES = "has no effect yet: connections leave by the system's own routes"
+_BUFFERS = "has no effect: the system sizes its buffers itself"
+_NAMES = "has no effect yet: names are looked up by the system's resolver"
+_DAEMON = "has no effect yet: let the service manager start and stop this program"
+_PLUGIN = "cannot be honoured yet: plugins come in a later version, and the other end would speak through one"
+_BALANCE = "has no effect yet: several servers are used in order"
+_FACES = "has no effect yet: this version serves socks only"
+_LEGACY = "is not needed: ciphers come with this program"
+
+
+def _rows(
+    source: str,
+    keys: str,
+    reason: str,
+    places: tuple[Place, ...] = _TOP,
+    roles: tuple[Role, ...] = BOTH,
+    lock: bool = False,
+) -> tuple[Foreign, ...]:
+    return tuple(Foreign(key, source, reason, places, roles, lock) for key in keys.split())
+
+
+_TABLE: Final = (
+    # Locks
+    *_rows(RUST, "plugin", _PLUGIN, _SERVERS, lock=True),
+    *_rows(
+        RUST, "acl", "cannot be honoured yet: access lists come in a later version", (*_SERVERS, *_LOCALS), lock=True
+    ),
+    *_rows(
+        RUST,
+        "users",
+        "cannot be honoured yet: several users on one port come in a later version",
+        (Place.SERVER,),
+        lock=True,
+    ),
+    *_rows(
+        RUST,
+        "socks5_auth_config_path http_auth_config_path",
+        "cannot be honoured yet: the listener would serve everybody without a login",
+        _LOCALS,
+        roles=LOCAL_END,
+        lock=True,
+    ),
+    *_rows(
+        PYTHON, "port_password", "cannot be honoured yet: give each port an entry of its own in servers[]", lock=True
+    ),
+    *_rows(
+        LIBEV, "auth", "cannot be honoured: one-time authentication is gone; a 2022 method does it better", lock=True
+    ),
+    *_rows(
+        PYTHON, "one_time_auth", "cannot be honoured yet: one-time authentication comes with the old ciphers", lock=True
+    ),
+    *_rows(LIBEV, "key", "cannot be honoured yet: give a password, or a 2022 method with its base64 key", lock=True),
+    # Plugins, beside `plugin` itself
+    *_rows(RUST, "plugin_opts plugin_args plugin_mode", "has no effect without a plugin", _SERVERS),
+    # UDP
+    *_rows(RUST, "udp_timeout udp_max_associations udp_mtu", _UDP),
+    *_rows(RUST, "outbound_udp_allow_fragmentation", _UDP, _SERVERS),
+    *_rows(RUST, "udp_weight", _UDP, (Place.SERVER,)),
+    *_rows(RUST, "local_udp_address local_udp_port", _UDP, _LOCALS, roles=LOCAL_END),
+    *_rows(LIBEV, "mtu", _UDP),
+    # Sockets and routes
+    *_rows(RUST, "fast_open mptcp", _SOCKETS),
+    *_rows(RUST, "ipv6_only", _SOCKETS),
+    *_rows(RUST, "outbound_fwmark outbound_user_cookie outbound_bind_addr outbound_bind_interface", _ROUTES, _SERVERS),
+    *_rows(LIBEV, "dscp", _SOCKETS),
+    *_rows(LIBEV, "reuse_port", "has no effect: a second instance on one port is to fail clearly"),
+    *_rows(LIBEV, "tcp_incoming_sndbuf tcp_incoming_rcvbuf tcp_outgoing_sndbuf tcp_outgoing_rcvbuf", _BUFFERS),
+    *_rows(LIBEV, "local_ipv4_address local_ipv6_address", _ROUTES),
+    # Names
+    *_rows(RUST, "dns dns_cache_size", _NAMES),
+    *_rows(LIBEV, "nameserver", _NAMES),
+    *_rows(PYTHON, "dns_server", _NAMES, roles=SERVER_END),
+    *_rows(PYTHON, "prefer_ipv6", "has no effect yet; its name here is ipv6_first"),
+    # Choice among servers, subscriptions, managers
+    *_rows(RUST, "tcp_weight", _BALANCE, (Place.SERVER,)),
+    *_rows(
+        RUST, "balancer.max_server_rtt balancer.check_interval balancer.check_best_interval", _BALANCE, roles=LOCAL_END
+    ),
+    *_rows(
+        RUST,
+        "online_config.config_url online_config.update_interval online_config.allowed_plugins",
+        "has no effect yet: subscriptions come in a later version",
+        roles=LOCAL_END,
+    ),
+    *_rows(
+        RUST,
+        "manager_address manager_port",
+        "has no effect yet: the manager comes in a later version",
+        roles=SERVER_END,
+    ),
+    *_rows(LIBEV, "workdir", "has no effect yet: the manager comes in a later version", roles=SERVER_END),
+    # Security
+    *_rows(
+        RUST,
+        "security.replay_attack.policy",
+        "has no effect: replayed handshakes always meet silence",
+        roles=SERVER_END,
+    ),
+    *_rows(
+        PYTHON,
+        "forbidden_ip",
+        "has no effect yet: special addresses are closed in any case, but others named here stay open",
+        roles=SERVER_END,
+    ),
+    # Faces of the client
+    *_rows(
+        RUST,
+        "tcp_redir udp_redir local_dns_address local_dns_port remote_dns_address remote_dns_port "
+        "client_cache_size forward_address forward_port tun_interface_name tun_interface_address "
+        "tun_interface_destination tun_device_fd_from_path fake_dns_record_expire_duration fake_dns_ipv4_network "
+        "fake_dns_ipv6_network fake_dns_database_path launchd_tcp_socket_name launchd_udp_socket_name",
+        _FACES,
+        _LOCALS,
+        roles=LOCAL_END,
+    ),
+    *_rows(RUST, "launchd_tcp_socket_name launchd_udp_socket_name", _FACES, roles=LOCAL_END),
+    *_rows(LIBEV, "tunnel_address tcp_tproxy", _FACES, roles=LOCAL_END),
+    *_rows(PYTHON, "tunnel_remote tunnel_remote_port tunnel_port", _FACES, roles=LOCAL_END),
+    # Process and log
+    *_rows(RUST, "log.writers", "has no effect yet: the log goes to standard error"),
+    *_rows(RUST, "runtime.mode runtime.worker_count", "has no effect yet: one process does the work"),
+    *_rows(PYTHON, "workers", "has no effect yet: one process does the work", roles=SERVER_END),
+    *_rows(PYTHON, "daemon pid-file log-file user", _DAEMON),
+    *_rows(PYTHON, "verbose", 'has no effect yet; write "log": {"level": "debug"}'),
+    *_rows(LIBEV, "use_syslog", _DAEMON),
+    *_rows(PYTHON, "libopenssl libmbedtls libsodium", _LEGACY),
+    # SIP008 documents used as files
+    *_rows("SIP008", "version bytes_used bytes_remaining", "has no effect: it describes the document"),
+)
+
+FOREIGN: Final[dict[tuple[Place, str], Foreign]] = {(place, row.key): row for row in _TABLE for place in row.places}

@@ -1,0 +1,77 @@
+"""Servers that are given as ss:// links: in `outbound_proxy`, in `--server-url`, to `connect`.
+
+The reader of links is `wire/uri.py`, on the floor of this package, so it is not
+imported here: whoever calls `load` hands it in as `read_link`. What a link says
+then takes the same way as the keys of a file, and is judged by the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ..core.errors import ShadesocksError
+from .findings import Findings
+from .foreign import FOREIGN
+from .reader import BROKEN, Mark, Node
+from .sections import Entry
+from .settings import Place
+
+
+class LinkLike(Protocol):
+    """What a link says; `wire.uri.Link` is one."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def password(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def plugin(self) -> str | None: ...
+    @property
+    def tag(self) -> str | None: ...
+
+
+ReadLink = Callable[[str], LinkLike]
+"""Turns the text of a link into what it says, or raises a ShadesocksError that does not repeat it."""
+
+
+def parse_entry(entry: Entry, read_link: ReadLink | None, findings: Findings) -> LinkLike | None:
+    """Read the link that an entry holds; None after a problem."""
+    text = entry.node.value
+    if isinstance(text, tuple) and len(text) == 1:  # shadowsocks-rust's list of hops
+        text = text[0].value
+    problem = None
+    if isinstance(text, tuple):
+        problem = "one ss:// link is expected; chains of several hops come in a later version"
+    elif not isinstance(text, str):
+        problem = "" if text is BROKEN else "an ss:// link in quotes is expected"
+    elif read_link is None:
+        problem = "links are not read here; the program that loads this configuration must pass read_link"
+    else:
+        try:
+            return read_link(text)
+        except ShadesocksError as error:
+            problem = f"this is no usable link: {error}"
+    if problem:
+        findings.problem(entry.mark, entry.key, problem)
+    return None
+
+
+def link_entries(link: LinkLike, key: str, mark: Mark, findings: Findings) -> dict[str, Entry]:
+    """Return what a link says as entries of a server's section."""
+    if link.plugin:
+        reason = FOREIGN[Place.SERVER, "plugin"].reason
+        findings.problem(mark, key, f"the plugin of this link {reason}")
+    said: dict[str, str | int] = {
+        "server": link.host,
+        "server_port": link.port,
+        "method": link.method,
+        "password": link.password,
+    }
+    if link.tag:
+        said["remarks"] = link.tag
+    return {name: Entry(key, mark, Node(value, mark)) for name, value in said.items()}

@@ -1,0 +1,298 @@
+"""From the text of a configuration to a `Config`, with every problem found at once.
+
+    text -> reader -> dialect -> sections, and flags over them -> values -> Config
+            the problems and warnings of every step are collected and told together
+
+Called by the command line and by programs that embed this package. One file can
+hold the keys of both ends; `role` names the end that is to be started, and then
+the other end's warnings are not told. Nothing here opens a file or a socket, and
+no message repeats the text of a value.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+from ..core.address import Address
+from ..core.errors import ConfigError, Problem
+from .dialects import DIALECTS, find_dialect
+from .findings import Findings
+from .flags import NO_FILE, add_flags
+from .links import LinkLike, ReadLink, link_entries
+from .model import DEFAULT_LOCAL, Config, LocalConfig
+from .reader import BROKEN, Mark, Node, read
+from .sections import Section, sort_members
+from .servers import Surroundings, build_proxy, build_server, is_loopback, timeouts
+from .settings import LOCAL_END, SETTINGS, Place, Role
+from .values import shown
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that is to be said about a configuration; `config` is None when it has problems."""
+
+    config: Config | None
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def load(
+    text: str | None,
+    *,
+    where: str = "config",
+    role: Role | None = None,
+    strict: bool = False,
+    overrides: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    read_link: ReadLink | None = None,
+    dialect: str | None = None,
+) -> Config:
+    """Return the configuration that a text and the options over it make.
+
+    Args:
+        text: the file; None when everything comes from options.
+        where: what messages call the file.
+        role: the end to start; it must find all it needs. None: any valid configuration will do.
+        strict: unknown keys are problems, not warnings.
+        overrides: options of the command line, by the name of their setting.
+        environ: where `${NAME}` passwords are looked up; the process's own by default.
+        read_link: reads ss:// links, `wire.uri.parse_link`; needed where there may be some.
+        dialect: one of `dialects.DIALECTS`; None finds out.
+
+    Raises:
+        ConfigError: with every problem, in the order of the file.
+    """
+    report = examine(
+        text,
+        where=where,
+        role=role,
+        strict=strict,
+        overrides=overrides,
+        environ=environ,
+        read_link=read_link,
+        dialect=dialect,
+    )
+    if report.config is None:
+        raise ConfigError(report.problems)
+    return report.config
+
+
+def examine(
+    text: str | None,
+    *,
+    where: str = "config",
+    role: Role | None = None,
+    strict: bool = False,
+    overrides: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    read_link: ReadLink | None = None,
+    dialect: str | None = None,
+) -> Report:
+    """Do what `load` does, and return the problems beside the warnings instead of raising."""
+    environ = os.environ if environ is None else environ
+    findings = Findings(role)
+    root = _root(text, where, dialect, findings)
+    if root is None:
+        return Report(None, findings.problems, findings.warnings)
+    top = sort_members(root, Place.TOP, "", findings, strict=strict)
+    if overrides:
+        add_flags(top, overrides, environ, read_link, findings)
+    return _Builder(top, role, findings, strict=strict, environ=environ, read_link=read_link).report()
+
+
+def config_from_link(link: LinkLike, *, where: str = "link", role: Role | None = None) -> Config:
+    """Return the configuration of the one server that a link names.
+
+    Raises:
+        ConfigError: the link asks for what this version cannot do.
+    """
+    findings = Findings(role)
+    mark = Mark(where)
+    top = Section(Place.TOP, "", mark, link_entries(link, "", mark, findings))
+    report = _Builder(top, role, findings).report()
+    if report.config is None:
+        raise ConfigError(report.problems)
+    return report.config
+
+
+def for_server(config: Config, *, where: str = "config") -> Config:
+    """Return the configuration if a server can be started from it.
+
+    Raises:
+        ConfigError: it names no server, or two on one address.
+    """
+    return _for_role(config, "server", where)
+
+
+def for_local(config: Config, *, where: str = "config") -> Config:
+    """Return the configuration with a listener for the client: the default one where it names none.
+
+    Raises:
+        ConfigError: it names no server, or two listeners on one address.
+    """
+    return _for_role(config, "local", where)
+
+
+def _for_role(config: Config, role: Role, where: str) -> Config:
+    findings = Findings(role)
+    mark = Mark(where)
+    entries = config.servers if role == "server" else config.locals
+    _check_needs(bool(config.servers), [(entry.address, mark, "") for entry in entries], mark, findings)
+    if findings.problems:
+        raise ConfigError(findings.problems)
+    return _filled(config, role)
+
+
+_NO_SERVER: Final = "no server is named; give server, server_port, method and password, or -s, -m and -k"
+
+Listener = tuple[Address, Mark, str]
+"""An address to listen on, and the place and key of the entry that says so."""
+
+
+def _check_needs(has_server: bool, listeners: Iterable[Listener], mark: Mark, findings: Findings) -> None:
+    """Report what an end lacks to be started."""
+    if not has_server:
+        findings.problem(mark, "", _NO_SERVER)
+    seen: set[Address] = set()
+    for address, place, key in listeners:
+        if address in seen:
+            findings.problem(place, key, f"{address} is taken by an entry before this one; choose another port")
+        seen.add(address)
+
+
+def _filled(config: Config, role: Role | None) -> Config:
+    """Add what an end has by default."""
+    if role == "local" and not config.locals:
+        return replace(config, locals=(DEFAULT_LOCAL,))
+    return config
+
+
+def _root(text: str | None, where: str, dialect: str | None, findings: Findings) -> Node | None:
+    """Read a text into the tree of our own form; None after a problem that leaves nothing to look at."""
+    if text is None:
+        return Node({}, NO_FILE)
+    reading = read(text, where)
+    for fault in reading.faults:
+        findings.problem(fault.mark, fault.key, fault.text)
+    root = reading.root
+    if root is None or root.value is BROKEN:
+        return None
+    if not isinstance(root.value, Mapping):
+        findings.problem(root.mark, "", f"a configuration is an object in braces; this is {shown(root)}")
+        return None
+    try:
+        return find_dialect(dialect, root).translate(root)
+    except KeyError:
+        findings.problem(Mark("--dialect"), "", f"no dialect has this name; known are {', '.join(DIALECTS)}")
+        return None
+
+
+_ONE_SERVER: Final = ("server", "server_port", "password")
+"""One of these at the top level means a server there; `method` alone does not."""
+_ONE_LOCAL: Final = ("local_address", "local_port")
+_RESOLVED: Final = ("handshake_timeout", "dial_timeout")
+"""Set by `timeout`, too, so not taken from the file as they are."""
+_PLAIN_FIELDS: Final = tuple(
+    field.name for field in fields(Config) if field.name in SETTINGS and field.name not in _RESOLVED
+)
+
+
+class _Builder:
+    """Makes the models from the sections of one configuration."""
+
+    def __init__(
+        self,
+        top: Section,
+        role: Role | None,
+        findings: Findings,
+        *,
+        strict: bool = False,
+        environ: Mapping[str, str] | None = None,
+        read_link: ReadLink | None = None,
+    ) -> None:
+        self._top = top
+        self._role = role
+        self._findings = findings
+        self._strict = strict
+        self._environ = environ or {}
+        self._read_link = read_link
+
+    def report(self) -> Report:
+        config, findings = self._config(), self._findings
+        problems, warnings = findings.problems, findings.warnings
+        return Report(None if problems else replace(config, warnings=warnings), problems, warnings)
+
+    def _config(self) -> Config:
+        top, findings = self._top, self._findings
+        # Any: the table says the type of each value, and a test compares it with the field's.
+        given: dict[str, Any] = {name: top.value(name, findings) for name in _PLAIN_FIELDS if top.has(name)}
+        given = {name: value for name, value in given.items() if value is not None}
+        defaults = Config()
+        handshake, dial = timeouts(top, defaults.handshake_timeout, defaults.dial_timeout, findings)
+        around = Surroundings(
+            handshake, dial, None, given.get("allow_none", defaults.allow_none), self._environ, self._read_link
+        )
+        if top.has("outbound_proxy"):
+            around = replace(around, outbound_proxy=build_proxy(top.entries["outbound_proxy"], around, findings))
+        server_sections = self._sections(Place.SERVER, _ONE_SERVER)
+        local_sections = self._sections(Place.LOCAL, _ONE_LOCAL)
+        servers = [(section, build_server(section, around, findings)) for section in server_sections]
+        locals_ = [(section, _build_local(section, findings)) for section in local_sections]
+        for section in (top, *server_sections, *local_sections):
+            section.check(findings)
+        if self._role is not None:
+            listeners = [
+                (model.address, section.mark, section.path)
+                for section, model in (servers if self._role == "server" else locals_)
+                if model is not None
+            ]
+            _check_needs(bool(servers), listeners, top.mark, findings)
+        config = Config(
+            tuple(server for _, server in servers if server is not None),
+            tuple(local for _, local in locals_ if local is not None),
+            handshake,
+            dial,
+            **given,
+        )
+        return _filled(config, self._role)
+
+    def _sections(self, place: Place, single: tuple[str, ...]) -> list[Section]:
+        """Return the entries of one list that are in use, the one of the top level first."""
+        found = [self._top] if self._top.has(*single) else []
+        for at, entry in self._top.lists:
+            if at is not place or entry.node.value is BROKEN:
+                continue
+            if not isinstance(entry.node.value, tuple):
+                text = f"expected a list of objects, in square brackets; found {shown(entry.node)}"
+                self._findings.problem(entry.mark, entry.key, text)
+                continue
+            for index, item in enumerate(entry.node.value):
+                section = self._item(item, place, f"{entry.key}[{index}]")
+                if section is not None and section.value("disabled", self._findings) is not True:
+                    found.append(section)
+        return found
+
+    def _item(self, item: Node, place: Place, path: str) -> Section | None:
+        if isinstance(item.value, Mapping):
+            return sort_members(item, place, path, self._findings, strict=self._strict)
+        if item.value is not BROKEN:
+            self._findings.problem(item.mark, path, f"expected an object in braces, found {shown(item)}")
+        return None
+
+
+def _build_local(section: Section, findings: Findings) -> LocalConfig | None:
+    """Return the listener of a section, None after a problem."""
+    address = DEFAULT_LOCAL.address
+    host = section.value("local_address", findings) if section.has("local_address") else address.host
+    port = section.value("local_port", findings) if section.has("local_port") else address.port
+    protocol = section.value("protocol", findings) if section.has("protocol") else DEFAULT_LOCAL.protocol
+    if not (isinstance(host, str) and isinstance(port, int) and isinstance(protocol, str)):
+        return None
+    if not is_loopback(host):
+        entry = section.entries["local_address"]
+        text = "whoever can reach this address can use the proxy, without a password; 127.0.0.1 is for this machine"
+        findings.warn(entry.mark, entry.key, text, LOCAL_END)
+    return LocalConfig(Address(host, port), protocol)

@@ -1,0 +1,109 @@
+"""What a configuration is once it has been read: frozen values, every one of them valid.
+
+Made by `load.py`, or by hand in a test or an embedding program; read by
+`service/build.py`, the only place that turns them into parts. Defaults come
+from the table in `settings.py`. Passwords are `Secret`, so that no repr, log
+line or traceback of a model shows one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..core.address import Address
+from ..core.errors import Problem
+from ..core.secret import Secret
+from ..crypto.methods import Method
+from .settings import SETTINGS
+
+
+def _float(name: str) -> float:
+    default = SETTINGS[name].default
+    assert isinstance(default, int | float)
+    return float(default)
+
+
+def _int(name: str) -> int:
+    default = SETTINGS[name].default
+    assert isinstance(default, int)
+    return default
+
+
+def _bool(name: str) -> bool:
+    default = SETTINGS[name].default
+    assert isinstance(default, bool)
+    return default
+
+
+def _str(name: str) -> str:
+    default = SETTINGS[name].default
+    assert isinstance(default, str)
+    return default
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """One Shadowsocks server: where `server` listens, or where `local` connects to."""
+
+    address: Address
+    method: Method
+    password: Secret
+    remarks: str = ""
+    """A name for people."""
+    id: str = ""
+    """A name for programs, stable across updates (SIP008)."""
+    handshake_timeout: float = _float("handshake_timeout")
+    """Seconds. Already resolved: this server's own, else the file's, else the default."""
+    dial_timeout: float = _float("dial_timeout")
+    """Seconds. Resolved the same way."""
+    outbound_proxy: ServerConfig | None = None
+    """The server through which everything goes; resolved the same way."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalConfig:
+    """One listener of the client."""
+
+    address: Address
+    protocol: str = _str("protocol")
+
+
+DEFAULT_LOCAL: Final = LocalConfig(Address(_str("local_address"), _int("local_port")))
+"""Where a client listens whose configuration does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that one process is told. Entries that are `disabled` are not in it. Times are seconds."""
+
+    servers: tuple[ServerConfig, ...] = ()
+    locals: tuple[LocalConfig, ...] = ()
+    handshake_timeout: float = _float("handshake_timeout")
+    dial_timeout: float = _float("dial_timeout")
+    idle_timeout: float = _float("idle_timeout")
+    half_closed_timeout: float = _float("half_closed_timeout")
+    first_payload_timeout: float = _float("first_payload_timeout")
+    drain_timeout: float = _float("drain_timeout")
+    no_delay: bool = _bool("no_delay")
+    keep_alive: int = _int("keep_alive")
+    """0: off."""
+    user_timeout: int = _int("user_timeout")
+    """0: left to the system."""
+    ipv6_first: bool = _bool("ipv6_first")
+    nofile: int | None = None
+    """None: the hard limit."""
+    event_model: str = _str("event_model")
+    allow_private: bool = _bool("allow_private")
+    allow_none: bool = _bool("allow_none")
+    strict_first_read: bool = _bool("strict_first_read")
+    bad_handshake: str = _str("bad_handshake")
+    silent_limit: int | None = None
+    """None: a quarter of the descriptor limit."""
+    state_dir: str | None = None
+    """None: $STATE_DIRECTORY, else the user's state directory."""
+    log_level: str = _str("log_level")
+    log_without_time: bool = _bool("log_without_time")
+    log_targets: bool = _bool("log_targets")
+    warnings: tuple[Problem, ...] = field(default=(), compare=False)
+    """What is odd, but can be lived with; not part of what the configuration says."""

@@ -1,0 +1,87 @@
+"""The rows from which the command line makes its options: one for each flag of the table.
+
+Pure data, no click: `cli/` turns each row into an option, collects what was given
+as `{row.name: text}`, and hands that to `load(overrides=...)`, where it takes the same
+checks as a file's keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from .settings import TABLE, Kind, Role, Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of `shadesocks server` or `shadesocks local`."""
+
+    name: str
+    """The name of the setting; the key in `overrides`."""
+    flags: tuple[str, ...]
+    """As in ("-s", "--server-addr")."""
+    metavar: str
+    """What the value is called in the help; empty for a switch."""
+    help: str
+    choices: tuple[str, ...] = ()
+    switch: str | None = None
+    """The text a flag without a value stands for; None where it takes one."""
+    secret: bool = False
+    """True where the value is a key, so that it is better not given on a command line."""
+
+
+_METAVARS: Final = {
+    Kind.HOST: "HOST:PORT",
+    Kind.PORT: "PORT",
+    Kind.TEXT: "TEXT",
+    Kind.SECRET: "PASSWORD",
+    Kind.METHOD: "METHOD",
+    Kind.SECONDS: "SECONDS",
+    Kind.COUNT: "NUMBER",
+    Kind.CHOICE: "WORD",
+    Kind.LEVEL: "LEVEL",
+    Kind.LINK: "LINK",
+}
+_SECRETS: Final = (Kind.SECRET, Kind.LINK)
+
+_MODE_FLAGS: Final = (
+    Option("mode", ("-u",), "", "Serve UDP only.", switch="udp_only"),
+    Option("mode", ("-U",), "", "Serve TCP and UDP.", switch="tcp_and_udp"),
+)
+"""shadowsocks-rust's letters; shadowsocks-libev means the opposite by them."""
+
+
+def options(role: Role) -> tuple[Option, ...]:
+    """Return the options of one end, in the order of the table."""
+    rows = [_option(setting) for setting in TABLE if setting.flags and role in setting.roles]
+    return (*rows, *_MODE_FLAGS)
+
+
+def _option(setting: Setting) -> Option:
+    if setting.kind is Kind.FLAG:
+        return Option(setting.name, setting.flags, "", setting.help, switch="true")
+    return Option(
+        setting.name,
+        setting.flags,
+        "DIRECTORY" if setting.name == "state_dir" else _METAVARS[setting.kind],
+        _help(setting),
+        (*setting.choices, *setting.refused) if setting.kind is Kind.CHOICE else (),
+        secret=setting.kind in _SECRETS,
+    )
+
+
+def _help(setting: Setting) -> str:
+    """Add the default to the sentence."""
+    default = default_text(setting)
+    return f"{setting.help} Default: {default}." if default and default != "none" else setting.help
+
+
+def default_text(setting: Setting) -> str:
+    """Return the default as people read it, with its unit; empty where there is none."""
+    if setting.default_text or setting.default is None:
+        return setting.default_text
+    if isinstance(setting.default, bool):
+        return "true" if setting.default else "false"
+    text = f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
+    return f"{text} {setting.unit}".rstrip()

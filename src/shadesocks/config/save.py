@@ -1,0 +1,93 @@
+"""From a configuration back to text: plain JSON that every program of the family reads.
+
+Called by `shadesocks up` and `url`. The text holds passwords in the clear: it goes
+to `files.write_private`, or to whoever asked for it, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Final
+from urllib.parse import quote
+
+from .model import Config, LocalConfig, ServerConfig
+from .settings import SETTINGS
+
+INDENT: Final = 4
+
+
+def dump(config: Config | Mapping[str, object]) -> str:
+    """Return the text of a configuration, or of an object of keys; what has its default value is left out.
+
+    One server and one listener take the short form without lists. `load` makes the same configuration of it.
+    """
+    keys = _keys(config) if isinstance(config, Config) else config
+    return json.dumps(keys, indent=INDENT, ensure_ascii=False) + "\n"
+
+
+def _keys(config: Config) -> dict[str, object]:
+    keys: dict[str, object] = {}
+    servers = [_server(server, config) for server in config.servers]
+    if len(servers) == 1 and _ONLY_IN_LISTS.isdisjoint(servers[0]):
+        keys |= servers[0]
+    elif servers:
+        keys["servers"] = servers
+    if len(config.locals) == 1:
+        keys |= _local(config.locals[0])
+    elif config.locals:
+        keys["locals"] = [_local(local) for local in config.locals]
+    for name in _TOP_FIELDS:
+        value = getattr(config, name)
+        if value != SETTINGS[name].default:
+            _put(keys, SETTINGS[name].path, value)
+    return keys
+
+
+_TOP_FIELDS: Final = tuple(field.name for field in fields(Config) if field.name in SETTINGS)
+_ONLY_IN_LISTS: Final = frozenset(("id", "handshake_timeout", "dial_timeout"))
+"""Keys of a server that mean something else at the top level, or nothing."""
+
+
+def _put(keys: dict[str, object], path: str, value: object) -> None:
+    """Set a dotted key: objects are made where there are none."""
+    *groups, last = path.split(".")
+    for group in groups:
+        inner = keys.setdefault(group, {})
+        assert isinstance(inner, dict)
+        keys = inner
+    keys[last] = value
+
+
+def _server(server: ServerConfig, config: Config) -> dict[str, object]:
+    keys: dict[str, object] = {
+        "server": server.address.host,
+        "server_port": server.address.port,
+        "method": server.method.name,
+        "password": server.password.reveal(),
+    }
+    if server.remarks:
+        keys["remarks"] = server.remarks
+    if server.id:
+        keys["id"] = server.id
+    if server.handshake_timeout != config.handshake_timeout:
+        keys["handshake_timeout"] = server.handshake_timeout
+    if server.dial_timeout != config.dial_timeout:
+        keys["dial_timeout"] = server.dial_timeout
+    if server.outbound_proxy is not None:
+        keys["outbound_proxy"] = _link(server.outbound_proxy)
+    return keys
+
+
+def _link(server: ServerConfig) -> str:
+    """Return the form of SIP002 that is allowed for every method: both parts percent-encoded."""
+    user = f"{quote(server.method.name, safe='')}:{quote(server.password.reveal(), safe='')}"
+    return f"ss://{user}@{server.address}"
+
+
+def _local(local: LocalConfig) -> dict[str, object]:
+    keys: dict[str, object] = {"local_address": local.address.host, "local_port": local.address.port}
+    if local.protocol != SETTINGS["protocol"].default:
+        keys["protocol"] = local.protocol
+    return keys

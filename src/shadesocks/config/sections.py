@@ -1,0 +1,166 @@
+"""Sorts the members of one object by setting, and tells which of them are no settings.
+
+An object of a configuration (the top level, one entry of `servers[]` or of
+`locals[]`) becomes a `Section`: for each setting the entry that gives it. Aliases
+and nested keys (`log.level`) are resolved here, comments dropped, keys of other
+programs and unknown ones reported. Values are not looked at; `load.py` does that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from .findings import Findings
+from .foreign import FOREIGN
+from .reader import BROKEN, Mark, Node, printable
+from .settings import LISTS, SETTINGS, Kind, Place, known_keys
+from .values import UnfitError, convert, nearest, shown
+
+_KNOWN: Final = {place: known_keys(place) for place in Place}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value that was given for a setting, and the key under which it stands."""
+
+    key: str
+    """The whole path, as in `servers[0].port`; empty where a flag gave it."""
+    mark: Mark
+    node: Node
+
+
+@dataclass(slots=True)
+class Section:
+    """The settings of one object, not yet converted."""
+
+    place: Place
+    path: str
+    """`servers[0]`; empty at the top."""
+    mark: Mark
+    entries: dict[str, Entry] = field(default_factory=dict)
+    """By the name of the setting."""
+    lists: list[tuple[Place, Entry]] = field(default_factory=list)
+    """The `servers` and `locals` of the top level."""
+    _values: dict[str, object] = field(default_factory=dict)
+
+    def key(self, name: str) -> str:
+        """Return the path of a key in this section."""
+        return f"{self.path}.{name}" if self.path else name
+
+    def has(self, *names: str) -> bool:
+        """True when one of these settings is given."""
+        return any(name in self.entries for name in names)
+
+    def value(self, name: str, findings: Findings) -> object:
+        """Return the value of a setting, None where it is not given or not fit (which is reported once)."""
+        if name not in self._values:
+            self._values[name] = self._convert(name, findings)
+        return self._values[name]
+
+    def check(self, findings: Findings) -> None:
+        """Convert what nobody asked for, so that its faults are reported, too."""
+        for name in self.entries:
+            if SETTINGS[name].kind is not Kind.LINK:
+                self.value(name, findings)
+
+    def _convert(self, name: str, findings: Findings) -> object:
+        entry = self.entries.get(name)
+        if entry is None or entry.node.value is BROKEN:
+            return None
+        setting = SETTINGS[name]
+        try:
+            value = convert(setting, entry.node)
+        except UnfitError as unfit:
+            findings.problem(entry.mark, entry.key, str(unfit))
+            return None
+        if isinstance(value, str) and value in setting.noted:
+            findings.warn(entry.mark, entry.key, setting.noted[value], setting.roles)
+        return value
+
+
+def sort_members(root: Node, place: Place, path: str, findings: Findings, *, strict: bool) -> Section:
+    """Make a section of an object; report what is no setting (as a problem when `strict`)."""
+    section = Section(place, path, root.mark)
+    for key, mark, node in _flat(root, place, "", section, findings):
+        entry = Entry(section.key(printable(key)), mark, node)
+        setting = _KNOWN[place].get(key)
+        if setting is not None:
+            _add(section, setting.name, entry, findings)
+        elif place is Place.TOP and key in LISTS:
+            if node.value is not None:
+                section.lists.append((LISTS[key], entry))
+        elif (place, key) in FOREIGN:
+            _report_foreign(place, key, entry, findings)
+        else:
+            text = _unknown(place, key)
+            if strict:
+                findings.problem(mark, entry.key, text)
+            else:
+                findings.warn(mark, entry.key, text + "; it is ignored")
+    return section
+
+
+def _add(section: Section, name: str, entry: Entry, findings: Findings) -> None:
+    if entry.node.value is None:  # null says nothing, as in shadowsocks-rust
+        return
+    first = section.entries.get(name)
+    if first is not None:
+        line = first.mark.line
+        findings.problem(entry.mark, entry.key, f"another name of {first.key}, which stands in line {line}; remove one")
+        return
+    section.entries[name] = entry
+
+
+def _is_comment(key: str) -> bool:
+    return key.startswith(("_", "//"))
+
+
+def _flat(
+    node: Node, place: Place, prefix: str, section: Section, findings: Findings
+) -> Iterator[tuple[str, Mark, Node]]:
+    """Yield every member with its dotted key; objects that only group keys are opened."""
+    if not isinstance(node.value, Mapping):
+        return
+    for name, member in node.value.items():
+        if _is_comment(name):
+            continue
+        key = f"{prefix}{name}"
+        if key not in _GROUPS[place] or member.node.value is BROKEN:
+            yield key, member.mark, member.node
+        elif isinstance(member.node.value, Mapping):
+            yield from _flat(member.node, place, f"{key}.", section, findings)
+        elif member.node.value is not None:
+            findings.problem(member.mark, section.key(key), f"expected an object in braces, found {shown(member.node)}")
+
+
+def _groups(place: Place) -> frozenset[str]:
+    """Return the keys that hold an object of settings: `log`, `log.format`, ..."""
+    keys = [*_KNOWN[place], *(key for at, key in FOREIGN if at is place)]
+    return frozenset(key[:at] for key in keys for at, char in enumerate(key) if char == ".")
+
+
+_GROUPS: Final = {place: _groups(place) for place in Place}
+
+
+def _report_foreign(place: Place, key: str, entry: Entry, findings: Findings) -> None:
+    row = FOREIGN[place, key]
+    if entry.node.value is BROKEN or not findings.concerns(row.roles):
+        return
+    text = f"this key of {row.source} {row.reason}"
+    if not row.lock:
+        findings.warn(entry.mark, entry.key, text, row.roles)
+    elif entry.node.value:  # an empty lock locks nothing
+        findings.problem(entry.mark, entry.key, f"{text}; remove it only if you can do without")
+
+
+def _unknown(place: Place, key: str) -> str:
+    """Say that a key is not known, and which one may be meant."""
+    for other in Place:
+        if key in _KNOWN[other]:
+            where = "at the top level" if other is Place.TOP else f"in an entry of {other.value}"
+            return f"this key has no meaning here; it belongs {where}"
+    ours = [*_KNOWN[place], *(LISTS if place is Place.TOP else ())]
+    near = nearest(key, ours) or nearest(key, [other for at, other in FOREIGN if at is place])
+    return f"this key is not known; the nearest known one is {near}" if near else "this key is not known"

@@ -1,0 +1,182 @@
+"""Builds one server from its section: the place where security is checked.
+
+A server comes out of here with an address, a method this version can run, and a
+password that fits it, or not at all. Called by `load.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ..core.address import Address, pack_ip
+from ..core.errors import KeyTextError
+from ..core.secret import Secret
+from ..crypto.keys import parse_keys
+from ..crypto.methods import Edition, Method
+from .findings import Findings
+from .links import ReadLink, link_entries, parse_entry
+from .model import ServerConfig
+from .passwords import ENOUGH_BITS, is_weak_key, strength
+from .sections import Entry, Section
+from .settings import Place
+
+_MISSING: Final = {
+    "server": 'is missing; add the host, as in "server": "203.0.113.5", or give -s HOST:PORT',
+    "server_port": 'is missing; add the port, as in "server_port": 8388, or give -s HOST:PORT',
+    "method": 'is missing; add a method, as in "method": "2022-blake3-aes-256-gcm", or give -m METHOD',
+}
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a server takes from outside its own section."""
+
+    handshake_timeout: float
+    dial_timeout: float
+    outbound_proxy: ServerConfig | None
+    allow_none: bool
+    environ: Mapping[str, str]
+    read_link: ReadLink | None
+
+
+def build_server(section: Section, around: Surroundings, findings: Findings) -> ServerConfig | None:
+    """Return the server of a section, None after a problem."""
+    for name, text in _MISSING.items():
+        if not section.has(name):
+            findings.problem(section.mark, section.key(name), text)
+    host = section.value("server", findings)
+    port = section.value("server_port", findings)
+    method = section.value("method", findings)
+    password = _password(section, method if isinstance(method, Method) else None, around.environ, findings)
+    remarks = section.value("remarks", findings)
+    server_id = section.value("id", findings)
+    handshake, dial = timeouts(section, around.handshake_timeout, around.dial_timeout, findings)
+    proxy = around.outbound_proxy
+    if section.place is Place.SERVER and section.has("outbound_proxy"):
+        proxy = build_proxy(section.entries["outbound_proxy"], around, findings)
+    if isinstance(host, str) and isinstance(method, Method):
+        _check_none(section, host, method, around, findings)
+    if not (isinstance(host, str) and isinstance(port, int) and isinstance(method, Method) and password is not None):
+        return None
+    return ServerConfig(
+        Address(host, port),
+        method,
+        password,
+        remarks if isinstance(remarks, str) else "",
+        server_id if isinstance(server_id, str) else "",
+        handshake,
+        dial,
+        proxy,
+    )
+
+
+def build_proxy(entry: Entry, around: Surroundings, findings: Findings) -> ServerConfig | None:
+    """Return the server that an `outbound_proxy` names, None after a problem or for an empty one."""
+    if entry.node.value == "" or entry.node.value == ():
+        return None
+    link = parse_entry(entry, around.read_link, findings)
+    if link is None:
+        return None
+    section = Section(Place.SERVER, entry.key, entry.mark, link_entries(link, entry.key, entry.mark, findings))
+    return build_server(section, around, findings)
+
+
+def timeouts(section: Section, handshake: float, dial: float, findings: Findings) -> tuple[float, float]:
+    """Return handshake_timeout and dial_timeout of a section: its own, else its `timeout`, else those given."""
+    both = section.value("timeout", findings)
+    own_handshake = section.value("handshake_timeout", findings)
+    own_dial = section.value("dial_timeout", findings)
+    if isinstance(both, float):
+        handshake = dial = both
+    return (
+        own_handshake if isinstance(own_handshake, float) else handshake,
+        own_dial if isinstance(own_dial, float) else dial,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """True for an address or a name that never leaves the machine."""
+    packed = pack_ip(host)
+    if packed is None:
+        return host.lower().removesuffix(".") == "localhost"
+    return packed[0] == 127 if len(packed) == 4 else packed == bytes(15) + b"\x01"
+
+
+def _check_none(section: Section, host: str, method: Method, around: Surroundings, findings: Findings) -> None:
+    if method.edition is Edition.PLAIN and not around.allow_none and not is_loopback(host):
+        entry = section.entries["method"]
+        text = (
+            f"method {method.name} neither hides nor protects anything, so it is refused away from loopback; "
+            "choose another method, or allow it with allow_none (--allow-none)"
+        )
+        findings.problem(entry.mark, entry.key, text)
+
+
+# Passwords
+
+
+def _password(section: Section, method: Method | None, environ: Mapping[str, str], findings: Findings) -> Secret | None:
+    """Return the password once it fits the method, None after a problem."""
+    if not section.has("password"):
+        if method is not None and method.edition is Edition.PLAIN:
+            return Secret("")
+        recipe = _recipe(method) if method is not None else "make one with: shadesocks genkey -m METHOD"
+        findings.problem(section.mark, section.key("password"), f"is missing; {recipe}")
+        return None
+    text = section.value("password", findings)
+    if not isinstance(text, str):
+        return None
+    entry = section.entries["password"]
+    if variable := _VARIABLE.fullmatch(text):
+        name = variable.group(1)
+        if name not in environ:
+            findings.problem(entry.mark, entry.key, f"the environment has no variable {name}; set it and start again")
+            return None
+        text = environ[name]
+    if method is None:
+        return Secret(text)
+    problem = _judge(text, method)
+    if problem:
+        findings.problem(entry.mark, entry.key, problem)
+        return None
+    _warn_if_weak(text, method, entry, findings)
+    return Secret(text)
+
+
+def _recipe(method: Method) -> str:
+    return f"make one with: shadesocks genkey -m {method.name}"
+
+
+def _judge(text: str, method: Method) -> str:
+    """Return what keeps a text from being the password of a method; empty for nothing."""
+    if method.edition is Edition.PLAIN:
+        return ""
+    if not text:
+        return f"the password is empty; {_recipe(method)}"
+    try:
+        keys = parse_keys(method, text)
+    except KeyTextError as error:
+        return f"{error}; {_recipe(method)}"
+    except UnicodeEncodeError:
+        return "the password is not UTF-8 text"
+    if len(keys) > 1:
+        return "identity keys (several keys with colons between) come in a later version; give one key"
+    return ""
+
+
+def _warn_if_weak(text: str, method: Method, entry: Entry, findings: Findings) -> None:
+    if method.edition is Edition.PLAIN:
+        return
+    if method.edition is Edition.AEAD2022:
+        if any(is_weak_key(key) for key in parse_keys(method, text)):
+            findings.warn(entry.mark, entry.key, f"this key is not random, so it can be guessed; {_recipe(method)}")
+    elif strength(text) < ENOUGH_BITS:
+        findings.warn(
+            entry.mark,
+            entry.key,
+            f"this password is weak: whoever records the traffic can guess it at home; {_recipe(method)}",
+        )
