@@ -1,0 +1,1 @@
+"""The tests mirror `src/shadesocks`; `python -m pytest` runs them."""

@@ -1,0 +1,50 @@
+"""What is done with each kind of vector: one literal table.
+
+A check takes a vector, raises Mismatch where the code differs from it, and returns the
+reason word of the refusal for a vector that must be refused, else an empty text. A kind
+that is not in the table is unsupported, and is reported so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from tests.vectors.checks import address, aead, aead2022, kdf, plain, socks, uri
+from tests.vectors.vector import Vector
+
+Check = Callable[[Vector], str]
+
+CHECKS: Final[dict[tuple[str, str], Check]] = {
+    ("kdf", "evp_bytes_to_key"): kdf.evp_bytes_to_key,
+    ("kdf", "hkdf_sha1_ss_subkey"): kdf.hkdf_sha1,
+    ("kdf", "blake3_session_subkey"): kdf.blake3_session,
+    ("kdf", "blake3_identity_subkey"): kdf.blake3_identity,
+    ("kdf", "psk_hash"): kdf.psk_hash,
+    ("kdf", "psk_text"): kdf.psk_text,
+    ("address", "encode"): address.encode,
+    ("address", "decode"): address.decode,
+    ("address", "decode_error"): address.decode_error,
+    ("stream", "tcp_request"): plain.request,
+    ("stream", "tcp_response"): plain.response,
+    ("stream", "tcp_request_error"): plain.request_error,
+    ("aead", "tcp_request"): aead.request,
+    ("aead", "tcp_response"): aead.response,
+    ("aead", "tcp_response_hashed"): aead.response_hashed,
+    ("aead", "tcp_request_error"): aead.request_error,
+    ("aead", "tcp_response_error"): aead.response_error,
+    ("aead2022_tcp", "tcp_request"): aead2022.request,
+    ("aead2022_tcp", "tcp_response"): aead2022.response,
+    ("aead2022_tcp", "tcp_response_hashed"): aead2022.response_hashed,
+    ("aead2022_tcp", "tcp_request_error"): aead2022.request_error,
+    ("aead2022_tcp", "tcp_response_error"): aead2022.response_error,
+    ("aead2022_tcp", "tcp_request_first_read"): aead2022.request_first_read,
+    ("aead2022_tcp", "tcp_request_replay"): aead2022.request_replay,
+    ("uri", "parse"): uri.parse,
+    ("uri", "parse_error"): uri.parse_error,
+    ("uri", "generate"): uri.generate,
+    ("socks", "socks5_server"): socks.server,
+    ("socks", "socks5_reply"): socks.reply,
+    ("socks", "socks5_udp"): socks.datagram,
+    ("socks", "socks5_udp_error"): socks.datagram_error,
+}

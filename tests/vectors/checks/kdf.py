@@ -1,0 +1,55 @@
+"""kdf.json: passwords, keys and subkeys."""
+
+from __future__ import annotations
+
+from shadesocks.core.errors import KeyTextError
+from shadesocks.crypto import keys
+from shadesocks.crypto.methods import find_method
+from tests.vectors.vector import Mismatch, Vector, same
+
+
+def evp_bytes_to_key(vector: Vector) -> str:
+    """A password becomes a key of each length."""
+    key = keys.evp_bytes_to_key(vector.text("password").encode(), vector.number("key_len"))
+    same(key, vector.data("key_hex"), "key")
+    return ""
+
+
+def hkdf_sha1(vector: Vector) -> str:
+    """A master key and a salt become an AEAD stream's key."""
+    if "password" in vector and "method" in vector:
+        (key,) = keys.parse_keys(find_method(vector.text("method")), vector.text("password"))
+        same(key, vector.data("key_hex"), "key")
+    same(keys.subkey_sha1(vector.data("key_hex"), vector.data("salt_hex")), vector.data("subkey_hex"), "subkey")
+    return ""
+
+
+def blake3_session(vector: Vector) -> str:
+    """A pre-shared key and a salt become a 2022 stream's key."""
+    same(keys.subkey_blake3(vector.data("psk_hex"), vector.data("salt_hex")), vector.data("subkey_hex"), "subkey")
+    return ""
+
+
+def blake3_identity(vector: Vector) -> str:
+    """A pre-shared key and a salt become the key of an identity header."""
+    same(keys.identity_subkey(vector.data("psk_hex"), vector.data("salt_hex")), vector.data("subkey_hex"), "subkey")
+    return ""
+
+
+def psk_hash(vector: Vector) -> str:
+    """The name of a key in an identity header."""
+    same(keys.key_hash(vector.data("psk_hex")), vector.data("hash16_hex"), "hash")
+    return ""
+
+
+def psk_text(vector: Vector) -> str:
+    """A configured password is read as keys, or refused."""
+    method, text = find_method(vector.text("method")), vector.text("text")
+    if "error" not in vector:
+        same([key.hex() for key in keys.parse_keys(method, text)], vector.fields["keys_hex"], "keys")
+        return ""
+    try:
+        keys.parse_keys(method, text)
+    except KeyTextError as error:
+        return error.code
+    raise Mismatch("accepted")
