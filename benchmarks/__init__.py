@@ -1,0 +1,13 @@
+"""The bench: our server beside its peers, in one run (`make bench`). How to read it: `README.md` in this folder.
+
+__main__   the command line
+works      what is measured, in which order
+load       the client side of each measurement
+target     what stands behind the proxies (a process of its own)
+wire       the client's half of the protocol, for the load
+systems    the programs that are compared
+process    starting, pinning, reading and ending them
+figures    medians, ratios, goals
+report     the page
+costs      what each feature costs a connection (`--profile`)
+"""

@@ -1,0 +1,174 @@
+"""Samples and what is made of them: medians, spreads, paired ratios, and the goals. Pure; no clock, no process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from .systems import OURS, REFERENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Row:
+    """One line of a table: a work, its case (direction, who ends, ...), a metric and a method."""
+
+    work: str
+    case: str
+    metric: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """How a number is shown. Values are stored in base units (seconds, bytes); `scale` turns them into `unit`."""
+
+    title: str
+    unit: str
+    scale: float
+    digits: int
+
+
+METRICS: Final = {
+    "cpu_gb": Metric("server CPU", "s/GB", 1, 3),
+    "rate": Metric("speed", "GB/s", 1, 2),
+    "load": Metric("load side's core in use", "%", 100, 0),
+    "cpu": Metric("server CPU", "us", 1e6, 1),
+    "p50": Metric("p50", "us", 1e6, 0),
+    "p99": Metric("p99", "us", 1e6, 0),
+    "base": Metric("base", "MiB", 1 / (1 << 20), 1),
+    "each": Metric("a connection", "bytes", 1, 0),
+    "anonymous": Metric("a connection, anonymous memory only", "bytes", 1, 0),
+    "start": Metric("exec to listening", "s", 1, 3),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Median, least and greatest of some samples."""
+
+    middle: float
+    least: float
+    most: float
+    count: int
+
+
+def spread(values: Iterable[float]) -> Spread | None:
+    ordered = sorted(values)
+    return Spread(median(ordered), ordered[0], ordered[-1], len(ordered)) if ordered else None
+
+
+def percentile(values: Iterable[float], percent: float) -> float:
+    """The smallest value that `percent` of all do not exceed (nearest rank: a value that did occur)."""
+    ordered = sorted(values)
+    if not ordered:
+        raise ValueError("no values, no percentile")
+    rank = -(-len(ordered) * percent // 100)  # rounded up
+    return ordered[max(0, int(rank) - 1)]
+
+
+@dataclass(slots=True)
+class Results:
+    """Every sample of a run."""
+
+    samples: dict[Row, dict[str, dict[int, float]]] = field(default_factory=dict)
+    """Row -> system -> round -> value."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """What was tried -> how it failed, the first time."""
+    foreign: list[float] = field(default_factory=list)
+    """For each sample of CPU the share of the server's core that went to anybody else."""
+
+    def add(self, row: Row, system: str, turn: int, value: float) -> None:
+        self.samples.setdefault(row, {}).setdefault(system, {})[turn] = value
+
+    def fail(self, what: str, why: str) -> None:
+        self.failures.setdefault(what, why)
+
+    def rows(self, work: str, case: str | None = None, metric: str | None = None) -> list[Row]:
+        """In the order they were first measured."""
+        return [
+            row
+            for row in self.samples
+            if row.work == work and case in (None, row.case) and metric in (None, row.metric)
+        ]
+
+    def spread(self, row: Row, system: str) -> Spread | None:
+        return spread(self.samples.get(row, {}).get(system, {}).values())
+
+    def ratio(self, row: Row, system: str, against: str) -> Spread | None:
+        """Of one system to another, taken round by round: what slowed a whole round falls out of it."""
+        systems = self.samples.get(row, {})
+        own, other = systems.get(system, {}), systems.get(against, {})
+        return spread(own[turn] / other[turn] for turn in own if other.get(turn))
+
+
+def is_2022(method: str) -> bool:
+    return method.startswith("2022-")
+
+
+def is_aead(method: str) -> bool:
+    return not is_2022(method)
+
+
+def is_judged_in_bulk(method: str) -> bool:
+    """XChaCha20 has no fast code in OpenSSL: reported only."""
+    return not method.startswith("xchacha20")
+
+
+def every(method: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A figure to reach: at most `limit` times `against`, or, without `against`, at most `limit` in base units."""
+
+    text: str
+    work: str
+    metric: str
+    limit: float
+    against: str | None = None
+    applies: Callable[[str], bool] = every
+    cases: frozenset[str] | None = None
+
+
+GOALS: Final = (
+    Goal("bulk CPU a GB ≤ 0.95 x shadowsocks-rust", "bulk", "cpu_gb", 0.95, REFERENCE, is_judged_in_bulk),
+    Goal("bulk CPU a GB ≤ 0.6 x shadowsocks-libev", "bulk", "cpu_gb", 0.6, "shadowsocks-libev", is_judged_in_bulk),
+    Goal("short connection CPU, AEAD ≤ 1.5 x shadowsocks-rust", "short", "cpu", 1.5, REFERENCE, is_aead),
+    Goal("short connection CPU, 2022 ≤ 1.3 x shadowsocks-rust", "short", "cpu", 1.3, REFERENCE, is_2022),
+    Goal("short connection CPU ≤ 0.75 x sing-box", "short", "cpu", 0.75, "sing-box"),
+    Goal("idle connection ≤ 7,500 bytes", "idle", "each", 7500),
+    Goal("memory after start ≤ 34 MiB", "idle", "base", 34 * (1 << 20)),
+    Goal("listening in ≤ 0.25 s", "start", "start", 0.25),
+    Goal("stalled unauthenticated connection ≤ 6,000 bytes", "stalled", "each", 6000),
+    Goal("p99 ping-pong on an open connection ≤ 1.5 x shadowsocks-rust", "ping", "p99", 1.5, REFERENCE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one row says about one goal: the ratio, or the figure in base units where there is nothing to compare."""
+
+    goal: Goal
+    row: Row
+    value: float
+
+    @property
+    def met(self) -> bool:
+        return self.value <= self.goal.limit
+
+
+def judge(goal: Goal, results: Results, system: str = OURS) -> list[Verdict]:
+    """One verdict for each row the goal speaks of and that was measured on both sides; worst first."""
+    verdicts = []
+    for row in results.rows(goal.work, metric=goal.metric):
+        if not goal.applies(row.method) or (goal.cases is not None and row.case not in goal.cases):
+            continue
+        seen = results.ratio(row, system, goal.against) if goal.against is not None else results.spread(row, system)
+        if seen is not None:
+            verdicts.append(Verdict(goal, row, seen.middle))
+    return sorted(verdicts, key=lambda verdict: -verdict.value)

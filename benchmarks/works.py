@@ -1,0 +1,350 @@
+"""What is measured, and in which order: rounds outside, methods inside, systems alternating innermost.
+
+Every round starts every server afresh, so that a lucky or unlucky layout of
+one process is one sample and not the whole result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from . import load
+from .figures import Results, Row, percentile
+from .process import BenchError, Cores, Server, TargetProcess, core_busy
+from .target import ANSWER, PATIENCE_SECONDS, SHORT, SHORT_END
+from .wire import METHODS, Account, answer_size, make_account
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from .systems import Found
+
+MIB: Final = 1 << 20
+GB: Final = 1e9
+
+BULK_METHODS: Final = tuple(METHODS)
+SHORT_METHODS: Final = ("aes-256-gcm", "2022-blake3-aes-256-gcm")
+START_METHOD: Final = "aes-256-gcm"  # the one that every system has
+
+WORKS: Final = ("bulk", "short", "ping", "idle", "stalled", "start")
+
+WARM_UP: Final = 8 * MIB
+"""Moved each way before a bulk sample: buffers have grown, code is loaded."""
+WARM_CONNECTIONS: Final = 200
+AFTERMATH: Final = 1.2
+"""Seconds between the last answer and the second reading of the clock in the short works: a server that writes its
+log lines or frees its connections once a second shall pay for them inside the sample. Costs an idle server nothing."""
+SHORT_CASES: Final = (
+    ("16 at once, client ends", SHORT, 16),
+    ("16 at once, target ends", SHORT_END, 16),
+    ("one at a time, client ends", SHORT, 1),
+)
+PING_BLOCK: Final = 100  # round trips before the next system has its turn
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much of everything."""
+
+    rounds: int
+    bulk: int
+    """Bytes of one bulk sample. CPU clocks tell nanoseconds, so a few tenths of a second are enough."""
+    connections: int
+    pings: int
+    idle: int
+    """Connections held open. The issue wants 2,000 or more; a thousandth of their memory is a page or two."""
+    memory_rounds: int
+    starts: int
+    limit: float
+    """Seconds after which no new round begins."""
+
+
+FULL: Final = Plan(5, 512 * MIB, 6000, 2000, 2500, 3, 9, 2400)
+QUICK: Final = Plan(2, 64 * MIB, 1000, 400, 500, 1, 3, 300)
+
+
+Item = TypeVar("Item")
+
+
+def alternate(systems: Sequence[Item], turn: int) -> list[Item]:
+    """Every order twice, forwards and backwards, then another one first: nobody always follows the same one."""
+    at = turn // 2 % max(1, len(systems))
+    order = [*systems[at:], *systems[:at]]
+    return order[::-1] if turn % 2 else order
+
+
+@dataclass(slots=True)
+class Bench:
+    """One run."""
+
+    plan: Plan
+    systems: list[Found]
+    methods: list[str]
+    works: list[str]
+    directory: Path
+    cores: Cores
+    say: Callable[[str], None]
+    results: Results = field(default_factory=Results)
+    cut_short: str = ""
+    _useless: set[tuple[str, str]] = field(default_factory=set)
+    """(system, method) pairs that failed their check: not asked again."""
+    _serial: int = 0
+
+    def run(self) -> Results:
+        began = time.monotonic()
+        for turn in range(self.plan.rounds):
+            if time.monotonic() - began > self.plan.limit:
+                self.cut_short = f"stopped after {turn} of {self.plan.rounds} rounds, {self.plan.limit:.0f} s were over"
+                self.say(self.cut_short)
+                break
+            for method in self.methods:
+                if self._wanted(method):
+                    at = time.monotonic()
+                    self._group(turn, make_account(METHODS[method]))
+                    self.say(f"round {turn + 1}/{self.plan.rounds}  {method}  {time.monotonic() - at:.1f} s")
+            if turn < self.plan.memory_rounds:
+                self._memory(turn)
+        if "start" in self.works:
+            self._starts()
+        return self.results
+
+    def _wanted(self, method: str) -> bool:
+        return "bulk" in self.works or (method in SHORT_METHODS and not {"short", "ping"}.isdisjoint(self.works))
+
+    def _group(self, turn: int, account: Account) -> None:
+        """All that is measured of one method while one set of servers runs."""
+        order = [found for found in alternate(self.systems, turn) if self._can(found, account)]
+        with contextlib.ExitStack() as stack:
+            target = stack.enter_context(TargetProcess())
+            servers: list[tuple[Found, Server]] = []
+            for found in order:
+                server = self._start(found, account)
+                if server is not None:
+                    stack.enter_context(server)
+                    if turn or self._check(server, target):
+                        servers.append((found, server))
+            if "bulk" in self.works:
+                self._bulk(turn, account, servers, target)
+            if account.method.name in SHORT_METHODS:
+                if "short" in self.works:
+                    self._short(turn, account, servers, target)
+                if "ping" in self.works:
+                    self._ping(turn, account, [server for _, server in servers], target)
+
+    def _can(self, found: Found, account: Account) -> bool:
+        name = account.method.name
+        return name in found.system.methods and (found.name, name) not in self._useless
+
+    def _start(self, found: Found, account: Account) -> Server | None:
+        self._serial += 1
+        try:
+            return Server(found, account, self.directory / f"{found.name}-{self._serial}", self.cores)
+        except (BenchError, OSError) as error:
+            self._useless.add((found.name, account.method.name))
+            self.results.fail(f"{found.name}, {account.method.name}", str(error))
+            return None
+
+    def _check(self, server: Server, target: TargetProcess) -> bool:
+        """Judge one server's answers once; a slow one that is wrong has no speed."""
+        try:
+            load.Check(server.account, server.address, target.address()).run()
+        except Exception as error:  # whatever a peer does wrong ends its part, not the run
+            self.results.fail(f"{server.name}, {server.account.method.name}", f"check: {error!r}")
+            self.say(f"  {server.name} fails its check of {server.account.method.name}: {error!r}")
+            # What fails only uploads (pproxy) is still measured where it works: each sample fails for itself.
+        return server.process.poll() is None
+
+    @contextlib.contextmanager
+    def _attempt(self, server: Server, what: str) -> Iterator[None]:
+        """A failure is noted, and `_given_up` from then on: no second wait for a server that hangs."""
+        try:
+            yield
+        except BlockingIOError:  # what a kernel time-out looks like
+            self.results.fail(self._name(server, what), f"nothing moved for {PATIENCE_SECONDS} s")
+        except (BenchError, OSError) as error:
+            self.results.fail(self._name(server, what), str(error) or repr(error))
+
+    def _given_up(self, server: Server, what: str) -> bool:
+        return self._name(server, what) in self.results.failures
+
+    @staticmethod
+    def _name(server: Server, what: str) -> str:
+        return f"{server.name}, {server.account.method.name}, {what}"
+
+    def _charged(self, server: Server, action: Callable[[], float], after: float) -> tuple[float, float]:
+        """CPU seconds of the server for an action, with its aftermath, and what the action returned."""
+        began, busy, cpu = time.perf_counter(), core_busy(self.cores.server), server.cpu()
+        returned = action()
+        time.sleep(after)
+        used = server.cpu() - cpu
+        took = time.perf_counter() - began
+        foreign = core_busy(self.cores.server) - busy - used
+        self.results.foreign.append(max(0.0, foreign / took))
+        return used, returned
+
+    def _bulk(
+        self, turn: int, account: Account, servers: Sequence[tuple[Found, Server]], target: TargetProcess
+    ) -> None:
+        method = account.method
+        receipt = answer_size(method, load.RECEIPT)
+        warm, stream = load.Upload(account, WARM_UP), load.Upload(account, self.plan.bulk)
+        warm.renew()
+        stream.renew()
+
+        def up(server: Server, sealed: load.Upload, share: float) -> tuple[Callable[[], float], int]:
+            data, size = sealed.stamped(target.address(), share)
+            return lambda: load.upload(server.address, data, receipt), size
+
+        def down(server: Server, sealed: load.Upload, share: float) -> tuple[Callable[[], float], int]:
+            size = int((WARM_UP if sealed is warm else self.plan.bulk) * share)
+            return lambda: load.download(server.address, account, target.address(), size), size
+
+        for case, make in (("up", up), ("down", down)):
+            for found, server in servers:
+                if self._given_up(server, f"bulk {case}"):
+                    continue
+                with self._attempt(server, f"bulk {case}"):
+                    make(server, warm, found.system.effort)[0]()
+                    action, size = make(server, stream, found.system.effort)
+                    own = time.process_time() + target.cpu()
+                    used, took = self._charged(server, action, 0.02)
+                    own = time.process_time() + target.cpu() - own
+                    for metric, value in (
+                        ("cpu_gb", used / size * GB),
+                        ("rate", size / GB / took),
+                        ("load", own / took),
+                    ):
+                        self.results.add(Row("bulk", case, metric, method.name), found.name, turn, value)
+
+    def _short(
+        self, turn: int, account: Account, servers: Sequence[tuple[Found, Server]], target: TargetProcess
+    ) -> None:
+        wanted = answer_size(account.method, len(ANSWER))
+        latencies: list[float] = []
+
+        def connections(server: Server, kind: bytes, depth: int, count: int) -> Callable[[], float]:
+            requests = load.make_requests(account, target.address(), kind, count)
+
+            def action() -> float:
+                began = time.perf_counter()
+                with load.quiet():
+                    latencies[:] = load.short_connections(server.address, requests, wanted, depth, kind == SHORT_END)
+                return time.perf_counter() - began
+
+            return action
+
+        for case, kind, depth in SHORT_CASES:
+            asked = [(found, server) for found, server in servers if not self._given_up(server, f"short, {case}")]
+            for _, server in asked:
+                with self._attempt(server, f"short, {case}"):
+                    connections(server, kind, depth, WARM_CONNECTIONS)()
+            time.sleep(AFTERMATH)
+            for found, server in asked:
+                count = max(200, int(self.plan.connections * found.system.effort**0.5))
+                if depth == 1:
+                    count //= 4
+                with self._attempt(server, f"short, {case}"):
+                    used, _ = self._charged(server, connections(server, kind, depth, count), AFTERMATH)
+                    for metric, value in (
+                        ("cpu", used / count),
+                        ("p50", percentile(latencies, 50)),
+                        ("p99", percentile(latencies, 99)),
+                    ):
+                        self.results.add(Row("short", case, metric, account.method.name), found.name, turn, value)
+
+    def _ping(self, turn: int, account: Account, servers: Sequence[Server], target: TargetProcess) -> None:
+        """All systems hold a connection and are asked in turns of 100, so that a noisy moment hits all alike."""
+        case = "one at a time"
+        talks: dict[str, tuple[Server, load.Conversation, list[float], list[float]]] = {}
+        try:
+            for server in servers:
+                with self._attempt(server, "ping"):
+                    talk = load.Conversation(server.address, account, target.address())
+                    talks[server.name] = (server, talk, [], [])
+                    talk.pings(PING_BLOCK)
+            for block in range(max(1, self.plan.pings // PING_BLOCK)):
+                for name in sorted(talks, reverse=bool(block % 2)):
+                    server, talk, latencies, used = talks[name]
+                    if self._given_up(server, "ping"):
+                        continue
+                    with self._attempt(server, "ping"):
+                        cpu = server.cpu()
+                        latencies += talk.pings(PING_BLOCK)
+                        used.append((server.cpu() - cpu) / PING_BLOCK)
+        finally:
+            for _, talk, _, _ in talks.values():
+                talk.close()
+        for name, (_, _, latencies, used) in talks.items():
+            if latencies:
+                for metric, value in (
+                    ("p50", percentile(latencies, 50)),
+                    ("p99", percentile(latencies, 99)),
+                    ("cpu", sum(used) / len(used)),
+                ):
+                    self.results.add(Row("ping", case, metric, account.method.name), name, turn, value)
+
+    def _memory(self, turn: int) -> None:
+        """Idle and stalled connections; each count in a fresh server, since freed memory is used again."""
+        for method in self.methods:
+            if method not in SHORT_METHODS:
+                continue
+            account = make_account(METHODS[method])
+            for found in alternate(self.systems, turn):
+                for work in ("idle", "stalled"):
+                    if work in self.works and self._can(found, account):
+                        self._hold(turn, found, account, work)
+
+    def _hold(self, turn: int, found: Found, account: Account, work: str) -> None:
+        server = self._start(found, account)
+        if server is None:
+            return
+        count, case = self.plan.idle, f"{self.plan.idle} connections"
+        with server, TargetProcess(4) as target, self._attempt(server, work):
+            base, _ = settled_memory(server)
+            load.close_all(load.open_idle(server.address, account, target.address(), 20))  # what is loaded on first use
+            before, before_own = settled_memory(server)
+            held = server.descriptors()
+            if work == "idle":
+                socks = load.open_idle(server.address, account, target.address(), count)
+            else:
+                socks = load.open_stalled(server.address, count)
+            try:
+                after, after_own = settled_memory(server)
+                if server.descriptors() < held + count:
+                    raise BenchError(f"it holds fewer than {count} connections")
+            finally:
+                load.close_all(socks)
+            for metric, value in (
+                ("base", base),
+                ("each", (after - before) / count),
+                ("anonymous", (after_own - before_own) / count),
+            ):
+                self.results.add(Row(work, case, metric, account.method.name), found.name, turn, value)
+        self.say(f"round {turn + 1}  {work}  {found.name}  {account.method.name}")
+
+    def _starts(self) -> None:
+        account = make_account(METHODS[START_METHOD])
+        for turn in range(-1, self.plan.starts):  # the first one only warms the disk's cache
+            for found in alternate(self.systems, turn + 1):
+                server = self._start(found, account)
+                if server is not None:
+                    server.stop()
+                    if turn >= 0:
+                        row = Row("start", "fresh process", "start", START_METHOD)
+                        self.results.add(row, found.name, turn, server.started_in)
+
+
+def settled_memory(server: Server, limit: float = 5.0) -> tuple[int, int]:
+    """Its memory once that has stood still for 0.4 s, or after `limit` seconds as it is."""
+    until = time.monotonic() + limit
+    seen, same = server.memory(), 0
+    while same < 4 and time.monotonic() < until:
+        time.sleep(0.1)
+        now = server.memory()
+        same = same + 1 if now == seen else 0
+        seen = now
+    return seen
