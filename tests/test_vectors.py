@@ -157,6 +157,14 @@ def test_a_failure_is_named_and_is_the_exit_code(tmp_path: Path, capsys: pytest.
     assert out.endswith("0 passed, 1 failed, 0 skipped\n")
 
 
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 1}'])
+def test_a_file_that_holds_none_is_a_failure(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, [{"id": "good", "kind": "decode_error", "hex": "00", "error": "bad_atyp"}])
+    (tmp_path / "broken.json").write_text(text)
+    assert command.main([str(tmp_path)]) == 1
+    assert capsys.readouterr().out.endswith("1 passed, 1 failed, 0 skipped\n")
+
+
 def test_an_escaped_exception_is_a_failure_of_that_vector_alone() -> None:
     outcome = run(Vector("address", {"id": "hollow", "kind": "decode"}))
     assert outcome.verdict is Verdict.FAILED

@@ -81,8 +81,14 @@ class Report:
 
 
 def load(path: Path) -> list[Vector]:
-    """Read one file of vectors."""
+    """Read one file of vectors.
+
+    Raises:
+        ValueError: it is no JSON, or holds no list of vectors.
+    """
     content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not isinstance(content.get("vectors"), list):
+        raise ValueError("no vectors in it")
     suite = str(content.get("suite", path.stem))
     return [Vector(suite, fields) for fields in content["vectors"]]
 
@@ -109,7 +115,13 @@ def run_directory(directory: Path) -> Report:
     """Run all vectors of all files of a directory."""
     report = Report()
     for path in sorted(directory.glob("*.json")):
-        report.outcomes += ((path.name, run(vector)) for vector in load(path))
+        try:
+            vectors = load(path)
+        except ValueError as error:
+            whole = Vector(path.stem, {"id": "the file", "kind": "-"})
+            report.outcomes.append((path.name, Outcome(whole, Verdict.FAILED, str(error))))
+            continue
+        report.outcomes += ((path.name, run(vector)) for vector in vectors)
     return report
 
 
