@@ -57,7 +57,7 @@ class Report:
             passed, failed, unsupported = (cells[name, kind, verdict] for verdict in Verdict)
             yield f"{name:<20} {kind:<26} {passed + failed:>5} {passed:>7} {failed:>7} {unsupported:>12}"
         yield from _section("not supported yet", _grouped(self._of(Verdict.UNSUPPORTED)))
-        yield from _section("refused, but under another word", self._other_words())
+        yield from _section("outcomes that are right, but not by the very word of the vector", self._other_words())
         yield from _section(
             "failed", (f"{name} {outcome.vector.id}: {outcome.text}" for name, outcome in self._of(Verdict.FAILED))
         )
