@@ -7,10 +7,10 @@ its place in one step: a reader sees the old file or the new one, whole.
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -103,7 +103,7 @@ def write_private(path: str | os.PathLike[str], text: str) -> None:
         ConfigError: it cannot be written, or is a symbolic link, which would be replaced and not followed.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    temporary = target.with_name(f".{target.name}.{os.urandom(8).hex()}")
     try:
         target.parent.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
         if target.is_symlink():
@@ -111,7 +111,8 @@ def write_private(path: str | os.PathLike[str], text: str) -> None:
         _write_new(temporary, text.encode())
         temporary.replace(target)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise _error(os.fspath(path), None, f"this file cannot be written: {_why(error)}") from None
 
 

@@ -12,17 +12,17 @@ class Findings:
 
     def __init__(self, role: Role | None) -> None:
         self._role = role
-        self._problems: list[Problem] = []
-        self._warnings: list[Problem] = []
+        self._problems: list[tuple[Mark, Problem]] = []
+        self._warnings: list[tuple[Mark, Problem]] = []
 
     def problem(self, mark: Mark, key: str, text: str) -> None:
         """Note something that keeps the configuration from use."""
-        self._problems.append(Problem(mark.where, mark.line, key, text))
+        self._problems.append((mark, Problem(mark.where, mark.line, key, text)))
 
     def warn(self, mark: Mark, key: str, text: str, roles: tuple[Role, ...] = BOTH) -> None:
         """Note something odd, unless it is a matter of the other end only."""
         if self.concerns(roles):
-            self._warnings.append(Problem(mark.where, mark.line, key, text))
+            self._warnings.append((mark, Problem(mark.where, mark.line, key, text)))
 
     def concerns(self, roles: tuple[Role, ...]) -> bool:
         """True when one of these ends is the one to be started, or none was named."""
@@ -31,13 +31,19 @@ class Findings:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """All problems, in the order of the file."""
-        return tuple(sorted(self._problems, key=_line))
+        return _in_order(self._problems)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """All warnings, in the order of the file."""
-        return tuple(sorted(self._warnings, key=_line))
+        return _in_order(self._warnings)
 
 
-def _line(problem: Problem) -> int:
-    return problem.line or 0
+def _in_order(found: list[tuple[Mark, Problem]]) -> tuple[Problem, ...]:
+    return tuple(problem for _, problem in sorted(found, key=_place))
+
+
+def _place(found: tuple[Mark, Problem]) -> tuple[int, int]:
+    """Flags have no line and come first."""
+    mark, _ = found
+    return mark.line or 0, mark.column or 0

@@ -49,6 +49,7 @@ _DAEMON = "has no effect yet: let the service manager start and stop this progra
 _PLUGIN = "cannot be honoured yet: plugins come in a later version, and the other end would speak through one"
 _BALANCE = "has no effect yet: several servers are used in order"
 _FACES = "has no effect yet: this version serves socks only"
+_OTA = "cannot be honoured yet: one-time authentication comes with the old ciphers"
 _LEGACY = "is not needed: ciphers come with this program"
 
 
@@ -87,12 +88,8 @@ _TABLE: Final = (
     *_rows(
         PYTHON, "port_password", "cannot be honoured yet: give each port an entry of its own in servers[]", lock=True
     ),
-    *_rows(
-        LIBEV, "auth", "cannot be honoured: one-time authentication is gone; a 2022 method does it better", lock=True
-    ),
-    *_rows(
-        PYTHON, "one_time_auth", "cannot be honoured yet: one-time authentication comes with the old ciphers", lock=True
-    ),
+    *_rows(LIBEV, "auth", _OTA, lock=True),
+    *_rows(PYTHON, "one_time_auth", _OTA, lock=True),
     *_rows(LIBEV, "key", "cannot be honoured yet: give a password, or a 2022 method with its base64 key", lock=True),
     # Plugins, beside `plugin` itself
     *_rows(RUST, "plugin_opts plugin_args plugin_mode", "has no effect without a plugin", _SERVERS),

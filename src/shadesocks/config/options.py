@@ -73,15 +73,5 @@ def _option(setting: Setting) -> Option:
 
 def _help(setting: Setting) -> str:
     """Add the default to the sentence."""
-    default = default_text(setting)
+    default = setting.default_words
     return f"{setting.help} Default: {default}." if default and default != "none" else setting.help
-
-
-def default_text(setting: Setting) -> str:
-    """Return the default as people read it, with its unit; empty where there is none."""
-    if setting.default_text or setting.default is None:
-        return setting.default_text
-    if isinstance(setting.default, bool):
-        return "true" if setting.default else "false"
-    text = f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
-    return f"{text} {setting.unit}".rstrip()

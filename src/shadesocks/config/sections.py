@@ -161,6 +161,6 @@ def _unknown(place: Place, key: str) -> str:
         if key in _KNOWN[other]:
             where = "at the top level" if other is Place.TOP else f"in an entry of {other.value}"
             return f"this key has no meaning here; it belongs {where}"
-    ours = [*_KNOWN[place], *(LISTS if place is Place.TOP else ())]
-    near = nearest(key, ours) or nearest(key, [other for at, other in FOREIGN if at is place])
+    keys = [*_KNOWN[place], *(LISTS if place is Place.TOP else ()), *(other for at, other in FOREIGN if at is place)]
+    near = nearest(key, keys)
     return f"this key is not known; the nearest known one is {near}" if near else "this key is not known"

@@ -83,6 +83,16 @@ class Setting:
         """The key as it stands in a file, dots between the objects."""
         return self.key or self.name
 
+    @property
+    def default_words(self) -> str:
+        """The default as people read it, with its unit; empty where there is none."""
+        if self.default_text or self.default is None:
+            return self.default_text
+        if isinstance(self.default, bool):
+            return "true" if self.default else "false"
+        text = f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+        return f"{text} {self.unit}".rstrip()
+
 
 RUST: Final = "shadowsocks-rust"
 SIP008: Final = "SIP008"

@@ -104,11 +104,11 @@ def _seconds(setting: Setting, node: Node) -> float:
 def _check_range(setting: Setting, value: int | float) -> None:
     unit = f" {setting.unit}" if setting.unit else ""
     if value < setting.low:
-        least = f"{setting.low:g}{unit}" if setting.low else "0"
+        least = f"{setting.low}{unit}" if setting.low else "0"
         raise UnfitError(f"{value:g} is too small; the least is {least}")
     if value > setting.high:
         hint = "; the unit is seconds, not milliseconds" if unit == " s" else ""
-        raise UnfitError(f"{value:g} is too large; the most is {setting.high:g}{unit}{hint}")
+        raise UnfitError(f"{value:g} is too large; the most is {setting.high}{unit}{hint}")
 
 
 def _port(setting: Setting, node: Node) -> int:

@@ -1,0 +1,24 @@
+"""Findings are told in the order of the file, and only to whom they concern."""
+
+from __future__ import annotations
+
+from shadesocks.config.findings import Findings
+from shadesocks.config.reader import Mark
+from shadesocks.config.settings import LOCAL_END, SERVER_END
+
+
+def test_order_is_that_of_the_file() -> None:
+    findings = Findings(None)
+    for key, line, column in (("e", 3, 1), ("c", 2, 7), ("d", 2, 9), ("a", None, None), ("b", 2, 1)):
+        findings.problem(Mark("f", line, column), key, "text")
+    assert [problem.key for problem in findings.problems] == ["a", "b", "c", "d", "e"]
+
+
+def test_warnings_are_for_an_end() -> None:
+    findings = Findings("local")
+    findings.warn(Mark("f", 1), "a", "text", SERVER_END)
+    findings.warn(Mark("f", 1), "b", "text", LOCAL_END)
+    findings.warn(Mark("f", 1), "c", "text")
+    assert [warning.key for warning in findings.warnings] == ["b", "c"]
+    assert not findings.concerns(SERVER_END)
+    assert Findings(None).concerns(SERVER_END)

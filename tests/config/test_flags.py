@@ -1,0 +1,128 @@
+"""Options over a file: they take the place of keys, pass the same checks, and are named in the messages."""
+
+from __future__ import annotations
+
+import pytest
+
+from shadesocks.config import Config
+from shadesocks.config.flags import PASSWORD_VARIABLE
+from shadesocks.core.secret import Secret
+
+from .samples import KEY, METHOD, SERVER, STRONG, look, problems, text_of
+
+
+def config_of(text: str | None, overrides: dict[str, str], environ: dict[str, str] | None = None) -> Config:
+    report = look(text, overrides=overrides, environ=environ)
+    assert report.config is not None, report.problems
+    return report.config
+
+
+FLAGS = {"server": "h.example:1", "method": METHOD, "password": KEY}
+
+
+def test_options_alone() -> None:
+    config = config_of(None, {**FLAGS, "local_address": "[::1]:1081", "timeout": "5", "allow_private": "true"})
+    assert [str(server.address) for server in config.servers] == ["h.example:1"]
+    assert [str(local.address) for local in config.locals] == ["[::1]:1081"]
+    assert config.dial_timeout == 5.0
+    assert config.allow_private
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("h.example:1", "h.example", 1),
+        ("10.0.0.1:1", "10.0.0.1", 1),
+        ("[::1]:1", "::1", 1),
+        ("::1", "::1", 8388),
+        ("[::1]", "::1", 8388),
+        ("h.example", "h.example", 8388),
+    ],
+)
+def test_host_and_port_of_a_flag(text: str, host: str, port: int) -> None:
+    address = config_of(text_of(), {"server": text}).servers[0].address
+    assert (address.host, address.port) == (host, port)
+
+
+def test_a_server_of_the_options_takes_the_place_of_all_in_the_file() -> None:
+    file = text_of(servers=[SERVER, SERVER], locals=[{"local_port": 1}])
+    config = config_of(file, {"server": "h.example:1"})
+    assert [str(server.address) for server in config.servers] == ["h.example:1"]
+    assert len(config.locals) == 1
+    config = config_of(file, {"local_address": "127.0.0.1:2"})
+    assert len(config.servers) == 3
+    assert [local.address.port for local in config.locals] == [2]
+
+
+def test_an_option_takes_the_place_of_its_key() -> None:
+    config = config_of(
+        text_of(timeout=300, log={"level": 0}), {"timeout": "4", "log_level": "debug", "password": KEY[::-1][1:] + "="}
+    )
+    assert config.handshake_timeout == 4.0
+    assert config.log_level == "debug"
+    assert config.servers[0].password != Secret(KEY)
+
+
+def test_a_server_by_its_link() -> None:
+    link = f"ss://aes-256-gcm:{STRONG}@h.example:1#tag"
+    config = config_of(text_of(remarks="old", servers=[SERVER]), {"server_url": link})
+    (server,) = config.servers
+    assert (server.method.name, server.remarks, str(server.address)) == ("aes-256-gcm", "tag", "h.example:1")
+    assert config_of(None, {"server_url": link, "password": STRONG[::-1]}).servers[0].password == Secret(STRONG[::-1])
+
+
+def test_the_password_of_the_environment() -> None:
+    flags = {"server": "h.example:1", "method": METHOD}
+    environ = {PASSWORD_VARIABLE: KEY}
+    assert config_of(None, flags, environ).servers[0].password == Secret(KEY)
+    assert config_of(text_of(password=KEY), flags, {PASSWORD_VARIABLE: "x"}).servers[0].password == Secret(KEY)
+    assert problems(None, overrides=flags, environ={PASSWORD_VARIABLE: "!"}) == [
+        "SS_SERVER_PASSWORD: the key of 2022-blake3-aes-256-gcm is not base64 (alphabet A-Z a-z 0-9 + /); "
+        "make one with: shadesocks genkey -m 2022-blake3-aes-256-gcm"
+    ]
+    assert problems(text_of(password=...), environ=environ)  # a file says where its password is
+
+
+def test_messages_name_the_flag() -> None:
+    overrides = {
+        "server": "a b:99999",
+        "method": "aes-256-gmc",
+        "password": "x",
+        "timeout": "soon",
+        "nofile": "1",
+        "event_model": "iocp",
+        "mode": "udp_only",
+        "outbound_proxy": "http://h",
+        "local_address": "h:x",
+        "state_dir": "a\nb",
+    }
+    assert sorted(problems(None, overrides=overrides)) == [
+        "--encrypt-method: no method has this name; the nearest known one is aes-256-gcm",
+        "--event-model: the word is not known; write auto, epoll, kqueue or portable",
+        "--local-addr: expected a port",
+        "--mode: only TCP is served for now; UDP comes in a later version, so nothing would be left to serve; "
+        "write tcp_only",
+        "--nofile: 1 is too small; the least is 64",
+        "--outbound-proxy: this is no usable link: a link begins with ss://",
+        "--server-addr: 99999 is no port; ports are numbers from 1 to 65535",
+        "--server-addr: this is no host name; names are made of letters, digits, hyphens and dots",
+        "--state-dir: this holds characters that cannot be printed",
+        "--timeout: expected a number of seconds",
+    ]
+
+
+def test_what_the_options_lack_has_no_line() -> None:
+    assert problems(None, overrides={"server": "h.example:1", "password": KEY}) == [
+        'command line: method: is missing; add a method, as in "method": "2022-blake3-aes-256-gcm", or give -m METHOD'
+    ]
+
+
+def test_a_bad_link_is_not_repeated() -> None:
+    assert problems(None, overrides={"server_url": "ss://aes-256-gcm:hunter2@h"}) == [
+        "--server-url: this is no usable link: a link names its port after the host, as in host:8388, from 1 to 65535"
+    ]
+
+
+def test_a_password_that_is_not_utf8() -> None:
+    said = problems(None, overrides={"server": "h:1", "method": "aes-256-gcm", "password": "\udcff"})
+    assert said == ["--password: the password is not UTF-8 text"]

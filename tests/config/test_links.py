@@ -1,0 +1,30 @@
+"""Links are read by whoever was handed in, and what they say is judged like a file."""
+
+from __future__ import annotations
+
+import pytest
+
+from shadesocks.config import load
+from shadesocks.core.errors import ConfigError
+from shadesocks.wire.uri import parse_link
+
+from .samples import STRONG, text_of
+
+LINK = f"ss://aes-256-gcm:{STRONG}@h.example:1"
+
+
+def test_without_a_reader_a_link_is_a_problem() -> None:
+    with pytest.raises(ConfigError, match="must pass read_link"):
+        load(text_of(outbound_proxy=LINK))
+    assert load(text_of(outbound_proxy="")).servers[0].outbound_proxy is None
+
+
+def test_the_reader_sees_the_text_as_it_stands() -> None:
+    seen: list[str] = []
+
+    def read_link(text: str) -> object:
+        seen.append(text)
+        return parse_link(text)
+
+    load(text_of(outbound_proxy=LINK), read_link=read_link)  # type: ignore[arg-type]
+    assert seen == [LINK]

@@ -1,0 +1,340 @@
+"""From text to Config: everything found at once, at its place, for the end that is started."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shadesocks.config import (
+    DEFAULT_LOCAL,
+    Config,
+    LocalConfig,
+    ServerConfig,
+    config_from_link,
+    examine,
+    for_local,
+    for_server,
+    load,
+)
+from shadesocks.config.settings import Role
+from shadesocks.core.address import Address
+from shadesocks.core.errors import ConfigError, Problem
+from shadesocks.core.secret import Secret
+from shadesocks.crypto.methods import METHODS
+from shadesocks.wire.uri import parse_link
+
+from .samples import KEY, METHOD, STRONG, look, problems, text_of, warnings
+
+SERVER = ServerConfig(Address("203.0.113.5", 8388), METHODS[METHOD], Secret(KEY))
+
+
+def test_the_shortest_config() -> None:
+    assert load(text_of()) == Config(servers=(SERVER,))
+
+
+def test_a_whole_config() -> None:
+    config = load(
+        """
+        {   // everything of ours
+            "server": "::", "server_port": "8388", "method": "AES-256-GCM", "password": "mVt5-kd93Qpz_0Lr2xWc",
+            "local_address": "[::1]", "local_port": 1081,
+            "handshake_timeout": 30, "dial_timeout": 5.5, "idle_timeout": 600, "half_closed_timeout": 60,
+            "first_payload_timeout": 0, "drain_timeout": 0, "no_delay": true, "keep_alive": 0, "user_timeout": 60,
+            "ipv6_first": true, "nofile": 65536, "event_model": "portable",
+            "allow_private": true, "allow_none": true, "strict_first_read": true, "bad_handshake": "reset",
+            "silent_limit": 100, "state_dir": "/var/lib/x", "log_targets": true,
+            "log": {"level": 1, "format": {"without_time": true}},
+        }
+        """
+    )
+    assert config == Config(
+        servers=(ServerConfig(Address("::", 8388), METHODS["aes-256-gcm"], Secret(STRONG), "", "", 30.0, 5.5),),
+        locals=(LocalConfig(Address("::1", 1081)),),
+        handshake_timeout=30.0,
+        dial_timeout=5.5,
+        idle_timeout=600.0,
+        half_closed_timeout=60.0,
+        first_payload_timeout=0.0,
+        drain_timeout=0.0,
+        no_delay=True,
+        keep_alive=0,
+        user_timeout=60,
+        ipv6_first=True,
+        nofile=65536,
+        event_model="portable",
+        allow_private=True,
+        allow_none=True,
+        strict_first_read=True,
+        bad_handshake="reset",
+        silent_limit=100,
+        state_dir="/var/lib/x",
+        log_level="debug",
+        log_without_time=True,
+        log_targets=True,
+    )
+    assert config.warnings == ()
+
+
+def test_every_problem_at_once_in_the_order_of_the_file() -> None:
+    text = """{
+        "server": "0.0.0.0",
+        "server_port": 70000,
+        "password": "mVt5-kd93Qpz_0Lr2xWc",
+        "method": "aes-256-gmc",
+        "timeout": "soon",
+        "mode": "udp_only",
+        "plugin": "obfs-server"
+        "servers": [
+            {
+                "server": "a b",
+                "server_port": 8388,
+                "method": "2022-blake3-aes-256-gcm",
+                "password": "c2hvcnQ="
+            },
+            7
+        ],
+        "locals": [{"local_port": 0, "protocol": "http"}],
+        "log": 3
+    }"""
+    assert problems(text) == [
+        "c.json:3: server_port: 70000 is no port; ports are numbers from 1 to 65535",
+        "c.json:5: method: no method has this name; the nearest known one is aes-256-gcm",
+        "c.json:6: timeout: expected a number of seconds, found text",
+        "c.json:7: mode: only TCP is served for now; UDP comes in a later version, so nothing would be left to serve; "
+        "write tcp_only",
+        "c.json:8: plugin: this key of shadowsocks-rust cannot be honoured yet: plugins come in a later version, and "
+        "the other end would speak through one; remove it only if you can do without",
+        "c.json:8: a comma is missing after this value",
+        "c.json:11: servers[0].server: this is no host name; names are made of letters, digits, hyphens and dots",
+        "c.json:14: servers[0].password: the key of 2022-blake3-aes-256-gcm has 5 bytes, it must have exactly 32; "
+        "make one with: shadesocks genkey -m 2022-blake3-aes-256-gcm",
+        "c.json:16: servers[1]: expected an object in braces, found 7",
+        "c.json:18: locals[0].local_port: 0 is no port; ports are numbers from 1 to 65535",
+        "c.json:18: locals[0].protocol: http comes in a later version; this one serves socks",
+        "c.json:19: log: expected an object in braces, found 3",
+    ]
+
+
+def test_the_error_carries_the_problems() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load('{"server": 1,\n"timout": 2}', where="x.json", strict=True)
+    assert caught.value.problems[0] == Problem(
+        "x.json", 1, "server_port", 'is missing; add the port, as in "server_port": 8388, or give -s HOST:PORT'
+    )
+    assert caught.value.problems[-1] == Problem(
+        "x.json", 2, "timout", "this key is not known; the nearest known one is timeout"
+    )
+    assert str(caught.value).count("\n") == len(caught.value.problems) - 1
+
+
+def test_only_one_problem_for_a_value_that_could_not_be_read() -> None:
+    assert problems(text_of().replace(f'"{KEY}"', "x")) == [
+        "c.json:1: password: text goes in quotes; the only words without them are true, false and null"
+    ]
+
+
+@given(st.text() | st.text(alphabet='{}[]:,"\n servers01'))
+def test_only_config_errors_on_any_text(text: str) -> None:
+    report = examine(text, environ={})
+    assert (report.config is None) == bool(report.problems)
+    if report.problems:
+        with pytest.raises(ConfigError) as caught:
+            load(text, environ={})
+        assert caught.value.problems == report.problems
+
+
+_KEYS = (
+    "server server_port method password servers shadowsocks locals local_address mode log level format timeout plugin "
+    "outbound_proxy disabled protocol nofile state_dir keep_alive bad_handshake users _x address"
+)
+_WORDS = st.sampled_from(_KEYS.split())
+_ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | _WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_WORDS | st.text(max_size=4), inner, max_size=6),
+)
+
+
+@given(st.dictionaries(_WORDS, _ANY), st.sampled_from(["server", "local", None]))
+def test_only_config_errors_on_any_value(keys: dict[str, object], role: Role | None) -> None:
+    report = examine(json.dumps(keys), role=role, environ={}, read_link=parse_link)
+    assert (report.config is None) == bool(report.problems)
+
+
+@pytest.mark.parametrize("text", ["[]", "7", '"x"', "null", "true"])
+def test_a_config_is_an_object(text: str) -> None:
+    assert "a configuration is an object in braces" in problems(text)[0]
+
+
+# One file for both ends
+
+
+BOTH_ENDS = """{
+    "server": "127.0.0.1", "server_port": 8388, "method": "2022-blake3-aes-256-gcm",
+    "password": "hAxTKdG9cJIWmI2jPpxVQ1nBtC0uRmZkYp7sLqEwXyM=",
+    "local_address": "0.0.0.0", "local_port": 1080, "allow_private": true, "first_payload_timeout": 0.1,
+    "forbidden_ip": "10.0.0.0/8", "workers": 2, "manager_address": "127.0.0.1:6001", "locals": [
+        {"local_port": 1081, "forward_address": "8.8.8.8", "mode": "tcp_and_udp"}
+    ], "balancer": {"check_interval": 10}, "tunnel_port": 53
+}"""
+
+
+def test_each_end_is_told_of_its_own_keys_only() -> None:
+    about = {role: [warning.key for warning in look(BOTH_ENDS, role).warnings] for role in ("server", "local", None)}
+    assert about["server"] == ["forbidden_ip", "workers", "manager_address", "locals[0].mode"]
+    assert about["local"] == [
+        "local_address",
+        "locals[0].forward_address",
+        "locals[0].mode",
+        "balancer.check_interval",
+        "tunnel_port",
+    ]
+    assert {*about["server"], *about["local"]} == {*about[None]}
+
+
+@pytest.mark.parametrize("role", ["server", "local"])
+def test_a_file_of_both_ends_starts_either_without_a_word(role: Role) -> None:
+    text = text_of(local_address="127.0.0.1", local_port=1081, allow_private=True, first_payload_timeout=0.2)
+    config = load(text, role=role)
+    assert config.servers == (SERVER,)
+    assert config.locals == (LocalConfig(Address("127.0.0.1", 1081)),)
+    assert config.warnings == ()
+
+
+def test_a_lock_of_the_other_end_does_not_stop_this_one() -> None:
+    text = text_of(locals=[{"local_port": 1080, "socks5_auth_config_path": "users.json"}])
+    assert problems(text, "server") == []
+    assert "without a login" in problems(text, "local")[0]
+
+
+# What an end needs
+
+
+@pytest.mark.parametrize("role", ["server", "local"])
+def test_an_end_needs_a_server(role: Role) -> None:
+    expected = "no server is named; give server, server_port, method and password, or -s, -m and -k"
+    assert problems("{}", role) == [f"c.json:1: {expected}"]
+    assert problems(None, role) == [f"command line: {expected}"]
+    assert problems("{}") == []
+    with pytest.raises(ConfigError, match=r"^f.json: no server is named"):
+        (for_server if role == "server" else for_local)(Config(), where="f.json")
+
+
+def test_disabled_servers_are_not_there() -> None:
+    text = json.dumps({"servers": [{"disabled": True, "server": "x"}], "locals": [{"disabled": True}]})
+    assert look(text).config == Config()
+    assert "no server is named" in problems(text, "server")[0]
+
+
+def test_the_client_listens_where_the_others_do_by_default() -> None:
+    assert load(text_of(), role="local").locals == (DEFAULT_LOCAL,)
+    assert for_local(load(text_of())).locals == (DEFAULT_LOCAL,)
+    assert load(text_of(), role="server").locals == ()
+    assert str(DEFAULT_LOCAL.address) == "127.0.0.1:1080"
+
+
+def test_two_entries_on_one_address() -> None:
+    entry = {"server": "127.0.0.1", "server_port": 1, "method": METHOD, "password": KEY}
+    text = json.dumps({"servers": [entry, entry], "local_port": 1080, "locals": [{}]}, indent=1)
+    assert problems(text, "server") == [
+        "c.json:9: servers[1]: 127.0.0.1:1 is taken by an entry before this one; choose another port"
+    ]
+    assert problems(text, "local") == [
+        "c.json:18: locals[0]: 127.0.0.1:1080 is taken by an entry before this one; choose another port"
+    ]
+    with pytest.raises(ConfigError, match="is taken"):
+        for_server(load(text))
+
+
+# Several servers and listeners
+
+
+def test_servers_of_the_top_and_of_the_list_in_order() -> None:
+    entries = [
+        {"address": "a.example", "port": 1, "method": METHOD, "password": KEY, "name": "one", "id": "i-1"},
+        {"server": "b.example", "server_port": "2", "method": METHOD, "password": KEY, "disabled": False},
+    ]
+    config = load(text_of(servers=entries, shadowsocks=[{**entries[1], "server": "c.example"}]))
+    assert [str(server.address) for server in config.servers] == [
+        "203.0.113.5:8388",
+        "a.example:1",
+        "b.example:2",
+        "c.example:2",
+    ]
+    assert (config.servers[1].remarks, config.servers[1].id) == ("one", "i-1")
+
+
+def test_a_method_alone_at_the_top_is_no_server() -> None:
+    entry = {"server": "a.example", "server_port": 1, "method": METHOD, "password": KEY}
+    assert len(load(json.dumps({"method": METHOD, "servers": [entry]})).servers) == 1
+
+
+def test_a_list_that_is_none() -> None:
+    assert problems(text_of(servers={"server": "x"})) == [
+        "c.json:1: servers: expected a list of objects, in square brackets; found an object"
+    ]
+    assert load(text_of(servers=None)).servers == (SERVER,)
+
+
+def test_listeners() -> None:
+    text = text_of(local_port=1080, locals=[{"local_address": "::1"}, {"local_port": "1082", "protocol": "SOCKS"}])
+    assert load(text).locals == (
+        LocalConfig(Address("127.0.0.1", 1080)),
+        LocalConfig(Address("::1", 1080)),
+        LocalConfig(Address("127.0.0.1", 1082)),
+    )
+
+
+def test_a_listener_that_everybody_reaches_warns_the_client() -> None:
+    text = text_of(local_address="0.0.0.0", local_port=1080)
+    assert warnings(text, "server") == []
+    assert warnings(text, "local") == [
+        "c.json:1: local_address: whoever can reach this address can use the proxy, without a password; "
+        "127.0.0.1 is for this machine"
+    ]
+
+
+# Links, dialects, secrets
+
+
+def test_a_config_from_a_link() -> None:
+    config = config_from_link(parse_link(f"ss://{METHOD}:{KEY.replace('=', '%3D')}@203.0.113.5:8388#home"))
+    assert config.servers[0].remarks == "home"
+    assert config.servers[0].password == Secret(KEY)
+    assert config_from_link(parse_link("ss://none:@127.0.0.1:1"), role="local").locals == (DEFAULT_LOCAL,)
+
+
+def test_a_link_that_asks_for_too_much() -> None:
+    with pytest.raises(ConfigError, match=r"^link: the plugin of this link cannot be honoured yet"):
+        config_from_link(parse_link("ss://aes-256-gcm:x@h.example:1/?plugin=obfs-local"))
+
+
+def test_dialects_by_name() -> None:
+    assert load(text_of(), dialect="rust") == load(text_of())
+    with pytest.raises(ConfigError, match=r"^--dialect: no dialect has this name; known are rust"):
+        load(text_of(), dialect="klingon")
+
+
+def test_no_secret_is_shown() -> None:
+    config = load(text_of())
+    assert KEY not in repr(config)
+    assert KEY not in str(config)
+    assert config.servers[0].password.reveal() == KEY
+    with pytest.raises(TypeError):
+        pickle.dumps(config)
+
+
+@pytest.mark.parametrize("key", ["server", "server_port", "method", "password", "mode", "timeout", "bad_handshake"])
+def test_no_message_repeats_a_text_that_stands_in_the_wrong_place(key: str) -> None:
+    report = look(text_of({key: "hunter2-and-more!"}), strict=True)
+    said = [str(problem) for problem in (*report.problems, *report.warnings)]
+    assert said
+    assert "hunter2" not in "".join(said)
+
+
+def test_the_environment_is_the_process_s_own_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHADE_TEST_KEY", KEY)
+    assert load(text_of(password="${SHADE_TEST_KEY}")).servers == (SERVER,)

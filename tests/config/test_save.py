@@ -1,0 +1,79 @@
+"""What is written is read again as the same configuration."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from shadesocks.config import Config, LocalConfig, ServerConfig, dump, load
+from shadesocks.core.address import Address
+from shadesocks.core.secret import Secret
+from shadesocks.crypto.methods import METHODS
+from shadesocks.wire.uri import parse_link
+
+from .samples import KEY, METHOD, SERVER, STRONG
+
+ONE = ServerConfig(Address("203.0.113.5", 8388), METHODS[METHOD], Secret(KEY))
+PROXY = ServerConfig(Address("::1", 1), METHODS["aes-256-gcm"], Secret(STRONG + "@/:%é"))
+CONFIGS = [
+    Config(),
+    Config((ONE,)),
+    Config((ONE,), (LocalConfig(Address("::1", 1080)),)),
+    Config((replace(ONE, remarks="häuslich", outbound_proxy=PROXY),)),
+    Config((replace(ONE, id="x"),)),
+    Config((replace(ONE, dial_timeout=3.0), ONE)),
+    Config(
+        (ONE, replace(ONE, handshake_timeout=3.0)), (LocalConfig(Address("::1", 1)), LocalConfig(Address("::1", 2)))
+    ),
+    Config(
+        handshake_timeout=1.0,
+        keep_alive=0,
+        nofile=100,
+        log_level="debug",
+        log_without_time=True,
+        allow_none=True,
+        state_dir="/x",
+        silent_limit=5,
+        bad_handshake="fin",
+    ),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_round_trip(config: Config) -> None:
+    # A proxy's time-outs are the file's: its own have no place in a link.
+    assert load(dump(config), read_link=parse_link) == config
+    assert load(dump(config), read_link=parse_link).warnings == ()
+
+
+def test_the_short_form_is_what_every_program_reads() -> None:
+    assert json.loads(dump(Config((ONE,)))) == SERVER
+    assert dump(Config((ONE,))) == (
+        "{\n"
+        '    "server": "203.0.113.5",\n'
+        '    "server_port": 8388,\n'
+        f'    "method": "{METHOD}",\n'
+        f'    "password": "{KEY}"\n'
+        "}\n"
+    )
+
+
+def test_nested_keys() -> None:
+    keys = json.loads(dump(Config(log_level="debug", log_without_time=True)))
+    assert keys == {"log": {"level": "debug", "format": {"without_time": True}}}
+
+
+def test_an_object_of_keys() -> None:
+    assert load(dump({**SERVER, "_made_by": "shadesocks"})).servers == (ONE,)
+
+
+def test_every_field_is_written() -> None:
+    for field in fields(Config):
+        value = getattr(Config(), field.name)
+        if isinstance(value, int | float):
+            keys: dict[str, Any] = {field.name: not value if isinstance(value, bool) else value + 1}
+            changed = replace(Config(), **keys)
+            assert load(dump(changed)) == changed, field.name

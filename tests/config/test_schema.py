@@ -1,0 +1,47 @@
+"""The JSON Schema: every key is in it, with the limits of the table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shadesocks.config.foreign import FOREIGN
+from shadesocks.config.schema import json_schema
+from shadesocks.config.settings import LISTS, TABLE, Place
+
+
+def properties_of(place: Place) -> dict[str, Any]:
+    schema: dict[str, Any] = json_schema()
+    if place is not Place.TOP:
+        schema = schema["$defs"]["server" if place is Place.SERVER else "local"]
+    assert schema["additionalProperties"] is False
+    properties: dict[str, Any] = schema["properties"]
+    return properties
+
+
+def find(properties: dict[str, Any], path: str) -> dict[str, Any]:
+    *groups, last = path.split(".")
+    for group in groups:
+        properties = properties[group]["properties"]
+    found: dict[str, Any] = properties[last]
+    return found
+
+
+def test_every_key_is_in_it() -> None:
+    for setting in TABLE:
+        for place in setting.places:
+            for key in (setting.path, *setting.aliases):
+                assert find(properties_of(place), key)["description"] == setting.help
+    for place, key in FOREIGN:
+        assert find(properties_of(place), key)["deprecated"] is True
+    assert LISTS.keys() <= properties_of(Place.TOP).keys()
+
+
+def test_limits() -> None:
+    top = properties_of(Place.TOP)
+    assert top["keep_alive"]["anyOf"][0] == {"type": "integer", "minimum": 0, "maximum": 32767}
+    assert top["keep_alive"]["default"] == 15
+    assert top["server_port"]["anyOf"][0] == {"type": "integer", "minimum": 1, "maximum": 65535}
+    assert top["bad_handshake"]["enum"] == ["silent", "reset", "fin"]
+    assert "aes-256-gcm" in top["method"]["enum"]
+    assert "rc4-md5" not in top["method"]["enum"]
+    assert find(top, "log.level")["enum"][-1] == 3

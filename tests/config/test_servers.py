@@ -1,0 +1,201 @@
+"""One server: what it must have, its time-outs, its password, method none, and the proxy before it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from shadesocks.config import Config, ServerConfig
+from shadesocks.config.servers import is_loopback
+from shadesocks.core.address import Address
+from shadesocks.core.secret import Secret
+from shadesocks.crypto.keys import make_key_text
+from shadesocks.crypto.methods import METHODS, is_ready
+
+from .samples import KEY, METHOD, SERVER, STRONG, look, problems, text_of, warnings
+
+
+def config_of(text: str) -> Config:
+    config = look(text).config
+    assert config is not None, look(text).problems
+    return config
+
+
+def test_all_that_is_missing_is_told() -> None:
+    assert problems('{"servers": [\n{}]}') == [
+        'c.json:2: servers[0].server: is missing; add the host, as in "server": "203.0.113.5", or give -s HOST:PORT',
+        'c.json:2: servers[0].server_port: is missing; add the port, as in "server_port": 8388, or give -s HOST:PORT',
+        'c.json:2: servers[0].method: is missing; add a method, as in "method": "2022-blake3-aes-256-gcm", or give -m '
+        "METHOD",
+        "c.json:2: servers[0].password: is missing; make one with: shadesocks genkey -m METHOD",
+    ]
+
+
+# Time-outs
+
+
+@pytest.mark.parametrize(
+    ("top", "own", "expected"),
+    [
+        ({}, {}, (59.0, 10.0)),
+        ({"timeout": 300}, {}, (300.0, 300.0)),
+        ({"timeout": 300, "dial_timeout": 5}, {}, (300.0, 5.0)),
+        ({"handshake_timeout": 20}, {"timeout": 7}, (7.0, 7.0)),
+        ({"timeout": 300}, {"handshake_timeout": 7}, (7.0, 300.0)),
+        ({"timeout": 300}, {"handshake_timeout": 7, "timeout": 8}, (7.0, 8.0)),
+    ],
+)
+def test_timeouts(top: dict[str, object], own: dict[str, object], expected: tuple[float, float]) -> None:
+    server = config_of(json.dumps({**top, "servers": [{**SERVER, **own}]})).servers[0]
+    assert (server.handshake_timeout, server.dial_timeout) == expected
+
+
+def test_the_timeout_of_the_file_is_that_of_the_config() -> None:
+    config = config_of(text_of(timeout=300))
+    assert (config.handshake_timeout, config.dial_timeout) == (300.0, 300.0)
+
+
+# Passwords
+
+
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if is_ready(method)])
+def test_the_keys_that_we_make_fit_and_are_strong(method: str) -> None:
+    key = make_key_text(METHODS[method], lambda size: bytes(range(7, 7 + size)))
+    assert warnings(text_of(server="127.0.0.1", method=method, password=key)) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "password", "sentence"),
+    [
+        (METHOD, KEY[:22] + "==", "the key of 2022-blake3-aes-256-gcm has 16 bytes, it must have exactly 32"),
+        (METHOD, "not base64!", "the key of 2022-blake3-aes-256-gcm is not base64 (alphabet A-Z a-z 0-9 + /)"),
+        (METHOD, "", "the password is empty"),
+        ("aes-256-gcm", "", "the password is empty"),
+    ],
+)
+def test_a_key_that_does_not_fit(method: str, password: str, sentence: str) -> None:
+    assert problems(text_of(method=method, password=password)) == [
+        f"c.json:1: password: {sentence}; make one with: shadesocks genkey -m {method}"
+    ]
+
+
+def test_identity_keys_come_later() -> None:
+    assert problems(text_of(password=f"{KEY}:{KEY}")) == [
+        "c.json:1: password: identity keys (several keys with colons between) come in a later version; give one key"
+    ]
+
+
+def test_a_password_is_not_needed_for_none() -> None:
+    server = config_of(text_of(server="::1", method="none", password=...)).servers[0]
+    assert server.password == Secret("")
+
+
+def test_a_weak_password_warns() -> None:
+    assert warnings(text_of(method="aes-256-gcm", password="barfoo!")) == [
+        "c.json:1: password: this password is weak: whoever records the traffic can guess it at home; "
+        "make one with: shadesocks genkey -m aes-256-gcm"
+    ]
+    assert warnings(text_of(method="aes-256-gcm", password=STRONG)) == []
+
+
+def test_a_key_that_is_not_random_warns() -> None:
+    assert warnings(text_of(password="A" * 43 + "=")) == [
+        "c.json:1: password: this key is not random, so it can be guessed; make one with: shadesocks genkey -m "
+        "2022-blake3-aes-256-gcm"
+    ]
+
+
+def test_a_password_from_the_environment() -> None:
+    text = text_of(password="${SS_KEY}")
+    config = look(text, environ={"SS_KEY": KEY}).config
+    assert config is not None
+    assert config.servers[0].password == Secret(KEY)
+    assert problems(text) == ["c.json:1: password: the environment has no variable SS_KEY; set it and start again"]
+    assert "exactly 32" in problems(text, environ={"SS_KEY": "aGk="})[0]
+    plain = config_of(text_of(method="aes-256-gcm", password="x${SS_KEY}")).servers[0]
+    assert plain.password == Secret("x${SS_KEY}")
+
+
+# Method none
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("LocalHost.", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("128.0.0.1", False),
+        ("localhost.example", False),
+    ],
+)
+def test_none_is_for_loopback(host: str, loopback: bool) -> None:
+    assert is_loopback(host) == loopback
+    text = text_of(server=host, method="none", password="")
+    assert problems(text) == (
+        []
+        if loopback
+        else [
+            "c.json:1: method: method none neither hides nor protects anything, so it is refused away from loopback; "
+            "choose another method, or allow it with allow_none (--allow-none)"
+        ]
+    )
+    assert problems(text_of(server=host, method="none", allow_none=True)) == []
+
+
+# Outbound proxies
+
+LINK = f"ss://{METHOD}:{KEY.replace('=', '%3D')}@proxy.example:443"
+PROXY = ServerConfig(Address("proxy.example", 443), METHODS[METHOD], Secret(KEY))
+
+
+@pytest.mark.parametrize("link", [LINK, [LINK]])
+def test_a_proxy_for_all_and_one_s_own(link: object) -> None:
+    entry = {**SERVER, "server_port": 1, "outbound_proxy": LINK.replace("443", "444")}
+    none = {**SERVER, "server_port": 2, "outbound_proxy": ""}
+    config = config_of(text_of(outbound_proxy=link, servers=[entry, none]))
+    first, second, third = (server.outbound_proxy for server in config.servers)
+    assert first == PROXY
+    assert second is not None
+    assert second.address.port == 444
+    assert third is None
+
+
+@pytest.mark.parametrize(
+    ("link", "sentence"),
+    [
+        ("socks5://127.0.0.1:1080", "this is no usable link: a link begins with ss://"),
+        (7, "an ss:// link in quotes is expected"),
+        ([LINK, LINK], "one ss:// link is expected; chains of several hops come in a later version"),
+        (
+            "ss://none:@proxy.example:1",
+            "method none neither hides nor protects anything, so it is refused away from loopback; "
+            "choose another method, or allow it with allow_none (--allow-none)",
+        ),
+        (
+            "ss://rc4-md5:x@proxy.example:1",
+            "rc4-md5 is an old stream cipher without integrity, and comes in a later version; "
+            "use 2022-blake3-aes-256-gcm or aes-256-gcm at both ends",
+        ),
+        (
+            f"ss://aes-256-gcm:{STRONG}@proxy.example:1?plugin=x",
+            "the plugin of this link cannot be honoured yet: plugins come in a later version, and the other end would "
+            "speak through one",
+        ),
+    ],
+)
+def test_a_proxy_that_cannot_be(link: object, sentence: str) -> None:
+    assert problems(text_of(outbound_proxy=link)) == [f"c.json:1: outbound_proxy: {sentence}"]
+    entry = {**SERVER, "outbound_proxy": link}
+    assert problems(json.dumps({"servers": [entry]})) == [f"c.json:1: servers[0].outbound_proxy: {sentence}"]
+
+
+def test_a_proxy_is_dialled_in_the_file_s_time() -> None:
+    proxy = config_of(text_of(outbound_proxy=LINK, timeout=7)).servers[0].outbound_proxy
+    assert proxy is not None
+    assert proxy.dial_timeout == 7.0
