@@ -269,7 +269,9 @@ def test_servers_of_the_top_and_of_the_list_in_order() -> None:
 
 def test_a_method_alone_at_the_top_is_no_server() -> None:
     entry = {"server": "a.example", "server_port": 1, "method": METHOD, "password": KEY}
-    assert len(load(json.dumps({"method": METHOD, "servers": [entry]})).servers) == 1
+    text = json.dumps({"method": METHOD, "servers": [entry]})
+    assert len(load(text).servers) == 1
+    assert warnings(text) == ["c.json:1: method: this method is of no server: each entry of servers[] names its own"]
 
 
 def test_a_list_that_is_none() -> None:

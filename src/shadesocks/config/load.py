@@ -243,6 +243,9 @@ class _Builder:
         locals_ = [(section, _build_local(section, findings)) for section in local_sections]
         for section in (top, *server_sections, *local_sections):
             section.check(findings)
+        if top.has("method") and top not in server_sections:
+            entry = top.entries["method"]
+            findings.warn(entry.mark, entry.key, "this method is of no server: each entry of servers[] names its own")
         if self._role is not None:
             listeners = [
                 (model.address, section.mark, section.path)
