@@ -35,6 +35,15 @@ DEPTH: Final = 16
 FUNCTIONS: Final = 25  # lines of the second table: below them nothing is above a percent
 
 
+WAITING: Final = ("<method 'poll' of 'select.epoll' objects>",)
+"""Left out of the look inside: the profiler's clock is the wall's, and runs on while the server waits for work."""
+KINDS: Final = {
+    "sockets and epoll": ("_socket.", "select."),
+    "ciphers and keys": ("cryptography.", "blake3", "_hashlib", "hmac"),
+}
+"""What the built-in functions belong to, by a part of their names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """One change of the configuration."""
@@ -82,7 +91,7 @@ def profile(bench: Bench, ours: Found) -> str:
 
 def _by_switching(bench: Bench, ours: Found, account: Account) -> tuple[str, float]:
     """The table of variants, and the CPU seconds of a connection as it comes."""
-    costs: dict[str, list[float]] = defaultdict(list)
+    costs: dict[str, dict[int, float]] = defaultdict(dict)
     failed: dict[str, str] = {}
     for turn in range(bench.plan.rounds):
         with contextlib.ExitStack() as stack:
@@ -98,23 +107,23 @@ def _by_switching(bench: Bench, ours: Found, account: Account) -> tuple[str, flo
                 servers.append((variant.name, stack.enter_context(server)))
             for name, server in alternate(servers, turn):
                 try:
-                    costs[name].append(_cost(server, target, bench.plan.connections))
+                    costs[name][turn] = _cost(server, target, bench.plan.connections)
                 except (BenchError, OSError) as error:
                     failed[name] = str(error)
         bench.say(f"profile  {account.method.name}  round {turn + 1}/{bench.plan.rounds}")
     default = costs[VARIANTS[0].name]
     lines = ["| variant | CPU us a connection | difference to as it comes |", "|---|---|---|"]
     for name, values in costs.items():
-        seen = spread(values)
-        if seen is None:
+        seen = spread(values.values())
+        pairs = [value - default[turn] for turn, value in values.items() if turn in default]
+        if seen is None or not pairs:
             continue
-        pairs = [value - base for value, base in zip(values, default, strict=False)]
         lines.append(
             f"| {name} | {seen.middle * 1e6:.1f} [{seen.least * 1e6:.1f} - {seen.most * 1e6:.1f}] "
             f"| {median(pairs) * 1e6:+.1f} |"
         )
     lines += [f"| {name} | {why} | |" for name, why in failed.items()]
-    return "\n".join(lines), median(default) if default else 0.0
+    return "\n".join(lines), median(default.values()) if default else 0.0
 
 
 def _server(bench: Bench, ours: Found, account: Account, directory: Path, variant: Variant) -> Server:
@@ -148,32 +157,52 @@ def _by_looking(bench: Bench, ours: Found, account: Account, base: float) -> str
 
     def launch(port: int) -> Launch:
         plain = launch_ours(ours.program, directory, port, account)
-        argv = [sys.executable, "-m", "cProfile", "-o", str(output), "-m", "shadesocks", *plain.argv[1:]]
+        argv = [sys.executable, "-m", "cProfile", "-o", str(output), *plain.argv]
         return Launch(argv, plain.env)
 
-    with Server(ours, account, directory, bench.cores, launch) as server, TargetProcess() as target:
-        _cost(server, target, bench.plan.connections)
+    try:
+        with Server(ours, account, directory, bench.cores, launch) as server, TargetProcess() as target:
+            _cost(server, target, bench.plan.connections)
+    except (BenchError, OSError) as error:
+        return f"(no look inside: {error})"
     if not output.exists():
-        return "(the server did not end in order, so there is no profile of its inside)"
-    table = by_function(output, bench.plan.connections, base)
+        return "(no look inside: the server did not end in order)"
+    table = by_function(output, bench.plan.connections + WARM_CONNECTIONS, base)
     shutil.rmtree(directory, ignore_errors=True)
     return table
 
 
 def by_function(output: Path, connections: int, base: float) -> str:
-    """The table of one profile: calls and microseconds for each connection, dearest first."""
+    """Two tables of one profile: microseconds for each connection by kind, and by function, dearest first."""
     # A function is (file, line, name); its figures are (primitive calls, calls, own time, time with callees, callers).
     raw: dict[tuple[str, int, str], tuple[int, int, float, float, Any]] = pstats.Stats(str(output)).stats  # type: ignore[attr-defined]
     # Only what runs at least once for two connections belongs to them; the rest is the start, or the sweep.
-    ours = {where: figures for where, figures in raw.items() if figures[1] >= connections / 2}
-    total = sum(own for _, _, own, _, _ in ours.values())
+    seen = {
+        where: (calls, own)
+        for where, (_, calls, own, _, _) in raw.items()
+        if calls >= connections / 2 and where[2] not in WAITING
+    }
+    total = sum(own for _, own in seen.values())
     if not total:
-        return "(nothing in the profile runs for each connection)"
-    lines = ["| function | calls | us |", "|---|---|---|"]
-    for where, (_, calls, own, _, _) in sorted(ours.items(), key=lambda item: -item[1][2])[:FUNCTIONS]:
-        cost = own / total * base * 1e6
-        lines.append(f"| {_name(where)} | {calls / connections:.1f} | {cost:.1f} |")
+        return "(no look inside: nothing in the profile runs for each connection)"
+    kinds: dict[str, float] = defaultdict(float)
+    for where, (_, own) in seen.items():
+        kinds[_kind(where)] += own / total
+    lines = ["| kind | us |", "|---|---|"]
+    lines += [
+        f"| {kind} | {share * base * 1e6:.1f} |" for kind, share in sorted(kinds.items(), key=lambda item: -item[1])
+    ]
+    lines += ["", "| function | calls | us |", "|---|---|---|"]
+    for where, (calls, own) in sorted(seen.items(), key=lambda item: -item[1][1])[:FUNCTIONS]:
+        lines.append(f"| {_name(where)} | {calls / connections:.1f} | {own / total * base * 1e6:.1f} |")
     return "\n".join(lines)
+
+
+def _kind(where: tuple[str, int, str]) -> str:
+    file, _, function = where
+    if file != "~":
+        return "Python: ours" if "/shadesocks/" in file else "Python: library"
+    return next((kind for kind, marks in KINDS.items() if any(mark in function for mark in marks)), "other built-ins")
 
 
 def _name(where: tuple[str, int, str]) -> str:

@@ -132,7 +132,6 @@ class Goal:
     limit: float
     against: str | None = None
     applies: Callable[[str], bool] = every
-    cases: frozenset[str] | None = None
 
 
 GOALS: Final = (
@@ -166,7 +165,7 @@ def judge(goal: Goal, results: Results, system: str = OURS) -> list[Verdict]:
     """One verdict for each row the goal speaks of and that was measured on both sides; worst first."""
     verdicts = []
     for row in results.rows(goal.work, metric=goal.metric):
-        if not goal.applies(row.method) or (goal.cases is not None and row.case not in goal.cases):
+        if not goal.applies(row.method):
             continue
         seen = results.ratio(row, system, goal.against) if goal.against is not None else results.spread(row, system)
         if seen is not None:
