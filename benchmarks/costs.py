@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEPTH: Final = 16
+INSIDE: Final = 4000  # connections at least, so that what the start calls often stays below one for two of them
 FUNCTIONS: Final = 25  # lines of the second table: below them nothing is above a percent
 
 
@@ -154,6 +155,7 @@ def _by_looking(bench: Bench, ours: Found, account: Account, base: float) -> str
     """Where the time goes, by function; shares of cProfile laid over the measured cost."""
     directory = bench.directory / f"inside-{account.method.name}"
     output = directory / "profile"
+    count = max(INSIDE, bench.plan.connections)
 
     def launch(port: int) -> Launch:
         plain = launch_ours(ours.program, directory, port, account)
@@ -162,12 +164,12 @@ def _by_looking(bench: Bench, ours: Found, account: Account, base: float) -> str
 
     try:
         with Server(ours, account, directory, bench.cores, launch) as server, TargetProcess() as target:
-            _cost(server, target, bench.plan.connections)
+            _cost(server, target, count)
     except (BenchError, OSError) as error:
         return f"(no look inside: {error})"
     if not output.exists():
         return "(no look inside: the server did not end in order)"
-    table = by_function(output, bench.plan.connections + WARM_CONNECTIONS, base)
+    table = by_function(output, count + WARM_CONNECTIONS, base)
     shutil.rmtree(directory, ignore_errors=True)
     return table
 

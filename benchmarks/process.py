@@ -84,7 +84,7 @@ class Server:
         env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(directory), "LANG": "C.UTF-8", **what.env}
         with self._log_path.open("wb") as log, cores.on_server():
             began = time.perf_counter()
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: S603 - a program of the table of systems
                 what.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=directory
             )
         try:
@@ -150,7 +150,7 @@ class TargetProcess:
     """The process of `benchmarks.target`, on the load's core; hands out its ports one sample at a time."""
 
     def __init__(self, ports: int = 64) -> None:
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - this Python
             [sys.executable, "-m", "benchmarks.target", str(ports)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
