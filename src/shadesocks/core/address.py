@@ -24,6 +24,7 @@ IPV4: Final = 1
 NAME: Final = 3
 IPV6: Final = 4
 
+PORT_MAX: Final = 0xFFFF
 NAME_MAX: Final = 255
 """Bytes of a name: its size is one byte on the wire."""
 ADDRESS_MAX: Final = 1 + 1 + NAME_MAX + 2
@@ -44,8 +45,10 @@ class Address:
         """Return the wire form.
 
         Raises:
-            LocalProtocolError: the host is empty or longer than 255 bytes as an IDNA name.
+            LocalProtocolError: the host is empty or longer than 255 bytes as an IDNA name; the port is none.
         """
+        if not 0 <= self.port <= PORT_MAX:
+            raise LocalProtocolError("bad_port", f"a port is 0 to {PORT_MAX}, not {self.port}")
         return pack_host(self.host) + self.port.to_bytes(2)
 
     def __str__(self) -> str:
@@ -111,7 +114,7 @@ def parse_address(data: Buffer, at: int = 0) -> tuple[Address, int]:
 
 
 def _name(raw: bytes) -> str:
-    """Turn the bytes of a name into text; UTF-8 is kept as it is and becomes IDNA when it is looked up (protocol §2)."""
+    """Turn the bytes of a name into text; UTF-8 stays as it is, and becomes IDNA when it is looked up (protocol §2)."""
     if not _CONTROLS.isdisjoint(raw):
         raise RemoteProtocolError("bad_domain")
     try:

@@ -64,11 +64,18 @@ def parse_keys(method: Method, text: str) -> tuple[bytes, ...]:
     if method.edition is Edition.PLAIN:
         return ()
     if method.edition is not Edition.AEAD2022:
-        return (evp_bytes_to_key(text.encode(), method.key_size),)
+        return (evp_bytes_to_key(_utf8(text), method.key_size),)
     parts = text.split(":")
     if len(parts) > 1 and not method.cipher.startswith("aes"):
         raise KeyTextError("eih_not_supported", f"{method.name} takes one key; identity keys need an AES method")
     return tuple(_parse_psk(method, part) for part in parts)
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # lone surrogates, of JSON or of argv; the error's args would hold the text
+        raise KeyTextError("bad_utf8", "the password is not valid UTF-8") from None
 
 
 def _parse_psk(method: Method, text: str) -> bytes:

@@ -40,6 +40,11 @@ class Method:
     max_payload: int = 0
     """The most payload one chunk may carry; 0 where there are no chunks."""
 
+    @property
+    def nonce_size(self) -> int:
+        """Bytes of the nonce, a little-endian counter."""
+        return 24 if self.cipher.startswith("x") else 12
+
 
 AEAD_PAYLOAD_MAX: Final = 0x3FFF
 """SIP004: the two top bits of a chunk's length are reserved."""

@@ -1,0 +1,1 @@
+"""Shadowsocks, whole and modern, in pure Python."""

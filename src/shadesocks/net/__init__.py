@@ -1,0 +1,1 @@
+"""Floor 3: sockets. The only floor that knows how bytes reach the kernel."""

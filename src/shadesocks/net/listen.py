@@ -1,0 +1,115 @@
+"""Listeners: sockets that are accepted from, and the pause when the process has no descriptor left."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable
+from socket import SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, SocketType
+from typing import Any, Final
+
+from ..core.address import Address
+from .options import NONBLOCK, NOW, TcpOptions, apply_options
+from .poller import READ
+from .reactor import Reactor
+
+log = logging.getLogger(__name__)
+
+BACKLOG: Final = 4096
+"""Connections the kernel keeps for us; Linux cuts it to net.core.somaxconn, which is 4096 since 5.4."""
+PAUSE: Final = 0.2
+"""Seconds of a pause at the descriptor limit: under 2 % CPU, and accepting again within a second of relief."""
+COMPLAINT_INTERVAL: Final = 10.0
+"""Seconds between two log lines about it."""
+
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+Accept = Callable[[SocketType, Any], None]
+"""(socket, client address): takes a socket that was just accepted."""
+
+
+def bind(address: tuple[Any, ...], family: int, options: TcpOptions) -> SocketType:
+    """Return a listening socket. Accepted sockets inherit the options from it (Linux), which costs them no call.
+
+    Raises:
+        OSError: the address cannot be bound; another program may have it.
+    """
+    sock = SocketType(family, SOCK_STREAM | NONBLOCK, 0)
+    try:
+        if os.name == "posix":
+            sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # A wildcard of IPv6 serves IPv4 too, as everywhere else in the family.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        apply_options(sock, options)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class Listener:
+    """One listening socket, and who takes what it accepts."""
+
+    __slots__ = ("_accept", "_complained_at", "_paused", "_reactor", "_sock", "address")
+
+    def __init__(self, reactor: Reactor, sock: SocketType, accept: Accept) -> None:
+        self._reactor = reactor
+        self._sock = sock
+        self._accept = accept
+        self._complained_at = float("-inf")
+        self._paused = False
+        name = sock.getsockname()
+        self.address = Address(name[0], name[1])
+        """Where it listens, with the port the system chose if it was asked to."""
+        reactor.watch(sock.fileno(), READ, self._on_event)
+
+    def _on_event(self, _events: int) -> None:
+        sock = self._sock
+        try:
+            fd, client = sock._accept()  # type: ignore[attr-defined]  # the C method under accept(), which wraps twice
+        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+            return
+        except OSError as error:
+            if error.errno not in _EXHAUSTED:
+                raise
+            self._pause(error)
+            return
+        accepted = SocketType(sock.family, SOCK_STREAM, 0, fd)
+        if not NOW:  # pragma: no cover - systems without MSG_DONTWAIT
+            accepted.setblocking(False)
+        self._accept(accepted, client)
+
+    def _pause(self, error: OSError) -> None:
+        """Stop accepting until a descriptor may be free again: level-triggered readiness would spin."""
+        loop = self._reactor.loop
+        if loop.time() - self._complained_at >= COMPLAINT_INTERVAL:
+            self._complained_at = loop.time()
+            log.warning(
+                "%s: cannot accept: %s; pausing. Raise the descriptor limit (nofile) if this repeats",
+                self.address,
+                error.strerror,
+            )
+        self._paused = True
+        self._reactor.watch(self._sock.fileno(), 0, self._on_event)
+        loop.call_later(PAUSE, self._resume)
+
+    def _resume(self) -> None:
+        if self._paused and self._sock.fileno() >= 0:
+            self._paused = False
+            self._reactor.watch(self._sock.fileno(), READ, self._on_event)
+
+    def crash(self) -> None:
+        """A handler raised, and the reactor took it away: accept on, after a pause."""
+        self._paused = True
+        self._reactor.loop.call_later(PAUSE, self._resume)
+
+    def close(self) -> None:
+        """Accept no more."""
+        self._paused = False
+        self._reactor.close(self._sock)

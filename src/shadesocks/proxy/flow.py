@@ -1,0 +1,101 @@
+"""The story of one connection: handshake, who, where, dial, answer; then the relay.
+
+Written once for every role: a server, a client and a chain differ only in the parts they are given.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from ..core.errors import DialError, LocalProtocolError, RemoteProtocolError
+from ..core.reasons import reason
+from ..net.options import NOW
+from ..net.relay import Relay
+
+if TYPE_CHECKING:
+    from socket import SocketType
+
+    from ..core.address import Address
+    from ..net.pipe import Scratch
+    from ..net.reactor import Reactor
+    from .seams import Inbound, Request, Router
+
+_FAREWELL_READS: Final = 4
+"""Reads before a refused initiator is closed: 256 KiB that would make the kernel send a reset instead of a FIN."""
+
+
+class Ledger(Protocol):
+    """Who is told what became of connections; the service's journal."""
+
+    relays: set[Relay]
+    """Every live relay; the flow adds, `ended` takes away."""
+
+    def ended(self, relay: Relay, word: str) -> None:
+        """A relay is over; its label is (client address, target)."""
+
+    def failed(self, client: Any, target: Address | None, stage: str, word: str) -> None:
+        """A connection ended before its relay began."""
+
+
+class Flow:
+    """What is done with each connection of one listener."""
+
+    __slots__ = ("_inbound", "_ledger", "_reactor", "_router", "_scratch")
+
+    def __init__(self, reactor: Reactor, scratch: Scratch, inbound: Inbound, router: Router, ledger: Ledger) -> None:
+        self._reactor = reactor
+        self._scratch = scratch
+        self._inbound = inbound
+        self._router = router
+        self._ledger = ledger
+
+    def accept(self, sock: SocketType, client: Any) -> None:
+        """Begin the story of a socket that was just accepted."""
+        self._reactor.tell(self.serve(sock, client))
+
+    async def serve(self, sock: SocketType, client: Any) -> None:
+        """Serve one connection, from its accept to the beginning of its relay."""
+        reactor = self._reactor
+        started_at = reactor.loop.time()
+        request: Request | None = None
+        stage = "handshake"
+        kept = False
+        try:
+            request = await self._inbound.handshake(sock, client)
+            if request is None:
+                kept = True
+                return
+            stage = "dial"
+            far = await self._router.pick(request).dial(request.target, request.first)
+            if request.answer is not None:
+                request.answer("done")
+            label = (client, request.target)
+            relay = Relay(
+                reactor, self._scratch, request.end, far, self._ledger.ended, self._inbound.release, label, started_at
+            )
+            self._ledger.relays.add(relay)
+            kept = True
+            relay.begin(self._inbound.header_lane)
+        except (DialError, LocalProtocolError) as error:
+            word = reason(error.code).word
+            self._refuse(request, word)
+            self._ledger.failed(client, None if request is None else request.target, stage, word)
+        except (RemoteProtocolError, TimeoutError, OSError) as error:
+            word = reason(getattr(error, "code", "left_early")).word
+            self._ledger.failed(client, None, stage, word)
+        finally:
+            if not kept:
+                reactor.close(sock)
+
+    def _refuse(self, request: Request | None, word: str) -> None:
+        """Answer as the initiator's protocol does, and read what is left, so that the close is a FIN."""
+        if request is None:
+            return
+        if request.answer is not None:
+            request.answer(word)
+        try:
+            for _ in range(_FAREWELL_READS):
+                if not request.end.sock.recv_into(self._scratch.inward, 0x10000, NOW):
+                    break
+        except OSError:
+            return

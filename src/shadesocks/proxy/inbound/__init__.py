@@ -1,0 +1,1 @@
+"""Faces of the proxy: each turns an accepted socket into a request."""

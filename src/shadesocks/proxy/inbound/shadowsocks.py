@@ -1,0 +1,106 @@
+"""The server's face: a shadow stream comes in, and a request comes out once it authenticated.
+
+In the order the bytes meet it: admit as a stranger, read the header, record the salt, then
+be known. Any failure before that leaves the stranger to `proxy/silent.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...core.errors import RemoteProtocolError, ReplayError
+from ...core.reasons import reason
+from ...net.end import End
+from ...net.options import NOW
+from ...net.pipe import READ_MIN
+from ...net.poller import READ
+from ...net.story import ready
+from ...wire.reader import Reader
+from ..seams import Request
+
+if TYPE_CHECKING:
+    from socket import SocketType
+
+    from ...net.lane import Lane
+    from ...wire.shadow import Random, Shadow, ShadowRequest, WallClock
+    from ..silent import Stranger, Strangers
+
+
+class Salts(Protocol):
+    """The memory of salts; `crypto/replay` has one for each edition."""
+
+    def known(self, salt: bytes) -> bool:
+        """True when the salt was recorded: an early look-up, before any decryption."""
+
+    def insert(self, salt: bytes, stamp: int) -> bool:
+        """Record a salt in one step with the look-up; False when it was there already."""
+
+
+class ShadowsocksInbound:
+    """One shadow port: a method with its key, the salts it has seen, and the house of its strangers."""
+
+    def __init__(
+        self,
+        shadow: Shadow,
+        salts: Salts,
+        strangers: Strangers,
+        wall: WallClock,
+        random: Random,
+        *,
+        strict_first_read: bool = False,
+    ) -> None:
+        self._shadow = shadow
+        self._salts = salts
+        self._strangers = strangers
+        self._wall = wall
+        self._random = random
+        self._first_read_size = shadow.first_read_size if strict_first_read else 1
+        self.header_lane: Lane | None = None
+
+    async def handshake(self, sock: SocketType, client: Any) -> Request | None:
+        """Read until the request is whole and its salt recorded; see `seams.Inbound`."""
+        strangers = self._strangers
+        stranger = strangers.admit(sock, client)
+        stranger.story = strangers.reactor.current
+        try:
+            reader = Reader(self._shadow.read_request(self._salts.known, self._wall, self._random))
+            shadow = await self._read(reader, sock, stranger)
+            if shadow is None:
+                return None
+            if shadow.salt and not self._salts.insert(shadow.salt, shadow.stamp):
+                raise ReplayError
+        except RemoteProtocolError as error:
+            stranger.turn_silent(reason(error.code).word)
+            return None
+        strangers.lane.cancel(stranger)
+        end = End(sock, shadow.opener, shadow.sealer)
+        end.held = reader.rest
+        end.moved = len(shadow.first)
+        return Request(end, shadow.target, shadow.first)
+
+    async def _read(self, reader: Reader[ShadowRequest], sock: SocketType, stranger: Stranger) -> ShadowRequest | None:
+        scratch = self._strangers.scratch.inward
+        least = self._first_read_size
+        fd = sock.fileno()
+        while True:
+            try:
+                size = sock.recv_into(scratch, READ_MIN, NOW)
+            except BlockingIOError:
+                await ready(fd, READ)
+                continue
+            except OSError:
+                size = 0
+            if not size:
+                stranger.story = None
+                stranger.end("left_early")
+                return None
+            if size < least:
+                raise RemoteProtocolError("short_first_read")
+            least = 1
+            shadow = reader.feed(scratch[:size])
+            if shadow is not None:
+                return shadow
+
+    def release(self, sock: SocketType) -> None:
+        """A chunk after the handshake did not authenticate: silence, with a new deadline."""
+        self._strangers.absorb(sock, None, "bad_chunk")

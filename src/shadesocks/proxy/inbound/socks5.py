@@ -1,0 +1,83 @@
+"""The client's face: SOCKS5 (RFC 1928). The dialogue itself is `wire/socks5.py`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...core.errors import RemoteProtocolError
+from ...core.reasons import reason
+from ...net.end import End
+from ...net.options import NOW
+from ...net.pipe import READ_MIN
+from ...net.poller import READ
+from ...net.story import ready
+from ...wire.reader import Reader
+from ...wire.socks5 import Command, pack_reply, serve
+from ..seams import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from socket import SocketType
+
+    from ...net.lane import Lane
+    from ...net.pipe import Scratch
+    from ...net.reactor import Reactor
+
+
+class Socks5Inbound:
+    """One SOCKS5 port. `deadline` bounds the dialogue; `header_lane` is how long a first payload is waited for."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        scratch: Scratch,
+        deadline: Lane,
+        header_lane: Lane,
+        users: Mapping[str, str] | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._scratch = scratch
+        self._deadline = deadline
+        self._users = users
+        self.header_lane: Lane | None = header_lane
+
+    async def handshake(self, sock: SocketType, _client: Any) -> Request | None:
+        """Hold the dialogue up to the request; see `seams.Inbound`. The reply waits for the dial."""
+
+        def send(message: bytes) -> None:
+            sock.send(message, NOW)  # a few bytes: an empty send buffer takes them whole
+
+        story = self._reactor.current
+        assert story is not None, "a handshake is a story"
+        reader = Reader(serve(send, users=self._users))
+        self._deadline.start(story)
+        try:
+            command = await self._read(reader, sock)
+        finally:
+            self._deadline.cancel(story)
+        end = End(sock)
+        end.held = reader.rest
+
+        def answer(word: str) -> None:
+            send(pack_reply(reason(word).reply))
+
+        return Request(end, command.target, answer=answer)
+
+    async def _read(self, reader: Reader[Command], sock: SocketType) -> Command:
+        scratch = self._scratch.inward
+        fd = sock.fileno()
+        while True:
+            await ready(fd, READ)
+            try:
+                size = sock.recv_into(scratch, READ_MIN, NOW)
+            except BlockingIOError:
+                continue
+            if not size:
+                raise RemoteProtocolError("left_early")
+            command = reader.feed(scratch[:size])
+            if command is not None:
+                return command
+
+    def release(self, sock: SocketType) -> None:
+        """Nothing authenticates here, so nothing can fail to."""
+        self._reactor.close(sock)

@@ -1,0 +1,1 @@
+"""Ways to a target: each is a dialer."""

@@ -1,0 +1,69 @@
+"""Through a Shadowsocks server: the client's way out, and a chaining server's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...core.address import Address
+from ...core.errors import DialError
+from ...net.end import End
+from ...net.options import NOW
+from ..seams import Dialer, First
+
+if TYPE_CHECKING:
+    from socket import SocketType
+
+    from ...net.pipe import Scratch
+    from ...wire.shadow import Random, Shadow, WallClock
+
+Connect = Callable[[], Coroutine[Any, Any, "SocketType"]]
+"""Connects to the server: through the network, a pool, a plugin or a socket pair."""
+
+
+class ShadowsocksDialer:
+    """Dials one server, and asks it for the target in the first bytes."""
+
+    __slots__ = ("_connect", "_random", "_scratch", "_shadow", "_wall")
+
+    def __init__(self, connect: Connect, shadow: Shadow, scratch: Scratch, wall: WallClock, random: Random) -> None:
+        self._connect = connect
+        self._shadow = shadow
+        self._scratch = scratch
+        self._wall = wall
+        self._random = random
+
+    async def dial(self, target: Address, first: First) -> End:
+        """Connect to the server. With `first`, salt, header and payload leave in one write now; without, with the
+        first payload that the relay brings. See `seams.Dialer`."""
+        sock = await self._connect()
+        sealer, opener = self._shadow.open_stream(target, self._wall, self._random)
+        end = End(sock, opener, sealer)
+        if first:
+            out = self._scratch.outward
+            size = sealer.seal(memoryview(first), len(first), out)
+            try:
+                sent = sock.send(out[:size], NOW)
+            except OSError:  # full or already gone: the relay finds out which
+                sent = 0
+            end.tail = bytes(out[sent:size])
+        return end
+
+
+class InOrder:
+    """Several dialers, tried in order: the first that answers serves."""
+
+    __slots__ = ("_dialers",)
+
+    def __init__(self, dialers: Sequence[Dialer]) -> None:
+        self._dialers = dialers
+
+    async def dial(self, target: Address, first: First) -> End:
+        """Dial through the first that can; the error of the last where none can. See `seams.Dialer`."""
+        error = DialError("unreachable", "there is no server")
+        for dialer in self._dialers:
+            try:
+                return await dialer.dial(target, first)
+            except DialError as failed:
+                error = failed
+        raise error

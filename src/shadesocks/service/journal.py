@@ -1,0 +1,120 @@
+"""The journal: one line for each connection that ended, and the counters of all of them.
+
+A line costs the connection an append; it is rendered and written with its neighbours, once a second,
+as one record of the logger `shadesocks.access` whose message is whole lines with their own times
+(a record for each would cost 11 us, design §4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from ..core.address import Address
+    from ..net.relay import Relay
+
+log = logging.getLogger("shadesocks.access")
+
+LINES_MAX: Final = 1000
+"""Lines of one batch. A flood of probes writes no more than this each second; the rest is counted in one line."""
+
+_ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))}
+"""Control characters never reach a log: they could forge lines."""
+
+
+class Journal:
+    """Counts what became of connections and writes it down in batches."""
+
+    def __init__(self, *, show_targets: bool, show_times: bool = True) -> None:
+        self.accepted = 0
+        """Connections whose relay began, or that failed before."""
+        self.up = 0
+        """Payload bytes away from the initiators, of relays that are over."""
+        self.down = 0
+        """Payload bytes back, of relays that are over."""
+        self.relays: set[Relay] = set()
+        """Live relays; their bytes are not in `up` and `down` yet."""
+        self.reasons: Counter[str] = Counter()
+        """Ended connections by reason word."""
+        self._show_targets = show_targets
+        self._show_times = show_times
+        self._wanted = log.isEnabledFor(logging.INFO)
+        self._lines: list[tuple[Any, Address | None, str, int, int, float, str]] = []
+        self._suppressed = 0
+        self._quiet: asyncio.Event | None = None
+
+    def ended(self, relay: Relay, word: str) -> None:
+        """A relay is over."""
+        self.relays.discard(relay)
+        up, down = relay.up, relay.down
+        self.accepted += 1
+        self.up += up
+        self.down += down
+        self.reasons[word] += 1
+        if self._wanted:
+            client, target = relay.label
+            seconds = relay.reactor.loop.time() - relay.started_at
+            self._note((client, target, "stream", up, down, seconds, word))
+
+        if self._quiet is not None and not self.relays:
+            self._quiet.set()
+
+    async def quiet(self, limit: float) -> None:
+        """Wait until no relay is live, at most `limit` seconds."""
+        if self.relays:
+            self._quiet = asyncio.Event()
+            try:
+                await asyncio.wait_for(self._quiet.wait(), limit)
+            except TimeoutError:
+                pass
+            finally:
+                self._quiet = None
+
+    def failed(self, client: Any, target: Address | None, stage: str, word: str) -> None:
+        """A connection ended before its relay began."""
+        self.accepted += 1
+        self.reasons[word] += 1
+        if self._wanted:
+            self._note((client, target, stage, 0, 0, 0.0, word))
+
+    def stranger(self, client: Any, word: str) -> None:
+        """A connection ended without having authenticated."""
+        self.failed(client, None, "handshake", word)
+
+    def _note(self, line: tuple[Any, Address | None, str, int, int, float, str]) -> None:
+        if len(self._lines) < LINES_MAX:
+            self._lines.append(line)
+        else:
+            self._suppressed += 1
+
+    def flush(self) -> None:
+        """Write the lines of the last second."""
+        self._wanted = log.isEnabledFor(logging.INFO)
+        if not self._lines:
+            return
+        prefix = time.strftime("%Y-%m-%d %H:%M:%S INFO ") if self._show_times else "INFO "
+        lines, self._lines = self._lines, []
+        texts = [prefix + self._render(*line) for line in lines]
+        if self._suppressed:
+            texts.append(f"{prefix}{self._suppressed} more connections ended in this second")
+            self._suppressed = 0
+        log.info("%s", "\n".join(texts))
+
+    def _render(
+        self, client: Any, target: Address | None, stage: str, up: int, down: int, seconds: float, word: str
+    ) -> str:
+        name = f"{client[0]}:{client[1]}" if isinstance(client, tuple) else "-"
+        to = f" to {str(target).translate(_ESCAPES)}" if target is not None and self._show_targets else ""
+        return f"{name}{to} up {up} down {down} {seconds:.3f}s {stage} {word}"
+
+    def totals(self) -> tuple[int, int, int]:
+        """Return live relays, and payload bytes up and down of all relays, live ones included."""
+        up, down = self.up, self.down
+        for relay in self.relays:
+            up += relay.up
+            down += relay.down
+        return len(self.relays), up, down

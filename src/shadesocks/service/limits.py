@@ -1,0 +1,26 @@
+"""The descriptor limit of the process."""
+
+from __future__ import annotations
+
+import sys
+
+NO_LIMIT_KNOWN = 8192
+"""Descriptors assumed where the system names no limit (Windows)."""
+
+
+def raise_nofile(wanted: int | None) -> int:
+    """Set the soft limit of open descriptors to `wanted`, or to the hard limit; return what holds then.
+
+    A limit that the system refuses is left as it is: the accept loop lives with any.
+    """
+    if sys.platform == "win32":
+        return NO_LIMIT_KNOWN
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    goal = hard if wanted is None else wanted
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (goal, max(goal, hard)))
+    except (OSError, ValueError):
+        return soft
+    return goal

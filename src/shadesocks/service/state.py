@@ -1,0 +1,75 @@
+"""What a service keeps beyond its own life: the memory of salts, and where it lies."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from ..crypto.methods import Edition
+from ..crypto.random import draw
+from ..crypto.replay import Salts, open_salts
+
+log = logging.getLogger(__name__)
+
+FOLDER: Final = "shadesocks"
+
+
+def state_directory(configured: str | None) -> str | None:
+    """Return where state is kept: as configured, else $STATE_DIRECTORY (systemd), else the XDG state directory.
+
+    None where there is no home to keep it in: state then lives in memory.
+    """
+    if configured:
+        return configured
+    if given := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return given
+    if base := os.environ.get("XDG_STATE_HOME", ""):
+        return str(Path(base) / FOLDER)
+    try:
+        return str(Path.home() / ".local" / "state" / FOLDER)
+    except RuntimeError:
+        return None
+
+
+class SaltMemory:
+    """The stores of a service, opened when a server first needs one: a client keeps none."""
+
+    def __init__(self, directory: str | None, clock: Callable[[], float]) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._stores: dict[Edition, Salts] = {}
+
+    def of(self, edition: Edition) -> Salts:
+        """Return the store of an edition; all its servers share it."""
+        store = self._stores.get(edition)
+        if store is None:
+            store = self._stores[edition] = open_salts(self._directory, edition, clock=self._clock)
+            self.tell()
+        return store
+
+    def tell(self) -> None:
+        """Log what the stores have to say: a file set aside, a disk that fails."""
+        for store in self._stores.values():
+            for note in store.notes:
+                log.warning("%s", note)
+            store.notes.clear()
+
+    def close(self) -> None:
+        """Close every store; their files stay."""
+        for store in self._stores.values():
+            store.close()
+        self._stores.clear()
+
+
+def draw_remembered(store: Salts) -> Callable[[int], bytes]:
+    """Return a source of salts that the store knows from the start: our own bytes sent back to us are a replay."""
+
+    def fresh(size: int) -> bytes:
+        salt = draw(size)
+        store.insert(salt, 0)
+        return salt
+
+    return fresh
