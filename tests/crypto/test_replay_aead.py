@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING
 
 from shadesocks.crypto.methods import Edition
+from shadesocks.crypto.replay import open_salts
 from shadesocks.crypto.replay_aead import AEAD_LAYOUT, BUCKETS, MARKS
 from shadesocks.crypto.replay_file import PAGE
 from tests.crypto.salts import Open, insert_all, some
@@ -66,3 +68,20 @@ class TestAeadSalts:
             contents.append({at for at in range(0, len(table), 256) if table[at : at + 6] != bytes(6)})
         assert len(contents[0]) == len(contents[1]) == 3
         assert contents[0] != contents[1]
+
+
+def test_our_own_salts_are_known_without_being_in_the_table(tmp_path: Path) -> None:
+    """Sent back to us they are a replay, after a restart too; a salt of somebody else is not."""
+    tick = iter(range(1000)).__next__
+    store = open_salts(str(tmp_path), Edition.AEAD, clock=tick)
+    ours = {store.fresh(size, os.urandom) for size in (16, 24, 32) for _ in range(100)}
+    assert len(ours) == 300
+    assert all(store.known(salt) for salt in ours)
+    assert not any(store.insert(salt, 0) for salt in ours)
+    store.close()
+    store = open_salts(str(tmp_path), Edition.AEAD, clock=tick)
+    try:
+        assert all(store.known(salt) for salt in ours)
+        assert store.insert(os.urandom(32), 0)
+    finally:
+        store.close()

@@ -2,7 +2,7 @@
 
 Called by the server's inbound: `known` early, on the bare salt; `insert` once the address behind it authenticated
 and parsed, and before anything is dialled. Insert earlier, and a prober fills the store or burns the salt of a
-client that is still on its way. Its own salts are inserted by an AEAD server too, or its bytes could be reflected.
+client that is still on its way. Its own salts, which an AEAD server takes from `fresh`, are known too, or its bytes could be reflected.
 
 One store serves all ports of a process: salts are random, so those of different keys do not meet.
 A store belongs to one thread. It never logs and never waits, but for the lock of another process (microseconds).
@@ -41,6 +41,9 @@ class Salts(Protocol):
 
         `stamp` is the header's time stamp, already judged to be within 30 s; 0 for an edition that has none.
         """
+
+    def fresh(self, size: int, draw: Callable[[int], bytes]) -> bytes:
+        """Return a new salt for an answer of ours; sent back to us, it is refused. `draw` gives random bytes."""
 
     def close(self) -> None:
         """Give up the store. Its file stays."""

@@ -142,6 +142,10 @@ class Salts2022:
             file.leave_disk(error)
             return self._insert(salt, stamp, now)
 
+    def fresh(self, size: int, draw: Callable[[int], bytes]) -> bytes:
+        """Return a new salt of ours. It need not be known: an answer's header says that it is one (SIP022 §3.1.3)."""
+        return draw(size)
+
     def close(self) -> None:
         """Give up the set. Its file stays."""
         self._file.close()

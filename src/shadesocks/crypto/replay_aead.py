@@ -1,6 +1,6 @@
 """The salts of AEAD streams: at least the last 1,000,000, in one table of 24 MiB that outlives the process.
 
-A salt is hashed with the file's own key to one of 98,304 buckets and a mark of 48 bits. A bucket is 42 marks,
+A salt is hashed, all but its first four bytes, with the file's own key to one of 98,304 buckets and a mark of 48 bits. A bucket is 42 marks,
 the newest first; a new one pushes the oldest out, so the table forgets like a queue, bucket by bucket.
 
 **How long it remembers.** A salt is gone when 42 later ones fell into its bucket. Of the next million, the
@@ -10,6 +10,10 @@ pages: a process killed in between would leave half of one.)
 
 **How often it is wrong.** A new salt's mark is 48 random bits. It is looked for at any byte of the bucket, not only
 where marks begin: 247 places, each equal with 2^-48 whatever stands there, zeros too: 9e-13 for each salt.
+
+**Our own salts** are not in the table: `fresh` begins them with four bytes of that same hash, which nobody without the
+file's key can tell from random ones, and whoever sends one back to us is known by it, however old it is. A stranger's
+salt begins so with 2^-32: 2.3e-10 more for each new salt, and the million is left to the salts of clients.
 
 **What it costs** (one AMD EPYC, 2 cores, CPython 3.11, ext4, a table in use; us): `known` 1.5, `insert` 2.7, but
 1.4 right after `known` of the same salt: 2.9 for both. With `shared` 6.1 for both. The kernel's pwrite is 1.2 of it.
@@ -27,6 +31,8 @@ from typing import TYPE_CHECKING, Final
 from .replay_file import PAGE, Layout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .replay_file import SaltFile
 
 BUCKETS: Final = 98_304
@@ -38,14 +44,19 @@ _BUCKET_STEP: Final = 256
 """Bytes from one bucket to the next: a divisor of the page."""
 _MARK_SIZE: Final = 6
 _BUCKET_SIZE: Final = MARKS * _MARK_SIZE
-_DIGEST: Final = Struct(f">I{_MARK_SIZE}s")
-"""The hash of a salt: what chooses its bucket (2^32 choices fill 98,304 buckets evenly to 1 in 40,000), its mark."""
+_SIGN_SIZE: Final = 4
+_DIGEST: Final = Struct(f">I{_MARK_SIZE}s{_SIGN_SIZE}s")
+"""The hash of a salt without its first four bytes: what chooses its bucket (2^32 choices fill 98,304 buckets evenly
+to 1 in 40,000), its mark, and how it begins if it is ours."""
 
 AEAD_LAYOUT: Final = Layout(
     name="aead.salts",
     title=b"shadesocks aead salts, version 1, 98304 buckets of 42 marks\n",
     size=PAGE + BUCKETS * _BUCKET_STEP,
 )
+
+_OURS: Final = b"\0" * _MARK_SIZE
+"""Stands for a mark and its bucket where the salt is our own: found, wherever one looks."""
 
 _Spot = tuple[bytes, int, bytes, bytes]
 """A salt, where its bucket begins, its mark, and the bucket's marks."""
@@ -90,17 +101,27 @@ class AeadSalts:
             self._last = None
             return self._insert(salt)
 
+    def fresh(self, size: int, draw: Callable[[int], bytes]) -> bytes:
+        """Return a new salt of ours, known from the start. `draw` gives random bytes."""
+        rest = draw(size - _SIGN_SIZE)
+        return self._digest(rest)[2] + rest
+
     def close(self) -> None:
         """Give up the table. Its file stays."""
         self._file.close()
 
     def _look_up(self, salt: bytes) -> _Spot:
-        hasher = self._hash.copy()
-        hasher.update(salt)
-        choice, mark = _DIGEST.unpack(hasher.digest())
+        choice, mark, sign = self._digest(salt[_SIGN_SIZE:])
+        if salt.startswith(sign):
+            return salt, 0, _OURS, _OURS
         at = PAGE + choice % BUCKETS * _BUCKET_STEP
         self._last = spot = salt, at, mark, os.pread(self._file.fd, _BUCKET_SIZE, at)
         return spot
+
+    def _digest(self, rest: bytes) -> tuple[int, bytes, bytes]:
+        hasher = self._hash.copy()
+        hasher.update(rest)
+        return _DIGEST.unpack(hasher.digest())
 
     def _insert(self, salt: bytes) -> bool:
         last = self._last

@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ..crypto.keys import parse_keys
-from ..crypto.methods import Edition
 from ..crypto.random import draw
 from ..net.connect import Anywhere, Connector
 from ..proxy.flow import Flow
@@ -24,7 +23,6 @@ from ..proxy.outbound.shadowsocks import InOrder, ShadowsocksDialer
 from ..proxy.seams import Dialer, Inbound, OneWay
 from ..proxy.silent import Strangers
 from ..wire.editions import make_shadow
-from .state import draw_remembered
 
 if TYPE_CHECKING:
     from ..config.model import Config, LocalConfig, ServerConfig
@@ -85,10 +83,7 @@ _LOCAL_INBOUNDS: Final[dict[str, Callable[[Shared], Inbound]]] = {"socks": socks
 
 def shadow_inbound(shared: Shared, server: ServerConfig) -> ShadowsocksInbound:
     """The face of one server."""
-    edition = server.method.edition
-    salts = shared.salts.of(edition)
-    # Only in AEAD could an answer pass for a request; AEAD-2022 types its headers.
-    random = draw_remembered(salts) if edition is Edition.AEAD else draw
+    salts = shared.salts.of(server.method.edition)
     strangers = Strangers(
         shared.reactor,
         shared.scratch,
@@ -98,7 +93,7 @@ def shadow_inbound(shared: Shared, server: ServerConfig) -> ShadowsocksInbound:
         shared.config.bad_handshake,
     )
     strict = shared.config.strict_first_read
-    return ShadowsocksInbound(shadow_of(server), salts, strangers, wall, random, strict_first_read=strict)
+    return ShadowsocksInbound(shadow_of(server), salts, strangers, wall, draw, strict_first_read=strict)
 
 
 def server_dialer(shared: Shared, server: ServerConfig) -> Dialer:

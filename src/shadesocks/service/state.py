@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from ..crypto.methods import Edition
-from ..crypto.random import draw
 from ..crypto.replay import Salts, open_salts
 
 log = logging.getLogger(__name__)
@@ -62,14 +61,3 @@ class SaltMemory:
         for store in self._stores.values():
             store.close()
         self._stores.clear()
-
-
-def draw_remembered(store: Salts) -> Callable[[int], bytes]:
-    """Return a source of salts that the store knows from the start: our own bytes sent back to us are a replay."""
-
-    def fresh(size: int) -> bytes:
-        salt = draw(size)
-        store.insert(salt, 0)
-        return salt
-
-    return fresh

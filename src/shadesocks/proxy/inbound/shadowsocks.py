@@ -6,6 +6,7 @@ be known. Any failure before that leaves the stranger to `proxy/silent.py`.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...core.errors import RemoteProtocolError, ReplayError
@@ -35,6 +36,9 @@ class Salts(Protocol):
     def insert(self, salt: bytes, stamp: int) -> bool:
         """Record a salt in one step with the look-up; False when it was there already."""
 
+    def fresh(self, size: int, draw: Random) -> bytes:
+        """Return a new salt of our own; sent back to us, it is refused."""
+
 
 class ShadowsocksInbound:
     """One shadow port: a method with its key, the salts it has seen, and the house of its strangers."""
@@ -53,7 +57,7 @@ class ShadowsocksInbound:
         self._salts = salts
         self._strangers = strangers
         self._wall = wall
-        self._random = random
+        self._fresh = partial(salts.fresh, draw=random)
         self._first_read_size = shadow.first_read_size if strict_first_read else 1
         self.header_lane: Lane | None = None
 
@@ -63,7 +67,7 @@ class ShadowsocksInbound:
         stranger = strangers.admit(sock, client)
         stranger.story = strangers.reactor.current
         try:
-            reader = Reader(self._shadow.read_request(self._salts.known, self._wall, self._random))
+            reader = Reader(self._shadow.read_request(self._salts.known, self._wall, self._fresh))
             shadow = await self._read(reader, sock, stranger)
             if shadow is None:
                 return None
