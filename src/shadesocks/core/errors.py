@@ -71,6 +71,11 @@ class KeyTextError(_CodedError):
 class DialError(_CodedError):
     """The far end could not be reached; `code` is one of the dial words of `core/reasons.py`."""
 
+    def __init__(self, code: str, text: str = "", stage: str = "dial") -> None:
+        super().__init__(code, text)
+        self.stage = stage
+        """What failed: `resolve` or `dial`."""
+
 
 class LimitError(_CodedError):
     """A bound of ours was met; what was asked for was not done."""

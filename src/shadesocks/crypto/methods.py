@@ -40,10 +40,8 @@ class Method:
     max_payload: int = 0
     """The most payload one chunk may carry; 0 where there are no chunks."""
 
-    @property
-    def nonce_size(self) -> int:
-        """Bytes of the nonce, a little-endian counter."""
-        return 24 if self.cipher.startswith("x") else 12
+    nonce_size: int = 12
+    """Of the nonce, a little-endian counter."""
 
 
 AEAD_PAYLOAD_MAX: Final = 0x3FFF
@@ -53,7 +51,7 @@ AEAD2022_PAYLOAD_MAX: Final = 0xFFFF
 
 
 def _aead(name: str, size: int, cipher: str) -> Method:
-    return Method(name, Edition.AEAD, size, size, cipher, AEAD_PAYLOAD_MAX)
+    return Method(name, Edition.AEAD, size, size, cipher, AEAD_PAYLOAD_MAX, 24 if name.startswith("x") else 12)
 
 
 def _aead2022(name: str, size: int, cipher: str) -> Method:

@@ -2,7 +2,8 @@
 
 Called by the server's inbound: `known` early, on the bare salt; `insert` once the address behind it authenticated
 and parsed, and before anything is dialled. Insert earlier, and a prober fills the store or burns the salt of a
-client that is still on its way. Its own salts, which an AEAD server takes from `fresh`, are known too, or its bytes could be reflected.
+client that is still on its way. Its own salts, which an AEAD server takes from `fresh`, are known too, or its bytes
+could be reflected.
 
 One store serves all ports of a process: salts are random, so those of different keys do not meet.
 A store belongs to one thread. It never logs and never waits, but for the lock of another process (microseconds).

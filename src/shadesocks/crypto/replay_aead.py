@@ -1,6 +1,7 @@
 """The salts of AEAD streams: at least the last 1,000,000, in one table of 24 MiB that outlives the process.
 
-A salt is hashed, all but its first four bytes, with the file's own key to one of 98,304 buckets and a mark of 48 bits. A bucket is 42 marks,
+A salt is hashed, all but its first four bytes, with the file's own key to one of 98,304 buckets and a mark of
+48 bits. A bucket is 42 marks,
 the newest first; a new one pushes the oldest out, so the table forgets like a queue, bucket by bucket.
 
 **How long it remembers.** A salt is gone when 42 later ones fell into its bucket. Of the next million, the

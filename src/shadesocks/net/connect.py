@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
-from collections.abc import Iterable
 from os import strerror
 from socket import IPPROTO_TCP, SO_ERROR, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, SocketType
 from typing import Final, Protocol
 
 from ..core.address import Address
 from ..core.errors import DialError
+from .end import End
 from .lane import Lane
-from .options import NONBLOCK
+from .options import NONBLOCK, NOW
 from .poller import WRITE
 from .reactor import Reactor
 from .story import ready, until
@@ -26,8 +27,8 @@ class Names(Protocol):
     def cached(self, host: str) -> tuple[Found, ...] | None:
         """Return the addresses of a literal or of a name looked up lately; None where it must be looked up."""
 
-    def lookup(self, host: str) -> object:
-        """Return an asyncio future of the addresses; it raises DialError `no_name` or `dial_timeout`."""
+    def lookup(self, host: str) -> asyncio.Future[tuple[Found, ...]]:
+        """Return a future of the addresses; it raises DialError `no_name` or `dial_timeout`."""
 
 
 class Judge(Protocol):
@@ -58,7 +59,8 @@ _WORDS: Final = {
 }
 """The reason word of a connect's error; `host_unreachable` for the others."""
 
-_IN_PROGRESS: Final = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
+_IN_PROGRESS: Final = (errno.EINPROGRESS, errno.EWOULDBLOCK)
+_LOOPBACK: Final = ("127.", "::1")
 
 
 def dial_error(code: int) -> DialError:
@@ -78,18 +80,21 @@ class Connector:
         self._deadline = deadline
         self._no_delay = no_delay
 
-    async def connect(self, address: Address) -> SocketType:
+    async def connect(self, address: Address, first: bytes | bytearray | memoryview = b"") -> End:
         """Resolve once, and try the addresses in turn: the one that is judged is the one that is connected to.
 
-        Raises:
-            DialError: of the last address tried, or of the look-up.
-        """
-        found = self._names.cached(address.host)
-        if found is None:
-            found = await until(self._names.lookup(address.host))  # type: ignore[arg-type]  # floor 3 awaits, the seam names no class
-        return await self._first_of(found, address)
+        `first` leaves with the connect; what the socket does not take of it is in the end's tail.
 
-    async def _first_of(self, found: Iterable[Found], address: Address) -> SocketType:
+        Raises:
+            DialError: of the last address tried, or of the look-up (its stage is then `resolve`).
+        """
+        try:
+            found = self._names.cached(address.host)
+            if found is None:
+                found = await until(self._names.lookup(address.host))
+        except DialError as failed:
+            failed.stage = "resolve"
+            raise
         error = DialError("no_name", f"{address.host} has no address")
         for family, ip in found:
             refusal = self._judge.refuse(ip, address.port)
@@ -97,35 +102,72 @@ class Connector:
                 error = DialError("denied", f"{address} is not allowed: {refusal}")
                 continue
             try:
-                return await self._dial(family, ip, address.port)
+                sock, connected = self._begin(family, ip, address.port)
+            except OSError as failed:
+                error = dial_error(failed.errno or 0)
+                continue
+            try:
+                if not connected and not (first and ip.startswith(_LOOPBACK)):
+                    await self._wait(sock)
+                return await self._send(sock, first) if first else self._check(sock)
             except DialError as failed:
                 error = failed
+                self._reactor.close(sock)
+            except BaseException:
+                self._reactor.close(sock)
+                raise
         raise error
 
-    async def _dial(self, family: int, ip: str, port: int) -> SocketType:
+    def _begin(self, family: int, ip: str, port: int) -> tuple[SocketType, bool]:
+        """Make a socket and start its connect; True when it stands already."""
+        sock = SocketType(family, SOCK_STREAM | NONBLOCK, 0)
         try:
-            sock = SocketType(family, SOCK_STREAM | NONBLOCK, 0)
-        except OSError as failed:
-            raise dial_error(failed.errno or 0) from None
-        try:
+            if not NONBLOCK:  # pragma: no cover - systems without SOCK_NONBLOCK
+                sock.setblocking(False)
             if self._no_delay:
                 sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
             code = sock.connect_ex((ip, port))
-            if code in _IN_PROGRESS:
-                story = self._reactor.current
-                assert story is not None, "connecting is done in stories"
-                self._deadline.start(story)
-                try:
-                    await ready(sock.fileno(), WRITE)
-                finally:
-                    self._deadline.cancel(story)
-                code = sock.getsockopt(SOL_SOCKET, SO_ERROR)
-            if code:
-                raise dial_error(code)
-        except TimeoutError:
-            self._reactor.close(sock)
-            raise dial_error(errno.ETIMEDOUT) from None
+            if code and code not in _IN_PROGRESS:
+                raise OSError(code, strerror(code))
         except BaseException:
-            self._reactor.close(sock)
+            sock.close()
             raise
-        return sock
+        return sock, not code
+
+    async def _wait(self, sock: SocketType) -> None:
+        """Wait until the connect is decided."""
+        story = self._reactor.current
+        assert story is not None, "connecting is done in stories"
+        self._deadline.start(story)
+        try:
+            await ready(sock.fileno(), WRITE)
+        except TimeoutError:
+            raise dial_error(errno.ETIMEDOUT) from None
+        finally:
+            self._deadline.cancel(story)
+
+    async def _send(self, sock: SocketType, first: bytes | bytearray | memoryview) -> End:
+        """Send the first payload, which also tells whether the connect succeeded.
+
+        On loopback the whole handshake runs inside `connect`, so it is sent without waiting (a service on the
+        same host, a plugin, a chain): a poll less. Where it was not done after all, the socket takes nothing yet.
+        """
+        try:
+            sent = sock.send(first, NOW)
+        except BlockingIOError:
+            await self._wait(sock)
+            self._check(sock)
+            sent = 0
+        except OSError as failed:
+            raise dial_error(failed.errno or 0) from None
+        end = End(sock)
+        if sent < len(first):
+            end.tail = bytes(first[sent:])
+        return end
+
+    def _check(self, sock: SocketType) -> End:
+        """Return the end of a connect that succeeded; SO_ERROR says so."""
+        code = sock.getsockopt(SOL_SOCKET, SO_ERROR)
+        if code:
+            raise dial_error(code)
+        return End(sock)

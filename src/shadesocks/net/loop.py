@@ -111,6 +111,8 @@ class PlaneSelector(selectors.BaseSelector):
 class PlaneLoop(asyncio.SelectorEventLoop):
     """The loop of a `PlaneSelector`."""
 
+    time = staticmethod(monotonic)
+
     def __init__(self) -> None:
         self.plane: Final = PlaneSelector()
         super().__init__(self.plane)

@@ -15,13 +15,14 @@ from typing import Final, Protocol
 
 from .loop import EVENTS_MAX, PlaneLoop
 
-READ: Final = 1
-"""EPOLLIN: there is something to read, an end of file or an error among it."""
+READ: Final = 0x2001
+"""EPOLLIN and EPOLLRDHUP: there is something to read, an end of file or an error among it."""
 WRITE: Final = 4
 """EPOLLOUT: there is room to write."""
+READABLE: Final = 1
+"""EPOLLIN alone: what the other back-ends report."""
 ENDED: Final = 0x2000
-"""EPOLLRDHUP, with READ: the end of file has come too, so one more read finds it. Only epoll tells."""
-
+"""EPOLLRDHUP: the end of file has come too, so a read after this one finds it. Only epoll tells."""
 
 Serve = Callable[[list[tuple[int, int]]], list[tuple[int, int]]]
 """Takes pairs of descriptor and events; `Reactor.serve`. Returns those it does not know."""
@@ -66,15 +67,9 @@ class EpollPoller:
         else:
             self._epoll = select.epoll()
             loop.add_reader(self._epoll.fileno(), self._poll)
+        self.register = self._epoll.register
+        self.modify = self._epoll.modify
         self.unregister = self._epoll.unregister
-
-    def register(self, fd: int, events: int) -> None:
-        """Begin to watch."""
-        self._epoll.register(fd, events | ENDED if events & READ else events)
-
-    def modify(self, fd: int, events: int) -> None:
-        """Change the interest."""
-        self._epoll.modify(fd, events | ENDED if events & READ else events)
 
     def forget(self, fd: int) -> None:
         """Nothing to do: our sockets are close-on-exec, so no child holds them open."""
@@ -111,7 +106,7 @@ class PortablePoller:
         was = self._interest.get(fd, 0)
         self._interest[fd] = events
         if events & READ and not was & READ:
-            self._loop.add_reader(fd, self._serve, [(fd, READ)])
+            self._loop.add_reader(fd, self._serve, [(fd, READABLE)])
         elif was & READ and not events & READ:
             self._loop.remove_reader(fd)
         if events & WRITE and not was & WRITE:
@@ -177,7 +172,7 @@ if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover - ma
             """The kqueue is readable: the two filters of one descriptor come as two events."""
             self._serve(
                 [
-                    (event.ident, WRITE if event.filter == select.KQ_FILTER_WRITE else READ)
+                    (event.ident, WRITE if event.filter == select.KQ_FILTER_WRITE else READABLE)
                     for event in self._kqueue.control(None, EVENTS_MAX, 0)
                 ]
             )

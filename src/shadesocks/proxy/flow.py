@@ -58,34 +58,34 @@ class Flow:
         reactor = self._reactor
         started_at = reactor.loop.time()
         request: Request | None = None
-        stage = "handshake"
-        kept = False
+        mine = [sock]
         try:
             request = await self._inbound.handshake(sock, client)
             if request is None:
-                kept = True
+                mine.clear()
                 return
-            stage = "dial"
             far = await self._router.pick(request).dial(request.target, request.first)
+            mine.append(far.sock)
             if request.answer is not None:
                 request.answer("done")
+            mine.clear()
             label = (client, request.target)
             relay = Relay(
                 reactor, self._scratch, request.end, far, self._ledger.ended, self._inbound.release, label, started_at
             )
             self._ledger.relays.add(relay)
-            kept = True
             relay.begin(self._inbound.header_lane)
         except (DialError, LocalProtocolError) as error:
             word = reason(error.code).word
             self._refuse(request, word)
+            stage = error.stage if isinstance(error, DialError) else "dial"
             self._ledger.failed(client, None if request is None else request.target, stage, word)
         except (RemoteProtocolError, TimeoutError, OSError) as error:
-            word = reason(getattr(error, "code", "left_early")).word
-            self._ledger.failed(client, None, stage, word)
+            word = reason(error.code).word if isinstance(error, RemoteProtocolError) else "left_early"
+            self._ledger.failed(client, None, "handshake", word)
         finally:
-            if not kept:
-                reactor.close(sock)
+            for mine_still in mine:
+                reactor.close(mine_still)
 
     def _refuse(self, request: Request | None, word: str) -> None:
         """Answer as the initiator's protocol does, and read what is left, so that the close is a FIN."""

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from socket import SocketType
 
     from ...net.lane import Lane
-    from ...wire.shadow import Random, Shadow, ShadowRequest, WallClock
-    from ..silent import Stranger, Strangers
+    from ...wire.shadow import Random, Shadow, WallClock
+    from ..silent import Strangers
 
 
 class Salts(Protocol):
@@ -66,11 +66,28 @@ class ShadowsocksInbound:
         strangers = self._strangers
         stranger = strangers.admit(sock, client)
         stranger.story = strangers.reactor.current
+        scratch = strangers.scratch.inward
+        reader = Reader(self._shadow.read_request(self._salts.known, self._wall, self._fresh))
+        least = self._first_read_size
+        shadow = None
         try:
-            reader = Reader(self._shadow.read_request(self._salts.known, self._wall, self._fresh))
-            shadow = await self._read(reader, sock, stranger)
-            if shadow is None:
-                return None
+            while shadow is None:
+                try:
+                    # Most first reads come with the accept: try before waiting.
+                    size = sock.recv_into(scratch, READ_MIN, NOW)
+                except BlockingIOError:
+                    await ready(sock.fileno(), READ)
+                    continue
+                except OSError:
+                    size = 0
+                if not size:
+                    stranger.story = None
+                    stranger.end("left_early")
+                    return None
+                if size < least:
+                    raise RemoteProtocolError("short_first_read")
+                least = 1
+                shadow = reader.feed(scratch[:size])
             if shadow.salt and not self._salts.insert(shadow.salt, shadow.stamp):
                 raise ReplayError
         except RemoteProtocolError as error:
@@ -81,29 +98,6 @@ class ShadowsocksInbound:
         end.held = reader.rest
         end.moved = len(shadow.first)
         return Request(end, shadow.target, shadow.first)
-
-    async def _read(self, reader: Reader[ShadowRequest], sock: SocketType, stranger: Stranger) -> ShadowRequest | None:
-        scratch = self._strangers.scratch.inward
-        least = self._first_read_size
-        fd = sock.fileno()
-        while True:
-            try:
-                size = sock.recv_into(scratch, READ_MIN, NOW)
-            except BlockingIOError:
-                await ready(fd, READ)
-                continue
-            except OSError:
-                size = 0
-            if not size:
-                stranger.story = None
-                stranger.end("left_early")
-                return None
-            if size < least:
-                raise RemoteProtocolError("short_first_read")
-            least = 1
-            shadow = reader.feed(scratch[:size])
-            if shadow is not None:
-                return shadow
 
     def release(self, sock: SocketType) -> None:
         """A chunk after the handshake did not authenticate: silence, with a new deadline."""

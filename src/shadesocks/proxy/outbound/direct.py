@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from ...core.address import Address
 from ...net.connect import Connector
-from ...net.end import End
-from ...net.options import NOW
-from ..seams import First
+from ..seams import Dialing, First
 
 
 class DirectDialer:
@@ -17,14 +15,6 @@ class DirectDialer:
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
 
-    async def dial(self, target: Address, first: First) -> End:
+    def dial(self, target: Address, first: First) -> Dialing:
         """Connect and send `first`; see `seams.Dialer`."""
-        end = End(await self._connector.connect(target))
-        if first:
-            try:
-                sent = end.sock.send(first, NOW)
-            except OSError:  # full or already gone: the relay finds out which
-                sent = 0
-            if sent < len(first):
-                end.tail = bytes(first[sent:])
-        return end
+        return self._connector.connect(target, first)

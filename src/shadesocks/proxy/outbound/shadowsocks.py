@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from ...core.address import Address
 from ...core.errors import DialError
 from ...net.end import End
-from ...net.options import NOW
-from ..seams import Dialer, First
+from ..seams import Dialer, Dialing, First
 
 if TYPE_CHECKING:
-    from socket import SocketType
-
     from ...net.pipe import Scratch
     from ...wire.shadow import Random, Shadow, WallClock
 
-Connect = Callable[[], Coroutine[Any, Any, "SocketType"]]
-"""Connects to the server: through the network, a pool, a plugin or a socket pair."""
+Connect = Callable[[First], Dialing]
+"""Connects to the server and sends these bytes first: through the network, a pool, a plugin or a socket pair."""
 
 
 class ShadowsocksDialer:
@@ -34,19 +31,16 @@ class ShadowsocksDialer:
         self._random = random
 
     async def dial(self, target: Address, first: First) -> End:
-        """Connect to the server. With `first`, salt, header and payload leave in one write now; without, with the
-        first payload that the relay brings. See `seams.Dialer`."""
-        sock = await self._connect()
+        """Connect to the server. With `first`, salt, header and payload leave in one write with the connect; without,
+        they leave with the first payload that the relay brings. See `seams.Dialer`."""
         sealer, opener = self._shadow.open_stream(target, self._wall, self._random)
-        end = End(sock, opener, sealer)
+        opening = b""
         if first:
             out = self._scratch.outward
-            size = sealer.seal(memoryview(first), len(first), out)
-            try:
-                sent = sock.send(out[:size], NOW)
-            except OSError:  # full or already gone: the relay finds out which
-                sent = 0
-            end.tail = bytes(out[sent:size])
+            opening = bytes(out[: sealer.seal(memoryview(first), len(first), out)])
+        end = await self._connect(opening)
+        end.opener = opener
+        end.sealer = sealer
         return end
 
 
