@@ -1,0 +1,85 @@
+"""`shadesocks connect`: a SOCKS5 port on this machine, from nothing but a link."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from .command import command
+from .exits import DIED, LINK, Failed, say
+
+if TYPE_CHECKING:
+    from ..service.service import Service
+
+HOST: Final = "127.0.0.1"
+PORT: Final = 1080
+"""The port of SOCKS (RFC 1928 §3)."""
+_TRIES: Final = 100
+"""Ports tried from there on; who has a hundred clients running should say which port he wants."""
+
+
+@command(
+    "connect",
+    usage="LINK [--port PORT]",
+    examples="""
+shadesocks connect 'ss://…'
+shadesocks connect - < link.txt                   so that the link is in no list of processes
+SHADESOCKS_LINK='ss://…' shadesocks connect       the same
+curl -x socks5h://127.0.0.1:1080 https://example.com/
+""",
+)
+@click.argument("link", metavar="LINK", required=False)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Listen on this port only; 0 means any. Default: 1080, or the next free one.",
+)
+@click.option("-v", "verbose", count=True, help="Log more; twice for all.")
+def command_connect(link: str | None, port: int | None, verbose: int) -> int:
+    """Open a SOCKS5 port on this machine whose connections go out through the server of LINK.
+
+    A link holds the key: treat it as a password. LINK may be - for stdin, or stand in SHADESOCKS_LINK.
+    """
+    from ..config.load import config_from_link
+    from ..config.model import LocalConfig
+    from ..core.address import Address
+    from .logs import set_up_logs, warn_of
+    from .run import run_service, start_local
+    from .screen import standard_error
+    from .source import parse, read_link
+
+    config = config_from_link(parse(read_link(link)), where=LINK, role="local")
+    where = Address(HOST, _free_port() if port is None else port)
+    config = replace(config, locals=(LocalConfig(where),), log_level=("info", "debug", "trace")[min(verbose, 2)])
+    screen = standard_error()
+    set_up_logs(screen, level=config.log_level)
+    screen.hold()
+    warn_of(config.warnings)
+    return run_service(config, partial(start_local, config), screen, _told)
+
+
+async def _told(service: Service) -> None:
+    address = service.addresses[0]
+    say(f"listening on {address}")
+    say(f"try: curl -x socks5h://{address} https://example.com/")
+
+
+def _free_port() -> int:
+    """Return the first port from 1080 on that nobody listens on."""
+    for port in range(PORT, PORT + _TRIES):
+        with socket.socket() as probe:
+            try:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the listener will
+                probe.bind((HOST, port))
+                probe.listen(1)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    continue
+                raise Failed(f"cannot listen on {HOST}:{port}: {error.strerror}", DIED) from None
+            return port
+    raise Failed(f"no port from {PORT} to {PORT + _TRIES - 1} is free; say which one with --port", DIED)

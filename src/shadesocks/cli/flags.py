@@ -1,0 +1,97 @@
+"""The flags of `server` and `local`: made from the table of settings, with the sentences for those we do not have.
+
+    config.options(role) -> click options -> {setting: text} -> load(overrides=...)
+
+A flag passes the same checks as the key it stands for; nothing is judged here. Flags
+of other programs that mean something this version cannot do are no options of ours:
+to accept and ignore them would be a promise. Each has its sentence below.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ..config.options import Option, options
+
+if TYPE_CHECKING:
+    from ..config.settings import Role
+
+_PREFIX: Final = "row_"
+"""Of the names of the parameters that come from rows of the table; the number of the row follows."""
+
+_PLUGINS = "plugins come in a later version"
+_UDP = "only TCP is served for now; UDP comes in a later version"
+_NAMES = "names are looked up by the system's resolver; a choice comes in a later version"
+_SYSTEM = "this version leaves this to the system"
+_ROUTES = "connections leave by the system's own routes; a choice comes in a later version"
+_DAEMON = "this program stays in the foreground; let systemd, or what you have for it, start and stop it"
+_ONE = "one process does the work; workers come in a later version"
+_SOCKS = "this version serves socks only; others come later"
+_SUBSCRIBE = "subscriptions come in a later version"
+
+_RUST: Final = {
+    _PLUGINS: "--plugin --plugin-opts --plugin-mode",
+    _UDP: "--udp-timeout --udp-max-associations --udp-bind-addr --udp-associate-addr",
+    "access lists come in a later version": "--acl",
+    _NAMES: "--dns --dns-cache-size",
+    _SYSTEM: "--tcp-fast-open --fast-open --tcp-multipath --mptcp --inbound-send-buffer-size "
+    "--inbound-recv-buffer-size --outbound-send-buffer-size --outbound-recv-buffer-size",
+    _ROUTES: "--outbound-bind-addr --bind-addr --outbound-bind-interface --outbound-fwmark --outbound-user-cookie",
+    _DAEMON: "-d --daemonize --daemonize-pid -a --user",
+    _ONE: "--single-threaded --worker-threads",
+    "the log goes to stderr; its level is --log-level, or -v": "--log-config",
+}
+_RUST_LOCAL: Final = {
+    _SOCKS: "-f --forward-addr --tcp-redir --udp-redir --local-dns-addr --remote-dns-addr --tun-interface-name "
+    "--tun-interface-address --tun-interface-destination --tun-device-fd-from-path --fake-dns-record-expire-duration "
+    "--fake-dns-ipv4-network --fake-dns-ipv6-network --fake-dns-database-path",
+    _SUBSCRIBE: "--online-config-url --online-config-update-interval --online-config-allowed-plugin",
+    "this belongs to Android, which comes in a later version": "--vpn --dns-addr --stat-path --stat-addr",
+}
+_RUST_SERVER: Final = {
+    "the manager comes in a later version": "--manager-addr --manager-address",
+    _ROUTES: "-b",
+}
+_OTHERS: Final = {
+    "this is shadowsocks-libev's; give the port with the host, as in -s HOST:8388": "-p",
+    "this is shadowsocks-libev's; give the port with the host, as in -b 127.0.0.1:1080": "-l",
+    "this is shadowsocks-libev's; write --timeout SECONDS": "-t",
+    "this is shadowsocks-libev's; give a 2022 method, and its base64 key with -k": "--key",
+    "a second instance on one port is to fail clearly, so ports are not shared": "--reuse-port",
+    _ROUTES: "-i",
+}
+
+
+def strangers(role: Role) -> dict[str, str]:
+    """Return the flags of other programs that this end does not have, each with the sentence to answer."""
+    tables = (_RUST, _RUST_LOCAL if role == "local" else _RUST_SERVER, _OTHERS)
+    return {flag: text for table in tables for text, flags in table.items() for flag in flags.split()}
+
+
+def make_options(role: Role) -> list[click.Parameter]:
+    """Return the options of one end, in the order of the table of settings."""
+    return [_make(number, row) for number, row in enumerate(options(role))]
+
+
+def _make(number: int, row: Option) -> click.Option:
+    declared = [*row.flags, f"{_PREFIX}{number}"]
+    text = row.help
+    if row.secret and row.name == "password":
+        text += " Seen by everybody in the list of processes: a config, or the variable SS_SERVER_PASSWORD, is better."
+    if row.choices:
+        text += f" One of: {', '.join(row.choices)}."
+    if row.switch is not None:
+        return click.Option(declared, is_flag=True, flag_value=row.switch, default=None, help=text)
+    return click.Option(declared, metavar=row.metavar, help=text)
+
+
+def overrides(role: Role, values: dict[str, Any]) -> dict[str, str]:
+    """Return what was given on the command line, by the name of the setting, as `config.load` wants it."""
+    rows = options(role)
+    given = {}
+    for key, value in values.items():
+        if key.startswith(_PREFIX) and value is not None:
+            given[rows[int(key.removeprefix(_PREFIX))].name] = str(value)
+    return given

@@ -1,0 +1,81 @@
+"""The programs: `shadesocks`, and `ssserver` and `sslocal` for scripts that know those names."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import click
+
+from .command import LazyGroup
+from .exits import leave
+
+_COMMANDS = {
+    "up": (".up", "Make this machine a server: config, key, link and all, in one word."),
+    "connect": (".connect", "Open a SOCKS5 port on this machine that goes out through a server."),
+    "server": (".serve", "Run a server from a config or from flags."),
+    "local": (".serve", "Run a client from a config or from flags."),
+    "url": (".url", "Turn a config into ss:// links, or a link into a config."),
+    "genkey": (".genkey", "Print a new random key."),
+    "check": (".check", "Tell everything that is wrong with a config."),
+}
+
+_HELP = """A Shadowsocks server and client in pure Python.
+
+On the server:  shadesocks up
+
+On your machine:  shadesocks connect 'ss://…'
+"""
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"shadesocks {version()}")
+        ctx.exit()
+
+
+def version() -> str:
+    """The version of the installed package."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("shadesocks")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+group = LazyGroup(
+    _COMMANDS,
+    name="shadesocks",
+    help=_HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    params=[
+        click.Option(
+            ["-V", "--version"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_show_version,
+            help="Show the version and exit.",
+        )
+    ],
+)
+
+
+def main() -> NoReturn:
+    """The program `shadesocks`, and `python -m shadesocks`."""
+    leave(group, "shadesocks")
+
+
+def ssserver() -> NoReturn:
+    """The program `ssserver`: `shadesocks server` under the name that shadowsocks-rust gives it."""
+    from .serve import command_server
+
+    leave(command_server, "ssserver")
+
+
+def sslocal() -> NoReturn:
+    """The program `sslocal`: `shadesocks local` under the name that shadowsocks-rust gives it."""
+    from .serve import command_local
+
+    leave(command_local, "sslocal")

@@ -1,0 +1,139 @@
+"""One service from its start to its signal.
+
+    start -> told (the caller's words) -> wait -> drain -> stop
+
+SIGTERM and SIGINT end the accepting, give open connections the drain limit to
+end by themselves, and close the rest; a second signal quits at once. An error
+of the start leaves nothing half-started, and becomes a sentence and exit code 70.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from ..core.errors import ConfigError
+from .exits import DIED, OK, Failed, why
+from .status import Reading, status_line
+
+if TYPE_CHECKING:
+    from ..config.model import Config
+    from ..service.service import Service
+    from .screen import Screen
+
+log = logging.getLogger("shadesocks.cli")
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_TICK: Final = 1.0
+"""Seconds between two drawings of the status line: often enough to see it move, too seldom to cost."""
+
+Start = Callable[[], Coroutine[Any, Any, "Service"]]
+Told = Callable[["Service"], Coroutine[Any, Any, None]]
+
+
+def run_service(config: Config, start: Start, screen: Screen, told: Told | None = None) -> int:
+    """Run one service until a signal ends it, and return the exit code.
+
+    `start` makes and starts it; `told` speaks to the person once it listens, and then the status line appears
+    where there is a terminal. Without `told` there are log lines only.
+    """
+    return asyncio.run(_life(config, start, screen, told))
+
+
+async def start_server(config: Config) -> Service:
+    """Start the servers of a config.
+
+    Raises:
+        Failed: it could not be started.
+    """
+    from ..service.service import Service
+
+    return await _started(Service.server(config))
+
+
+async def start_local(config: Config) -> Service:
+    """Start the listeners of a client; raises as `start_server`."""
+    from ..service.service import Service
+
+    return await _started(Service.local(config))
+
+
+async def _started(service: Service) -> Service:
+    # The config was judged before it came here: what fails now is this machine, at this moment.
+    try:
+        await service.start()
+    except ConfigError as error:
+        raise Failed("; ".join(problem.text for problem in error.problems), DIED) from None
+    except OSError as error:
+        raise Failed(f"cannot start: {why(error)}", DIED) from None
+    return service
+
+
+async def _life(config: Config, start: Start, screen: Screen, told: Told | None) -> int:
+    stop = _on_signals(screen)
+    service = await _ready(start, screen, told)
+    drawing = asyncio.create_task(_draw(service, screen)) if told is not None and screen.is_terminal else None
+    try:
+        await stop.wait()
+        if drawing is not None:
+            drawing.cancel()
+            screen.clear()
+        live = service.totals[0]
+        if live:
+            text = "stopping; connections still open: %d, with %g s to end by themselves; a second signal ends them now"
+            log.info(text, live, config.drain_timeout)
+        await service.drain(config.drain_timeout)
+    finally:
+        await service.stop()
+    log.info("stopped")
+    return OK
+
+
+async def _ready(start: Start, screen: Screen, told: Told | None) -> Service:
+    """Start a service and tell the person; what is not told to the end is not left running."""
+    try:
+        service = await start()
+        try:
+            if told is not None:
+                await told(service)
+        except BaseException:
+            await service.stop()
+            raise
+        return service
+    finally:
+        screen.release()
+
+
+def _on_signals(screen: Screen) -> asyncio.Event:
+    """Return the event that the first signal sets; the second one ends the process there and then."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def on_signal(number: int) -> None:
+        if stop.is_set():
+            screen.clear()
+            os._exit(128 + number)  # what a shell reports for a program that a signal ended
+        stop.set()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, on_signal, number)
+    return stop
+
+
+async def _draw(service: Service, screen: Screen) -> None:
+    """Draw the status line once a second."""
+    before = _read(service)
+    while True:
+        now = _read(service)
+        screen.status(status_line(before, now))
+        before = now
+        await asyncio.sleep(_TICK)
+
+
+def _read(service: Service) -> Reading:
+    live, up, down = service.totals
+    return Reading(asyncio.get_running_loop().time(), live, service.journal.accepted + live, up, down)

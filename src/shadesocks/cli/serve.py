@@ -1,0 +1,109 @@
+"""`shadesocks server` and `shadesocks local`: one service, made of a config and of flags over it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ..config.files import find_config
+from ..config.flags import PASSWORD_VARIABLE
+from ..config.load import load
+from ..wire.uri import parse_link
+from .command import Command
+from .exits import COMMAND_LINE
+from .flags import make_options, overrides, strangers
+from .logs import set_up_logs, warn_of
+from .run import run_service, start_local, start_server
+from .screen import is_terminal, standard_error
+from .source import read_source
+
+if TYPE_CHECKING:
+    from ..config.model import Config
+    from ..config.settings import Role
+
+_SERVER_FLAGS: Final = frozenset({"server", "server_url"})
+"""Given one of these, the file that was not named is not looked for (as in shadowsocks-rust)."""
+_LEVELS: Final = ("info", "debug", "trace")
+"""Of no, one and two `-v`."""
+_START: Final = {"server": start_server, "local": start_local}
+
+
+def _serve(role: Role, config: str | None, verbose: int, **rows: Any) -> int:
+    read = _read(role, config, verbose, overrides(role, rows))
+    screen = standard_error()
+    set_up_logs(screen, level=read.log_level, with_time=not read.log_without_time)
+    warn_of(read.warnings)
+    return run_service(read, partial(_START[role], read), screen)
+
+
+def _read(role: Role, file: str | None, verbose: int, given: dict[str, str]) -> Config:
+    """Make the config of the file and the flags; look for a file where nothing names a server."""
+    if verbose:
+        given.setdefault("log_level", _LEVELS[min(verbose, 2)])
+    if file is None and _SERVER_FLAGS.isdisjoint(given):
+        found = find_config(role)
+        if found is None:
+            raise click.UsageError(
+                "no server is named, and no config was found; give -c FILE, or -s HOST:PORT with -m and -k"
+            )
+        file = str(found)
+    _ask_password(given)
+    text, where = (None, COMMAND_LINE) if file is None else read_source(file)
+    return load(text, where=where, role=role, overrides=given, read_link=parse_link)
+
+
+def _ask_password(given: dict[str, str]) -> None:
+    """Ask a person for the password of a server that the flags name, as shadowsocks-rust does."""
+    if "server" not in given or "password" in given or PASSWORD_VARIABLE in os.environ:
+        return
+    if given.get("method", "").lower() in ("none", "plain") or not is_terminal(sys.stdin):
+        return
+    given["password"] = click.prompt("password", hide_input=True, err=True)
+
+
+def _options(role: Role) -> list[click.Parameter]:
+    """The options of the table, with the two that are no settings before them."""
+    return [
+        click.Option(["-c", "--config"], metavar="FILE", help="Read this config; - reads stdin."),
+        *make_options(role),
+        click.Option(["-v", "verbose"], count=True, help="Log more; twice for all. The same as --log-level."),
+    ]
+
+
+command_server: Final = Command(
+    "server",
+    usage="-c FILE  |  -s HOST:PORT -m METHOD -k PASSWORD",
+    help="""Run a Shadowsocks server.
+
+    Flags go before the keys of the config. Without -c and -s the config is looked for: server.json, then config.json,
+    in the working directory, in the user's config directory and in /etc, under shadesocks and shadowsocks-rust.""",
+    examples="""
+shadesocks server -c config.json
+shadesocks server -c config.json -v
+SS_SERVER_PASSWORD=… shadesocks server -s 0.0.0.0:8388 -m 2022-blake3-aes-256-gcm
+""",
+    params=_options("server"),
+    strangers=strangers("server"),
+    callback=partial(_serve, "server"),
+)
+
+command_local: Final = Command(
+    "local",
+    usage="-c FILE  |  -s HOST:PORT -m METHOD -k PASSWORD [-b HOST:PORT]  |  --server-url LINK [-b HOST:PORT]",
+    help="""Run a Shadowsocks client: a SOCKS5 port whose connections go out through a server.
+
+    Flags go before the keys of the config. Without -c and -s the config is looked for: local.json, then config.json,
+    in the working directory, in the user's config directory and in /etc, under shadesocks and shadowsocks-rust.""",
+    examples="""
+shadesocks local -c config.json
+shadesocks local -c config.json -b 127.0.0.1:1081
+SS_SERVER_PASSWORD=… shadesocks local -s example.org:8388 -m 2022-blake3-aes-256-gcm
+""",
+    params=_options("local"),
+    strangers=strangers("local"),
+    callback=partial(_serve, "local"),
+)

@@ -1,0 +1,70 @@
+"""Where a command gets a text from: a config from a file or stdin, a link from wherever it is least seen."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from ..config.files import read_config
+from ..core.errors import ConfigError, Problem
+from .exits import LINK
+from .screen import is_terminal
+
+if TYPE_CHECKING:
+    from ..wire.uri import Link
+
+STDIN: Final = "-"
+LINK_VARIABLE: Final = "SHADESOCKS_LINK"
+_QUOTES: Final = "'\"\u2018\u2019\u201c\u201d"
+"""What a paste brings along from a chat or a manual."""
+
+
+def read_source(file: str) -> tuple[str, str]:
+    """Return the text of a config and what messages call it; `-` is stdin.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    if file != STDIN:
+        return read_config(file), file
+    try:
+        return sys.stdin.read(), "stdin"
+    except (OSError, ValueError):
+        raise ConfigError([Problem("stdin", None, "", "stdin cannot be read, or is not UTF-8")]) from None
+
+
+def parse(text: str) -> Link:
+    """Return what a link says.
+
+    Raises:
+        click.UsageError: it is no usable link.
+    """
+    from ..wire.uri import UriError, parse_link
+
+    try:
+        return parse_link(text)
+    except UriError as error:
+        raise click.UsageError(f"{LINK}: {error}") from None
+
+
+def read_link(text: str | None) -> str:
+    """Return a link: the one given, from stdin for `-`, else from the environment, else from the person.
+
+    Raises:
+        click.UsageError: there is none.
+    """
+    if text is None:
+        text = os.environ.get(LINK_VARIABLE, "")
+        if not text and is_terminal(sys.stdin):
+            text = STDIN
+    if text == STDIN:
+        text = click.prompt("link", hide_input=True, err=True) if is_terminal(sys.stdin) else sys.stdin.readline()
+    text = text.strip().strip(_QUOTES)
+    if not text:
+        raise click.UsageError(
+            f"no link was given; give one that begins with ss://, or - for stdin, or set {LINK_VARIABLE}"
+        )
+    return text

@@ -1,0 +1,238 @@
+"""`shadesocks up`: this machine becomes a server, and the person learns all there is to know about it.
+
+    first run: key and port -> start -> write the config -> self-check -> tell
+    later:     read the config -> start                  -> self-check -> tell
+
+The config is written once the server listens, so a failed first run leaves nothing that a second one trips over.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import stat
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from .command import command
+from .exits import CONFIG, DIED, USAGE, Failed, say
+
+if TYPE_CHECKING:
+    from ..config.model import Config, ServerConfig
+    from ..service.service import Service
+
+log = logging.getLogger("shadesocks.cli")
+
+METHOD: Final = "2022-blake3-aes-256-gcm"
+"""The newest edition, with the cipher that processors help with."""
+_FIREWALLS: Final = {
+    "ufw": "sudo ufw allow {0}/tcp",
+    "firewall-cmd": "sudo firewall-cmd --permanent --add-port={0}/tcp && sudo firewall-cmd --reload",
+}
+"""A program that manages the firewall, and how it lets a port in."""
+
+
+@command(
+    "up",
+    usage="[--host NAME] [--port PORT] [--name NAME] [--config FILE]",
+    examples="""
+shadesocks up
+shadesocks up --host proxy.example.org
+shadesocks up --config /etc/shadesocks/config.json --port 8388 --name office
+""",
+)
+@click.option(
+    "--config", "file", metavar="FILE", help="The config to use or to make. Default: in the user's config directory."
+)
+@click.option("--host", metavar="NAME", help="Name or address by which others reach this machine, for the link.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of a new config. Default: a random free one.")
+@click.option("--name", metavar="NAME", help="What clients show as the name of this server.")
+@click.option("-v", "verbose", count=True, help="Log more; twice for all.")
+def command_up(file: str | None, host: str | None, port: int | None, name: str | None, verbose: int) -> int:
+    """Make this machine a Shadowsocks server, and print the link for the others.
+
+    The first run makes a config with a random key and a random port; later runs use it again. Other programs of
+    the family read it, too.
+    """
+    from dataclasses import replace
+
+    from ..config.values import UnfitError, check_host
+    from .logs import set_up_logs, warn_of
+    from .run import run_service
+    from .screen import standard_error
+
+    try:
+        host = None if host is None else check_host(host)
+    except UnfitError as error:
+        raise click.UsageError(f"--host: {error}") from None
+    path = Path(file) if file is not None else _default_path()
+    text = None if not _exists(path) else _read(path)
+    is_new = text is None
+    if text is None:
+        text = _new_text(port, name)
+    config = _load(text, path)
+    if verbose:
+        config = replace(config, log_level=("debug", "trace")[min(verbose, 2) - 1])
+    if not is_new and port is not None and all(port != server.address.port for server in config.servers):
+        said = config.servers[0].address.port
+        raise Failed(f"{path} says port {said} already; change it there, or name another file with --config", USAGE)
+    screen = standard_error()
+    set_up_logs(screen, level=config.log_level, with_time=not config.log_without_time)
+    screen.hold()
+    warn_of(config.warnings)
+    if not is_new:
+        _warn_if_open(path)
+    start = partial(_start, config, path, text if is_new else None)
+    return run_service(config, start, screen, partial(_told, config, path, host, name, is_new))
+
+
+# Before the start
+
+
+def _default_path() -> Path:
+    from ..config.files import default_path
+
+    try:
+        return default_path()
+    except RuntimeError:
+        raise Failed("there is no home directory to keep the config in; name a file with --config", CONFIG) from None
+
+
+def _exists(path: Path) -> bool:
+    """True when something is there, be it a dangling link: what we cannot read we do not replace."""
+    return os.path.lexists(path)
+
+
+def _read(path: Path) -> str:
+    from ..config.files import read_config
+
+    return read_config(path)
+
+
+def _warn_if_open(path: Path) -> None:
+    """Warn of a config that others can read; what `up` writes, they cannot."""
+    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        log.warning("others on this machine can read the key in %s; close it with: chmod 600 %s", path, path)
+
+
+def _new_text(port: int | None, name: str | None) -> str:
+    """Return the text of a new config: a key from the system's random source, and a port that is free."""
+    from ..config.save import dump
+    from ..crypto.keys import make_key_text
+    from ..crypto.methods import METHODS
+    from .place import free_port, wildcard
+
+    try:
+        chosen = free_port() if port is None else port
+    except OSError as error:
+        raise Failed(f"{error.strerror}; choose one with --port", DIED) from None
+    keys: dict[str, object] = {
+        "server": wildcard(),
+        "server_port": chosen,
+        "method": METHOD,
+        "password": make_key_text(METHODS[METHOD], os.urandom),
+    }
+    if name:
+        keys["remarks"] = name
+    return dump(keys)
+
+
+def _load(text: str, path: Path) -> Config:
+    from ..config.load import load
+    from ..core.errors import ConfigError
+    from ..wire.uri import parse_link
+
+    try:
+        return load(text, where=str(path), role="server", read_link=parse_link)
+    except ConfigError as error:
+        error.add_note(f"{path} was not changed; name another file with --config, and `up` makes it")
+        raise
+
+
+async def _start(config: Config, path: Path, new_text: str | None) -> Service:
+    from ..config.files import write_private
+    from .run import start_server
+
+    service = await start_server(config)
+    if new_text is not None:
+        try:
+            write_private(path, new_text)
+        except BaseException:
+            await service.stop()
+            raise
+    return service
+
+
+# Once it listens
+
+
+async def _told(config: Config, path: Path, host: str | None, name: str | None, is_new: bool, service: Service) -> None:
+    from .selfcheck import check_server
+
+    for server in config.servers:
+        await check_server(config, server)
+    listening = ", ".join(str(address) for address in service.addresses)
+    say(f"listening on {listening}")
+    say("self-check: passed, 1 MiB went through a client and this server to a target and came back the same")
+    for number, server in enumerate(config.servers):
+        _show_link(server, path, host, name, draw=number == 0)
+    say(f"config: {path}")
+    if is_new:
+        say("    new, with a random key; the next `shadesocks up` uses it again")
+    _show_firewall(config)
+    if _is_terminal():
+        say("stop: Ctrl-C")
+    say()
+
+
+def _show_link(server: ServerConfig, path: Path, host: str | None, name: str | None, *, draw: bool) -> None:
+    from .links import link_of, public_host
+
+    if _is_journal():
+        say(f"link: it holds the key, so it is not written into the journal; see: shadesocks url -e {path}")
+        return
+    where, remark = public_host(server, host)
+    link = link_of(server, where, name)
+    say()
+    say("link, which holds the key, so treat it as a password:")
+    say(f"    {link}")
+    say()
+    if draw and _is_terminal() and "utf" in (sys.stdout.encoding or "").lower():
+        from .qr import render_qr
+
+        say(render_qr(link))
+        say()
+    say("on the other machine:")
+    say(f"    shadesocks connect '{link}'")
+    say()
+    if remark:
+        say(f"note: {remark}")
+
+
+def _show_firewall(config: Config) -> None:
+    ports = sorted({server.address.port for server in config.servers})
+    say(f"firewall: let TCP port {', '.join(map(str, ports))} in, here and at your provider; UDP is not used yet")
+    for program, line in _FIREWALLS.items():
+        if shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"):
+            for port in ports:
+                say(f"    {line.format(port)}")
+
+
+def _is_terminal() -> bool:
+    from .screen import is_terminal
+
+    return is_terminal(sys.stdout)
+
+
+def _is_journal() -> bool:
+    """True when stdout is systemd's journal, which is kept, and read by others (systemd.exec(5), $JOURNAL_STREAM)."""
+    try:
+        status = os.fstat(sys.stdout.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

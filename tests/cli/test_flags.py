@@ -1,0 +1,81 @@
+"""The flags of `server` and `local` come from the table of settings; others have a sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from shadesocks.cli.exits import USAGE, run
+from shadesocks.cli.flags import make_options, overrides, strangers
+from shadesocks.cli.programs import group
+from shadesocks.config.options import options
+from shadesocks.config.settings import TABLE, Role
+
+ROLES: tuple[Role, ...] = ("server", "local")
+
+# What shadowsocks-rust 1.25 takes that concerns this version, by end.
+RUST = {
+    "server": "-c --config -s --server-addr -k --password -m --encrypt-method --timeout --tcp-no-delay --no-delay "
+    "--tcp-keep-alive -6 -v --log-without-time -n --nofile --outbound-proxy -u -U",
+    "local": "-c --config -b --local-addr -s --server-addr -k --password -m --encrypt-method --server-url --protocol "
+    "--timeout --tcp-no-delay --no-delay --tcp-keep-alive -6 -v --log-without-time -n --nofile -u -U",
+}
+
+
+def flags_in_help(role: Role, capsys: pytest.CaptureFixture[str]) -> str:
+    run(group, "shadesocks", [role, "--help"])
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_flag_of_the_table_is_in_the_help_of_its_end(role: Role, capsys: pytest.CaptureFixture[str]) -> None:
+    text = flags_in_help(role, capsys).replace(",", " ").split()
+    for setting in TABLE:
+        for flag in setting.flags:
+            assert (flag in text) == (role in setting.roles), flag
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("row", range(60))
+def test_every_row_reaches_the_config_under_its_name(role: Role, row: int) -> None:
+    rows = options(role)
+    if row >= len(rows):
+        return
+    assert overrides(role, {f"row_{row}": "x", "verbose": 0, "row_0" if row else "row_1": None}) == {
+        rows[row].name: "x"
+    }
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_flags_of_shadowsocks_rust_are_known(role: Role) -> None:
+    ours = {flag for option in make_options(role) for flag in option.opts} | {"-c", "--config", "-v"}
+    assert set(RUST[role].split()) <= ours
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_flag_is_ours_or_a_stranger_but_not_both(role: Role) -> None:
+    ours = {flag for option in make_options(role) for flag in option.opts}
+    assert not ours & set(strangers(role))
+
+
+@pytest.mark.parametrize(
+    ("role", "argv", "words"),
+    [
+        ("server", ["--plugin", "x"], "--plugin: plugins come in a later version"),
+        ("server", ["--plugin=x"], "--plugin: plugins come in a later version"),
+        ("server", ["-p", "8388"], "-p: this is shadowsocks-libev's; give the port with the host"),
+        ("server", ["-p8388"], "-p: this is shadowsocks-libev's"),
+        ("local", ["-l", "1080"], "as in -b 127.0.0.1:1080"),
+        ("local", ["--tun-interface-name", "x"], "this version serves socks only"),
+        ("server", ["--manager-address", "x"], "the manager comes in a later version"),
+        ("server", ["-d"], "stays in the foreground"),
+        ("server", ["-s", "127.0.0.1:1", "--udp-timeout", "5"], "UDP comes in a later version"),
+        ("server", ["--worker-threads", "2"], "workers come in a later version"),
+    ],
+)
+def test_what_comes_later_is_refused_with_a_sentence(
+    role: str, argv: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(group, "shadesocks", [role, *argv]) == USAGE
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err

@@ -1,0 +1,60 @@
+"""Where a command gets its texts from."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from shadesocks.cli.source import parse, read_link, read_source
+from shadesocks.core.errors import ConfigError
+
+from .programs import LINK
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_file_is_read_and_named(tmp_path: Path) -> None:
+    file = tmp_path / "c.json"
+    file.write_text("{}")
+    assert read_source(str(file)) == ("{}", str(file))
+
+
+def test_stdin_that_is_not_text_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with io.TextIOWrapper(io.BytesIO(b"\xff\xfe\xff"), encoding="utf-8") as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        with pytest.raises(ConfigError, match="stdin: stdin cannot be read"):
+            read_source("-")
+
+
+@pytest.mark.parametrize("text", [LINK, f" {LINK} ", f"'{LINK}'", f'"{LINK}"', f"\u2018{LINK}\u2019"])
+def test_a_paste_is_freed_of_what_it_brought_along(text: str) -> None:
+    assert read_link(text) == LINK
+
+
+def test_the_environment_comes_after_the_argument(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHADESOCKS_LINK", "ss://environment")
+    assert read_link("ss://argument") == "ss://argument"
+    assert read_link(None) == "ss://environment"
+
+
+def test_only_the_first_line_of_stdin_is_the_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{LINK}\nmore\n"))
+    assert read_link("-") == LINK
+
+
+def test_no_link_is_an_error_of_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SHADESOCKS_LINK", raising=False)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(click.UsageError, match="SHADESOCKS_LINK"):
+        read_link(None)
+
+
+def test_a_bad_link_is_an_error_that_does_not_repeat_it() -> None:
+    with pytest.raises(click.UsageError) as error:
+        parse("ss://s3cret-key@proxy.example:1")
+    assert "s3cret" not in error.value.format_message()
+    assert error.value.__suppress_context__

@@ -1,0 +1,270 @@
+"""`shadesocks up`: from nothing to a server, and what the person reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from shadesocks.cli.exits import CONFIG, DIED, OK, USAGE
+from shadesocks.cli.exits import run as run_here
+from shadesocks.cli.programs import group
+from shadesocks.wire.uri import Link, parse_link
+
+from .programs import KEY, METHOD, Program, command, environment, free_port, run, running, socks_connect
+from .terminal import on_terminal
+
+
+def told(program: Program) -> str:
+    """Wait until everything was told, and return stdout."""
+    program.until_out("firewall:")
+    return "\n".join(program.out)
+
+
+def link_in(text: str) -> Link:
+    found = re.search(r"^ +(ss://\S+)$", text, re.MULTILINE)
+    assert found is not None
+    return parse_link(found.group(1))
+
+
+def default_config(home: Path) -> Path:
+    return home / ".config" / "shadesocks" / "config.json"
+
+
+def test_a_first_run_makes_a_server_and_tells_all(tmp_path: Path) -> None:
+    with running(tmp_path, "up") as server:
+        text = told(server)
+        assert server.end(signal.SIGTERM) == OK
+    path = default_config(tmp_path)
+    assert f"\nconfig: {path}\n" in text
+    keys = json.loads(path.read_text())
+    assert keys["method"] == METHOD
+    assert 10000 <= keys["server_port"] <= 32767
+    link = link_in(text)
+    assert (link.method, link.password, link.port) == (METHOD, keys["password"], keys["server_port"])
+    assert "self-check: passed, 1 MiB went through" in text
+    assert f"    shadesocks connect 'ss://{METHOD}:" in text
+    assert f"firewall: let TCP port {link.port} in" in text
+
+
+def test_the_config_is_for_its_owner_only(tmp_path: Path) -> None:
+    with running(tmp_path, "up") as server:
+        told(server)
+    path = default_config(tmp_path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_two_first_runs_have_different_keys(tmp_path: Path) -> None:
+    keys = set()
+    for name in ("one", "two"):
+        with running(tmp_path, "up", "--config", str(tmp_path / name)) as server:
+            keys.add(link_in(told(server)).password)
+    assert len(keys) == 2
+
+
+def test_a_later_run_uses_the_config_again(tmp_path: Path) -> None:
+    texts = []
+    for _ in range(2):
+        with running(tmp_path, "up", "--host", "proxy.example") as server:
+            texts.append(told(server))
+            assert server.end(signal.SIGINT) == OK
+    assert link_in(texts[0]) == link_in(texts[1])
+    assert "new, with a random key" in texts[0]
+    assert "new, with a random key" not in texts[1]
+
+
+def test_what_is_named_is_used(tmp_path: Path) -> None:
+    file, port = tmp_path / "deep" / "down" / "c.json", free_port()
+    argv = ("up", "--config", str(file), "--host", "proxy.example", "--port", str(port), "--name", "my home")
+    with running(tmp_path, *argv) as server:
+        text = told(server)
+    link = link_in(text)
+    assert (link.host, link.port, link.tag) == ("proxy.example", port, "my home")
+    assert f"config: {file}\n" in text
+    assert "guess" not in text
+    assert json.loads(file.read_text())["remarks"] == "my home"
+
+
+def test_an_address_nobody_named_is_said_to_be_a_guess(tmp_path: Path) -> None:
+    with running(tmp_path, "up") as server:
+        text = told(server)
+    assert re.search(r"^note: .*--host NAME", text, re.MULTILINE)
+
+
+def test_the_line_for_the_other_machine_works(tmp_path: Path) -> None:
+    with running(tmp_path, "up") as server:
+        told(server)
+    path = default_config(tmp_path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "allow_private": True}))
+    with socket.create_server(("127.0.0.1", 0)) as target, running(tmp_path, "up", "--host", "127.0.0.1") as server:
+        line = next(line for line in told(server).splitlines() if "shadesocks connect" in line)
+        words = line.replace("'", "").split()[1:]
+        with running(tmp_path, *words, "--port", "0") as client:
+            port = int(client.until_out("listening on").rpartition(":")[2])
+            with socks_connect(port, target.getsockname()[1]) as near:
+                near.sendall(b"hello")
+                far, _ = target.accept()
+                with far:
+                    assert far.recv(5, socket.MSG_WAITALL) == b"hello"
+
+
+def test_without_a_terminal_there_is_no_code_and_no_status_line(tmp_path: Path) -> None:
+    with running(tmp_path, "up") as server:
+        text = told(server)
+        assert server.end(signal.SIGTERM) == OK
+        text = "\n".join([text, *server.out, *server.err])
+    assert "\x1b" not in text
+    assert "\r" not in text
+    assert "█" not in text
+    log = [line for line in server.err if line]
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (INFO|WARNING) ", line) for line in log), log
+
+
+def test_on_a_terminal_there_is_a_code_and_a_status_line(tmp_path: Path) -> None:
+    with on_terminal(tmp_path, "up") as glass:
+        glass.until("0 open, 0 in all | up 0 B/s")
+        assert "\x1b[38;5;16;48;5;231m" in glass.seen
+        assert glass.seen.index("self-check: passed") < glass.seen.index("INFO using event model")
+        glass.press("\x03")
+        assert glass.rest() == OK
+    assert glass.seen.rstrip().endswith("INFO stopped")
+    assert glass.seen.rpartition("\x1b[K")[2].endswith("INFO stopped\r\n")
+
+
+def test_no_log_line_holds_the_key(tmp_path: Path) -> None:
+    with running(tmp_path, "up", "-vv") as server:
+        link = link_in(told(server))
+        assert server.end(signal.SIGTERM) == OK
+        assert link.password not in "\n".join(server.err)
+
+
+def test_the_journal_gets_no_key(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    status = os.fstat(write)
+    env = environment(tmp_path, JOURNAL_STREAM=f"{status.st_dev}:{status.st_ino}")
+    with subprocess.Popen(command("up"), stdout=write, stderr=subprocess.DEVNULL, env=env) as process:
+        os.close(write)
+        with open(read, encoding="utf-8") as out:
+            text = ""
+            for line in out:
+                text += line
+                if line.startswith("firewall:"):
+                    break
+            process.send_signal(signal.SIGTERM)
+            text += out.read()
+    assert "ss://" not in text
+    assert f"shadesocks url -e {default_config(tmp_path)}" in text
+
+
+def test_it_goes_on_when_its_reader_goes_away(tmp_path: Path) -> None:
+    with running(tmp_path, "up") as server:
+        assert server.process.stdout is not None
+        server.process.stdout.close()
+        port = server.port()
+        socket.create_connection(("127.0.0.1", port)).close()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.stderr is not None
+        server.process.stderr.read()
+        assert server.process.wait() == OK
+
+
+# What goes wrong
+
+
+def test_a_second_instance_fails_clearly(tmp_path: Path) -> None:
+    with running(tmp_path, "up") as server:
+        told(server)
+        second = run(tmp_path, "up")
+    assert (second.returncode, second.stdout) == (DIED, "")
+    assert "Address already in use; another program, or another instance, has that port" in second.stderr
+
+
+def test_a_failed_first_run_leaves_no_config(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run(tmp_path, "up", "--port", str(taken.getsockname()[1]))
+    assert (done.returncode, done.stdout) == (DIED, "")
+    assert not default_config(tmp_path).exists()
+
+
+def test_a_config_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run(tmp_path, "up", "--config", str(tmp_path / "file" / "c.json"))
+    assert (done.returncode, done.stdout) == (CONFIG, "")
+    assert f"error: {tmp_path}/file/c.json: this file cannot be written: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["hello", "{}", '{"local_port": 1080}', "", f'{{"server": "::", "password": "{KEY}"}}']
+)
+def test_a_foreign_file_is_left_as_it_is(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "c.json"
+    file.write_text(text)
+    done = run(tmp_path, "up", "--config", str(file))
+    assert (done.returncode, done.stdout) == (CONFIG, "")
+    assert done.stderr.startswith(f"error: {file}")
+    assert done.stderr.endswith(f"note: {file} was not changed; name another file with --config, and `up` makes it\n")
+    assert file.read_text() == text
+
+
+def test_a_dangling_link_is_not_followed(tmp_path: Path) -> None:
+    link = tmp_path / "c.json"
+    link.symlink_to(tmp_path / "elsewhere.json")
+    done = run(tmp_path, "up", "--config", str(link))
+    assert done.returncode == CONFIG
+    assert not (tmp_path / "elsewhere.json").exists()
+
+
+def test_a_config_that_others_can_read_is_warned_of(tmp_path: Path) -> None:
+    with running(tmp_path, "up") as server:
+        told(server)
+    default_config(tmp_path).chmod(0o644)
+    with running(tmp_path, "up") as server:
+        told(server)
+        assert f"chmod 600 {default_config(tmp_path)}" in server.until_err("WARNING")
+
+
+def test_without_a_home_it_asks_for_a_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError
+
+    for name in ("HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert run_here(group, "shadesocks", ["up"]) == CONFIG
+    assert "name a file with --config" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--host", "two words"], "--host: this is no host name"),
+        (["--host", "proxy.example:8388"], "--host: a host without a port"),
+        (["--host", ""], "--host: the host is empty"),
+        (["--port", "0"], "--port"),
+        (["--port", "http"], "--port"),
+        (["extra"], "extra"),
+    ],
+)
+def test_wrong_words_are_told(argv: list[str], words: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "up", *argv)
+    assert (done.returncode, done.stdout) == (USAGE, "")
+    assert words in done.stderr
+    assert not default_config(tmp_path).exists()
+
+
+def test_another_port_than_the_config_s_is_refused(tmp_path: Path) -> None:
+    with running(tmp_path, "up") as server:
+        port = link_in(told(server)).port
+    done = run(tmp_path, "up", "--port", str(port + 1))
+    assert done.returncode == USAGE
+    assert f"says port {port} already" in done.stderr
+    with running(tmp_path, "up", "--port", str(port)) as server:
+        told(server)

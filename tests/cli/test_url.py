@@ -1,0 +1,127 @@
+"""`shadesocks url`: links from configs, configs from links."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shadesocks.cli.exits import CONFIG, OK, USAGE, run
+from shadesocks.cli.programs import group
+from shadesocks.wire.uri import parse_link
+
+from .programs import KEY, LINK, METHOD
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG_TEXT = json.dumps({"server": "192.0.2.7", "server_port": 8388, "method": METHOD, "password": KEY})
+
+
+def url(*argv: str) -> int:
+    return run(group, "shadesocks", ["url", *argv])
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "c.json"
+    path.write_text(CONFIG_TEXT)
+    return str(path)
+
+
+def test_a_config_becomes_a_link(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert url("-e", file) == OK
+    assert capsys.readouterr() == (f"{LINK}\n", "")
+
+
+def test_every_server_has_its_link(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.json"
+    entry = json.loads(CONFIG_TEXT)
+    path.write_text(json.dumps({"servers": [entry, {**entry, "server_port": 8389, "remarks": "two"}]}))
+    assert url("-e", str(path)) == OK
+    assert capsys.readouterr().out.splitlines() == [LINK, LINK.replace("8388", "8389") + "#two"]
+
+
+def test_the_host_of_the_link_can_be_named(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert url("-e", file, "--host", "proxy.example") == OK
+    assert parse_link(capsys.readouterr().out).host == "proxy.example"
+
+
+def test_a_server_on_every_address_gets_a_guess_and_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(CONFIG_TEXT.replace("192.0.2.7", "::"))
+    assert url("-e", str(path)) == OK
+    out, err = capsys.readouterr()
+    assert parse_link(out).host != "::"
+    assert err.startswith("note: ")
+    assert "--host NAME" in err
+
+
+def test_a_link_becomes_a_config_for_either_end(capsys: pytest.CaptureFixture[str]) -> None:
+    assert url("-d", f"{LINK}#home") == OK
+    assert json.loads(capsys.readouterr().out) == {
+        "server": "192.0.2.7",
+        "server_port": 8388,
+        "method": METHOD,
+        "password": KEY,
+        "remarks": "home",
+        "local_address": "127.0.0.1",
+        "local_port": 1080,
+    }
+
+
+def test_there_and_back_is_the_same_link(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url("-d", f"{LINK}#home")
+    path = tmp_path / "c.json"
+    path.write_text(capsys.readouterr().out)
+    assert run(group, "shadesocks", ["check", str(path)]) == OK
+    capsys.readouterr()
+    url("-e", str(path))
+    assert capsys.readouterr().out == f"{LINK}#home\n"
+
+
+@pytest.mark.parametrize("text", [f"{LINK}\n", f"  '{LINK}'\n", f"\u201c{LINK}\u201d\n"])
+def test_a_link_comes_from_stdin_as_well(
+    text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert url("-d", "-") == OK
+    assert json.loads(capsys.readouterr().out)["server"] == "192.0.2.7"
+
+
+def test_a_code_is_drawn_when_asked_for(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert url("-e", file, "-q") == OK
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == LINK
+    assert len(rest) > 15
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        ([], USAGE, "give either -e FILE or -d LINK"),
+        (["-e", "x", "-d", "y"], USAGE, "give either -e FILE or -d LINK"),
+        (["-d", LINK, "--host", "h"], USAGE, "--host goes with -e"),
+        (["-d", "http://x"], USAGE, "link: a link begins with ss://"),
+        (["-d", ""], USAGE, "no link was given"),
+        (["-d", LINK.replace("AAEC", "")], USAGE, "link: the key of"),
+        (["-e", "nowhere.json"], CONFIG, "nowhere.json: this file cannot be read"),
+    ],
+)
+def test_what_cannot_be_turned_is_told(
+    argv: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert url(*argv) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert KEY[8:20] not in err
+
+
+def test_a_config_without_a_server_has_no_link(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.json"
+    path.write_text('{"local_port": 1080}')
+    assert url("-e", str(path)) == CONFIG
+    assert "there is no server in it" in capsys.readouterr().err
