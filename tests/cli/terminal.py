@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
 import subprocess
+import termios
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -48,9 +51,10 @@ class Glass:
 
 
 @contextmanager
-def on_terminal(home: Path, *words: str) -> Iterator[Glass]:
+def on_terminal(home: Path, *words: str, columns: int = 100) -> Iterator[Glass]:
     """Run `shadesocks WORDS` on a terminal of its own."""
     leader, follower = os.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
     # A session of its own makes the terminal its controlling one, so that Ctrl-C is a signal.
     with subprocess.Popen(
         command(*words),
@@ -71,7 +75,4 @@ def on_terminal(home: Path, *words: str) -> Iterator[Glass]:
 
 
 def _take_terminal() -> None:
-    import fcntl
-    import termios
-
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

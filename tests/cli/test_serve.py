@@ -239,6 +239,13 @@ def test_stdin_is_a_file_too(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: stdin:1: server: ")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="another system may have kqueue")
+def test_an_event_model_that_the_system_lacks_is_an_error_of_the_config(tmp_path: Path) -> None:
+    done = run(tmp_path, "server", "-c", both_ends(tmp_path, event_model="kqueue"))
+    assert done.returncode == CONFIG
+    assert "event_model: " in done.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are of Unix")
 def test_a_person_is_asked_for_the_password(tmp_path: Path) -> None:
     leader, follower = os.openpty()

@@ -139,6 +139,12 @@ def test_on_a_terminal_there_is_a_code_and_a_status_line(tmp_path: Path) -> None
     assert glass.seen.rpartition("\x1b[K")[2].endswith("INFO stopped\r\n")
 
 
+def test_a_terminal_too_narrow_for_the_code_gets_none(tmp_path: Path) -> None:
+    with on_terminal(tmp_path, "up", columns=40) as glass:
+        glass.until("0 open, 0 in all | up 0")
+        assert "\x1b[38;5;16;48;5;231m" not in glass.seen
+
+
 def test_no_log_line_holds_the_key(tmp_path: Path) -> None:
     with running(tmp_path, "up", "-vv") as server:
         link = link_in(told(server))

@@ -61,6 +61,10 @@ def command(name: str, *, usage: str, examples: str, **rest: Any) -> Callable[[C
     return decorate
 
 
+class HelpWanted(click.UsageError):
+    """A program was called without a word; the text is its help."""
+
+
 class LazyGroup(click.Group):
     """A group that imports the file of a command when the command is called.
 
@@ -71,6 +75,11 @@ class LazyGroup(click.Group):
     def __init__(self, table: dict[str, tuple[str, str]], **rest: Any) -> None:
         super().__init__(**rest)
         self._table: Final = table
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            raise HelpWanted(ctx.get_help())
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self._table)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from ..core.errors import ConfigError, Problem, ShadesocksError
+from .command import HelpWanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +119,7 @@ def _is_typed(problem: Problem) -> bool:
 
 def _usage(error: click.UsageError) -> str:
     """The sentence, and where to read more. The usage line is not repeated: it is long, and it is not the answer."""
-    if type(error).__name__ == "NoArgsIsHelpError":  # older clicks have no such class
+    if isinstance(error, HelpWanted):
         return error.format_message()
     context = error.ctx
     more = f"\nTry '{context.command_path} --help'." if context else ""

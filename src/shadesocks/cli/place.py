@@ -38,7 +38,7 @@ def default_address() -> str | None:
 
 def wildcard() -> str:
     """Return the address that means all of this machine's: `::` where it takes IPv4 as well, else `0.0.0.0`."""
-    return "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104 - a server listens for the world
+    return "::" if _is_free("::", 0, socket.SOCK_STREAM) else "0.0.0.0"  # noqa: S104 - a server listens for the world
 
 
 def is_wildcard(host: str) -> bool:
@@ -60,11 +60,11 @@ def free_port() -> int:
 
 
 def _is_free(host: str, port: int, kind: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
-        try:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
             if ":" in host:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             probe.bind((host, port))
-        except OSError:
-            return False
+    except OSError:  # taken, or the system has no IPv6
+        return False
     return True

@@ -29,3 +29,8 @@ def render_qr(text: str) -> str:
         _PAPER + "".join(_BLOCKS[bool(top), bool(bottom)] for top, bottom in zip(upper, lower, strict=True)) + _RESET
         for upper, lower in zip(rows[::2], rows[1::2], strict=True)
     )
+
+
+def width_of(code: str) -> int:
+    """Columns that a rendered code takes."""
+    return len(code.partition("\n")[0]) - len(_PAPER) - len(_RESET)

@@ -63,10 +63,13 @@ async def start_local(config: Config) -> Service:
 
 
 async def _started(service: Service) -> Service:
-    # The config was judged before it came here: what fails now is this machine, at this moment.
+    # The config was judged before it came here: what fails now is this machine at this moment, or a key that
+    # asks for what this machine never has.
     try:
         await service.start()
     except ConfigError as error:
+        if any(problem.key for problem in error.problems):
+            raise
         raise Failed("; ".join(problem.text for problem in error.problems), DIED) from None
     except OSError as error:
         raise Failed(f"cannot start: {why(error)}", DIED) from None

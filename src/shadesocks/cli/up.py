@@ -178,7 +178,7 @@ async def _told(config: Config, path: Path, host: str | None, name: str | None, 
         await check_server(config, server)
     listening = ", ".join(str(address) for address in service.addresses)
     say(f"listening on {listening}")
-    say("self-check: passed, 1 MiB went through a client and this server to a target and came back the same")
+    say("self-check: passed, 1 MiB went through a client and this server and back")
     for number, server in enumerate(config.servers):
         _show_link(server, path, host, name, draw=number == 0)
     say(f"config: {path}")
@@ -202,16 +202,23 @@ def _show_link(server: ServerConfig, path: Path, host: str | None, name: str | N
     say("link, which holds the key, so treat it as a password:")
     say(f"    {link}")
     say()
-    if draw and _is_terminal() and "utf" in (sys.stdout.encoding or "").lower():
-        from .qr import render_qr
-
-        say(render_qr(link))
-        say()
+    if draw and _is_terminal():
+        _draw(link)
     say("on the other machine:")
     say(f"    shadesocks connect '{link}'")
     say()
     if remark:
         say(f"note: {remark}")
+
+
+def _draw(link: str) -> None:
+    """Draw the link as a QR code where the terminal can show one; a code that wraps is noise."""
+    from .qr import render_qr, width_of
+
+    code = render_qr(link)
+    if "utf" in (sys.stdout.encoding or "").lower() and width_of(code) <= shutil.get_terminal_size().columns:
+        say(code)
+        say()
 
 
 def _show_firewall(config: Config) -> None:
