@@ -175,7 +175,8 @@ class StartError(Exception):
 class Program:
     """One running process: its port, its log, its appetite."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+        self.name = name
         self.process = process
         self.port = port
         self.address = (HOST, port)
@@ -256,16 +257,18 @@ def _accepts(port: int) -> bool:
     return False
 
 
-def _await_listening(program: Program, title: str) -> None:
+def _await_listening(program: Program) -> None:
     known = Path(f"/proc/{program.pid}/net/tcp").exists()
     give_up_at = time.monotonic() + START_LIMIT
     while time.monotonic() < give_up_at:
         if not program.alive:
-            raise StartError(f"{title} ended with status {program.process.returncode}:\n{program.log()[-4000:]}")
+            raise StartError(f"{program.name} ended with status {program.process.returncode}:\n{program.log()[-4000:]}")
         if listens(program.pid, program.port) if known else _accepts(program.port):
             return
         time.sleep(0.01)
-    raise StartError(f"{title} did not listen on port {program.port} in {START_LIMIT} s:\n{program.log()[-4000:]}")
+    raise StartError(
+        f"{program.name} did not listen on port {program.port} in {START_LIMIT} s:\n{program.log()[-4000:]}"
+    )
 
 
 @contextlib.contextmanager
@@ -282,9 +285,9 @@ def start(
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env, cwd=folder
         )
-    program = Program(process, port, log)
+    program = Program(title, process, port, log)
     try:
-        _await_listening(program, title)
+        _await_listening(program)
         yield program
     finally:
         program.stop()

@@ -125,4 +125,4 @@ def test_a_bad_link_is_not_repeated() -> None:
 
 def test_a_password_that_is_not_utf8() -> None:
     said = problems(None, overrides={"server": "h:1", "method": "aes-256-gcm", "password": "\udcff"})
-    assert said == ["--password: the password is not UTF-8 text"]
+    assert said == ["--password: the password is not valid UTF-8; make one with: shadesocks genkey -m aes-256-gcm"]

@@ -222,7 +222,7 @@ class TestShared:
 def run(code: str, *arguments: str) -> subprocess.Popen[str]:
     """Start Python with a piece of code and the package at hand."""
     source = str(Path(shadesocks.__path__[0]).parent)
-    return subprocess.Popen(  # noqa: S603  # our own code
+    return subprocess.Popen(  # our own code
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

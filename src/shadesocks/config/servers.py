@@ -161,8 +161,6 @@ def _judge(text: str, method: Method) -> str:
         keys = parse_keys(method, text)
     except KeyTextError as error:
         return f"{error}; {_recipe(method)}"
-    except UnicodeEncodeError:
-        return "the password is not UTF-8 text"
     if len(keys) > 1:
         return "identity keys (several keys with colons between) come in a later version; give one key"
     return ""

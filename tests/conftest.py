@@ -1,0 +1,101 @@
+"""What holds for every test: asyncio's debug mode, and nothing left behind.
+
+After each test no task, story, socket, descriptor or thread may be left. What is looked at is the process:
+its descriptors in /proc/self/fd (where there is one), its threads, the loops that were run, the reactors made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from shadesocks.net.reactor import Reactor
+
+# Examples of `fast` keep the fuzzers near two seconds; `deep` takes minutes. No deadline: machines are shared.
+settings.register_profile("fast", max_examples=60, deadline=None)
+settings.register_profile(
+    "deep", max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+_reactors: weakref.WeakSet[Reactor] = weakref.WeakSet()
+_left_tasks: list[str] = []
+_FDS = "/proc/self/fd"
+_GRACE = 2.0
+"""Seconds that a thread which was told to end may take to do so."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--whole`: the long tables entire, where `make test` runs a sample of each."""
+    parser.addoption("--whole", action="store_true", help="run the long tables entire, not a sample of each")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the profile `fast` unless the command line names another."""
+    if config.getoption("--hypothesis-profile") is None:
+        settings.load_profile("fast")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _watch_loops_and_reactors() -> Iterator[None]:
+    """Run every loop in debug mode, note the tasks a loop still has when it closes, and remember every reactor."""
+    patch = pytest.MonkeyPatch()
+    make_runner, close_runner, make_reactor = asyncio.Runner.__init__, asyncio.Runner.close, Reactor.__init__
+
+    def runner(self: asyncio.Runner, *, debug: bool | None = None, **options: Any) -> None:
+        make_runner(self, debug=True if debug is None else debug, **options)
+
+    def close(self: asyncio.Runner) -> None:
+        loop = getattr(self, "_loop", None)
+        if loop is not None and not loop.is_closed():
+            _left_tasks.extend(repr(task) for task in asyncio.all_tasks(loop))
+        close_runner(self)
+
+    def reactor(self: Reactor, *args: Any, **options: Any) -> None:
+        make_reactor(self, *args, **options)
+        _reactors.add(self)
+
+    patch.setattr(asyncio.Runner, "__init__", runner)
+    patch.setattr(asyncio.Runner, "close", close)
+    patch.setattr(Reactor, "__init__", reactor)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(_watch_loops_and_reactors: None) -> Iterator[None]:
+    """Fail the test that leaves something behind."""
+    descriptors, threads = _descriptors(), set(threading.enumerate())
+    _left_tasks.clear()
+    yield
+    assert not _left_tasks, f"tasks were left: {_left_tasks}"
+    stories = [story for reactor in _reactors for story in reactor.stories]
+    assert not stories, f"stories were left: {stories}"
+    _reactors.clear()
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(_GRACE)
+    left = [thread for thread in threading.enumerate() if thread not in threads]
+    assert not left, f"threads were left: {left}"
+    if opened := _descriptors().items() - descriptors.items():
+        gc.collect()
+        opened = _descriptors().items() - descriptors.items()
+        assert not opened, f"descriptors were left: {sorted(opened)}"
+
+
+def _descriptors() -> dict[int, str]:
+    """Return the open descriptors of this process and what they are; nothing where the system does not tell."""
+    found = {}
+    if os.path.isdir(_FDS):
+        for name in os.listdir(_FDS):
+            try:
+                found[int(name)] = os.readlink(f"{_FDS}/{name}")
+            except OSError:
+                continue  # the listing's own descriptor
+    return found
