@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from math import isfinite
 from typing import Final
 
@@ -25,6 +24,8 @@ class UnfitError(Exception):
 
 def nearest(word: str, known: list[str]) -> str | None:
     """Return the known word that is most like the given one, None where none is."""
+    from difflib import get_close_matches  # only a mistake pays for it
+
     found = get_close_matches(word.lower(), known, n=1, cutoff=0.6)
     return found[0] if found else None
 
