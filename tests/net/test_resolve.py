@@ -6,12 +6,22 @@ import asyncio
 import gc
 import socket
 import threading
+from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from shadesocks.core.errors import DialError
-from shadesocks.net.resolve import CACHE_AGE, CACHE_AGE_NONE, CACHE_MOST, PENDING_MOST, Answer, Resolver, ask_system
+from shadesocks.net.resolve import (
+    CACHE_AGE,
+    CACHE_AGE_NONE,
+    CACHE_MOST,
+    PENDING_MOST,
+    Answer,
+    Resolver,
+    ask_system,
+    ipv6_first,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -439,3 +449,14 @@ class TestAskSystem:
             b"a..b",
             b"xn--bcher-kva.example",
         ]
+
+
+def test_ipv6_first_moves_only_the_families() -> None:
+    """Within a family the system's order holds."""
+    answer = ((AF_INET, "192.0.2.1"), (AF_INET6, "2001:db8::1"), (AF_INET, "192.0.2.2"), (AF_INET6, "2001:db8::2"))
+    assert [ip for _, ip in ipv6_first(lambda _host: answer)("two.example")] == [
+        "2001:db8::1",
+        "2001:db8::2",
+        "192.0.2.1",
+        "192.0.2.2",
+    ]

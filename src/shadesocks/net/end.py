@@ -106,7 +106,7 @@ class End:
             return
         scratch = relay.scratch
         sink = self.peer
-        room = self.room
+        room = self.room if scratch.tails < TAILS_MAX else READ_MIN
         held = self.held
         at = len(held)
         try:
@@ -122,7 +122,7 @@ class End:
             return
         if size:
             self._pass_on(relay, at + size)
-            if size == room < READ_MAX and not sink.tail and scratch.tails < TAILS_MAX:
+            if size == room < READ_MAX and not sink.tail:
                 self.room = room * 2
         else:
             self._end_of_file(relay)

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("shadesocks.access")
 
-LINES_MAX: Final = 1000
-"""Lines of one batch. A flood of probes writes no more than this each second; the rest is counted in one line."""
+LINES_MAX: Final = 10_000
+"""Lines of one batch, more than one core serves connections in a second. A flood writes no more; the rest is counted."""
 
+_MAPPED: Final = "::ffff:"
+"""How an IPv4 client looks to a listener of both families."""
 _ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))}
 """Control characters never reach a log: they could forge lines."""
 
@@ -82,8 +84,9 @@ class Journal:
             self._note((client, target, stage, 0, 0, 0.0, word))
 
     def stranger(self, client: Any, word: str) -> None:
-        """A connection ended without having authenticated."""
-        self.failed(client, None, "handshake", word)
+        """A connection ended without having authenticated; client is None where its relay was reported already."""
+        if client is not None:
+            self.failed(client, None, "handshake", word)
 
     def _note(self, line: tuple[Any, Address | None, str, int, int, float, str]) -> None:
         if len(self._lines) < LINES_MAX:
@@ -107,7 +110,7 @@ class Journal:
     def _render(
         self, client: Any, target: Address | None, stage: str, up: int, down: int, seconds: float, word: str
     ) -> str:
-        name = f"{client[0]}:{client[1]}" if isinstance(client, tuple) else "-"
+        name = f"{client[0].removeprefix(_MAPPED)}:{client[1]}" if isinstance(client, tuple) else "-"
         to = f" to {str(target).translate(_ESCAPES)}" if target is not None and self._show_targets else ""
         return f"{name}{to} up {up} down {down} {seconds:.3f}s {stage} {word}"
 

@@ -24,7 +24,7 @@ from ..net.options import TcpOptions, apply_options
 from ..net.origin import OriginPolicy
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
-from ..net.resolve import Resolver
+from ..net.resolve import Resolver, ask_system, ipv6_first
 from .build import Shared, local_flow, server_flow
 from .journal import Journal
 from .limits import raise_nofile
@@ -100,7 +100,7 @@ class Service:
             reactor,
             scratch,
             self.journal,
-            Resolver(),
+            Resolver(ask=ipv6_first(ask_system) if config.ipv6_first else ask_system),
             OriginPolicy(allow_private=config.allow_private, own_ports=self._own_ports),
             SaltMemory(state_directory(config.state_dir), reactor.loop.time),
             config.silent_limit or max(1, descriptors // 4),
