@@ -157,7 +157,7 @@ class End:
             self.want(self.wanted | WRITE)
 
     def begin(self) -> None:
-        """Pass on what was held before the relay began, then wait for more."""
+        """Pass on what is held, as far as it is whole: bytes that came with the handshake."""
         relay = self.relay
         held = self.held
         if held and relay is not None:
@@ -194,7 +194,9 @@ class End:
         elif source.eof:
             self._finish(relay)
         else:
-            source.want(source.wanted | READ)
+            source.begin()  # a whole chunk may be held since the handshake
+            if not self.tail and source.relay is not None:
+                source.want(source.wanted | READ)
 
     # -- ends, in the order they happen --------------------------------------------------------
 

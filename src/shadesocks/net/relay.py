@@ -4,7 +4,8 @@ Rules (each has its test in `tests/net/test_relay.py`):
 
  1. A reset of one side becomes a reset of the other, after what had come before it was delivered.
  2. A side that can no longer be written to is still read to its end, and then counts as reset.
- 3. Bytes that do not authenticate reset the other side; their own side goes to `on_bad`, which may fall silent.
+ 3. Bytes that do not authenticate reset the other side; if they are the initiator's, it goes to `on_bad`, which may
+    fall silent.
  4. The outcome is reported once, when both sockets are closed or given away.
 """
 
@@ -148,7 +149,8 @@ class Relay:
     def bad_bytes(self, end: End) -> None:
         """The bytes of this end do not authenticate: nothing of them is delivered."""
         first = end.opener is not None and not end.opener.started
-        self._lose(end, "bad_server" if first else "bad_chunk", self._on_bad or self.reactor.close)
+        bury = self.reactor.close if self._on_bad is None or end is not self.left else self._on_bad
+        self._lose(end, "bad_server" if first else "bad_chunk", bury)
 
     def _lose(self, end: End, word: str, bury: Callable[[SocketType], None]) -> None:
         """Part with one end, and reset the other once it took what had come before."""

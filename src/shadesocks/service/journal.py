@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("shadesocks.access")
 
 LINES_MAX: Final = 10_000
-"""Lines of one batch, more than one core serves connections in a second. A flood writes no more; the rest is counted."""
+"""Lines of one batch: more than the connections one core serves in a second. A flood writes no more than this."""
 
 _MAPPED: Final = "::ffff:"
 """How an IPv4 client looks to a listener of both families."""
