@@ -12,7 +12,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from socket import SocketType
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +32,7 @@ from .state import SaltMemory, state_directory
 
 if TYPE_CHECKING:
     from ..config.model import Config
+    from ..net.story import Wait
     from ..proxy.flow import Flow
 
 log = logging.getLogger(__name__)
@@ -169,6 +170,10 @@ class Service:
         shared.salts.close()
         self._own_ports.clear()
         self.journal.flush()
+
+    def spawn(self, story: Coroutine[Wait, None, Any]) -> asyncio.Future[Any]:
+        """Run a story (`net/story.py`) on the started service's reactor, and await its result from a task."""
+        return self._shared.reactor.spawn(story)
 
     def _close_listeners(self) -> None:
         for listener in self._listeners:

@@ -6,8 +6,9 @@ be known. Any failure before that leaves the stranger to `proxy/silent.py`.
 
 from __future__ import annotations
 
+import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ...core.errors import RemoteProtocolError, ReplayError
 from ...core.reasons import reason
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from ...net.lane import Lane
     from ...wire.shadow import Random, Shadow, WallClock
     from ..silent import Strangers
+
+
+log = logging.getLogger(__name__)
+
+SKEW_INTERVAL: Final = 10.0
+"""Seconds between two log lines about clocks: an old recording sent again looks the same."""
 
 
 class Salts(Protocol):
@@ -59,6 +66,7 @@ class ShadowsocksInbound:
         self._wall = wall
         self._fresh = partial(salts.fresh, draw=random)
         self._first_read_size = shadow.first_read_size if strict_first_read else 1
+        self._skew_told_at = float("-inf")
         self.header_lane: Lane | None = None
 
     async def handshake(self, sock: SocketType, client: Any) -> Request | None:
@@ -91,6 +99,8 @@ class ShadowsocksInbound:
             if shadow.salt and not self._salts.insert(shadow.salt, shadow.stamp):
                 raise ReplayError
         except RemoteProtocolError as error:
+            if error.code == "bad_timestamp":
+                self._tell_skew(client, error)
             stranger.turn_silent(reason(error.code).word)
             return None
         strangers.lane.cancel(stranger)
@@ -98,6 +108,17 @@ class ShadowsocksInbound:
         end.held = reader.rest
         end.moved = len(shadow.first)
         return Request(end, shadow.target, shadow.first)
+
+    def _tell_skew(self, client: Any, error: RemoteProtocolError) -> None:
+        """Say that a client with the right key has another clock: the usual cause of a refusal (protocol §7.3)."""
+        now = self._strangers.reactor.loop.time()
+        if now >= self._skew_told_at + SKEW_INTERVAL:
+            self._skew_told_at = now
+            log.warning(
+                "a client at %s has the right key, but %s; set the clock of one of the two",
+                client[0] if isinstance(client, tuple) else client,
+                error,
+            )
 
     def release(self, sock: SocketType) -> None:
         """A chunk after the handshake did not authenticate: silence, with a new deadline."""
