@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 BACKLOG: Final = 4096
 """Connections the kernel keeps for us; Linux cuts it to net.core.somaxconn, which is 4096 since 5.4."""
+RESERVE: Final = 10
+"""One part in ten of the descriptors is kept for the far ends of those that are in: accepting stops before."""
 PAUSE: Final = 0.2
 """Seconds of a pause at the descriptor limit: under 2 % CPU, and accepting again within a second of relief."""
 COMPLAINT_INTERVAL: Final = 10.0
@@ -56,12 +58,14 @@ def bind(address: tuple[Any, ...], family: int, options: TcpOptions) -> SocketTy
 class Listener:
     """One listening socket, and who takes what it accepts."""
 
-    __slots__ = ("_accept", "_complained_at", "_paused", "_reactor", "_sock", "address")
+    __slots__ = ("_accept", "_ceiling", "_complained_at", "_paused", "_reactor", "_sock", "address")
 
-    def __init__(self, reactor: Reactor, sock: SocketType, accept: Accept) -> None:
+    def __init__(self, reactor: Reactor, sock: SocketType, accept: Accept, descriptors: int) -> None:
+        """Begin to accept; `descriptors` is the limit of the process."""
         self._reactor = reactor
         self._sock = sock
         self._accept = accept
+        self._ceiling = descriptors - max(1, descriptors // RESERVE)
         self._complained_at = float("-inf")
         self._paused = False
         name = sock.getsockname()
@@ -78,31 +82,45 @@ class Listener:
         except OSError as error:
             if error.errno not in _EXHAUSTED:
                 raise
-            self._pause(error)
+            self._pause(error.strerror or str(error))
             return
         accepted = SocketType(sock.family, SOCK_STREAM, 0, fd)
         if not NOW:  # pragma: no cover - systems without MSG_DONTWAIT
             accepted.setblocking(False)
         self._accept(accepted, client)
+        if fd >= self._ceiling:  # the system gives the lowest free number: so many are in use
+            self._pause(f"{fd} descriptors are in use")
 
-    def _pause(self, error: OSError) -> None:
-        """Stop accepting until a descriptor may be free again: level-triggered readiness would spin."""
+    def _pause(self, why: str) -> None:
+        """Stop accepting until descriptors may be free again: level-triggered readiness would spin."""
         loop = self._reactor.loop
         if loop.time() - self._complained_at >= COMPLAINT_INTERVAL:
             self._complained_at = loop.time()
             log.warning(
                 "%s: cannot accept: %s; pausing. Raise the descriptor limit (nofile) if this repeats",
                 self.address,
-                error.strerror,
+                why,
             )
         self._paused = True
         self._reactor.watch(self._sock.fileno(), 0, self._on_event)
         loop.call_later(PAUSE, self._resume)
 
     def _resume(self) -> None:
-        if self._paused and self._sock.fileno() >= 0:
-            self._paused = False
-            self._reactor.watch(self._sock.fileno(), READ, self._on_event)
+        if not self._paused or self._sock.fileno() < 0:
+            return
+        if self._is_full():
+            self._reactor.loop.call_later(PAUSE, self._resume)
+            return
+        self._paused = False
+        self._reactor.watch(self._sock.fileno(), READ, self._on_event)
+
+    def _is_full(self) -> bool:
+        try:
+            fd = os.dup(self._sock.fileno())
+        except OSError:
+            return True
+        os.close(fd)
+        return fd >= self._ceiling
 
     def crash(self) -> None:
         """A handler raised, and the reactor took it away: accept on, after a pause."""

@@ -108,7 +108,7 @@ class Service:
         )
         log.info("using event model: %s", reactor.poller.name)
         for sock, build in bound:
-            listener = Listener(reactor, sock, build(self._shared).accept)
+            listener = Listener(reactor, sock, build(self._shared).accept, descriptors)
             self._listeners.append(listener)
             self._own_ports.add(listener.address.port)
             log.info("listening on %s", listener.address)
