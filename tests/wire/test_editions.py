@@ -1,0 +1,30 @@
+"""From a method to its wire format: every method that is ready has one, the others say so."""
+
+from __future__ import annotations
+
+import pytest
+
+from shadesocks.core.errors import LocalProtocolError
+from shadesocks.crypto.methods import METHODS, Edition, is_ready
+from shadesocks.wire.aead import AeadShadow
+from shadesocks.wire.aead2022 import Aead2022Shadow
+from shadesocks.wire.editions import make_shadow
+from shadesocks.wire.plain import PlainShadow
+
+FORMATS = {Edition.PLAIN: PlainShadow, Edition.AEAD: AeadShadow, Edition.AEAD2022: Aead2022Shadow}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_method(name: str) -> None:
+    method = METHODS[name]
+    keys = [bytes(method.key_size)]
+    if is_ready(method):
+        assert isinstance(make_shadow(method, keys), FORMATS[method.edition])
+    else:
+        with pytest.raises(LocalProtocolError, match=name):
+            make_shadow(method, keys)
+
+
+def test_identity_keys_are_refused() -> None:
+    with pytest.raises(LocalProtocolError, match="identity keys"):
+        make_shadow(METHODS["2022-blake3-aes-128-gcm"], [bytes(16), bytes(16)])
