@@ -1,0 +1,96 @@
+"""The story of one connection, with parts made for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shadesocks.core.address import Address
+from shadesocks.core.errors import DialError
+from tests.service.rig import run, until
+from tests.wire.codecs import SEALED, salt_of, shadow_of
+from tests.wire.hearing import ClientHearing, make_request
+
+from .rig import NOW, receive, shadow_inbound, stage
+
+TARGET = Address("target.example", 443)
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_a_request_reaches_its_target_and_the_answer_its_client(name: str) -> None:
+    async def story() -> None:
+        with stage() as made:
+            strangers = made.strangers(1000.0)
+            sock = made.enter(shadow_inbound(made, shadow_of(name), strangers))
+            stream = make_request(shadow_of(name), TARGET, [b"first", b"more"], salt=salt_of(name), now=NOW)
+            sock.sendall(stream)
+            loop = asyncio.get_running_loop()
+            got = b""
+            while len(got) < len(b"firstmore"):
+                got += await loop.sock_recv(made.target.far, 100)
+            assert got == b"firstmore"
+            assert made.target.dialled == [(TARGET, b"first")]
+            assert len(strangers) == 0
+            await loop.sock_sendall(made.target.far, b"answer")
+            made.target.far.shutdown(1)
+            client = ClientHearing(shadow_of(name), salt_of(name), NOW)
+            while piece := await receive(sock):
+                client.feed(piece)
+            client.end()
+            assert (client.word, bytes(client.payload)) == ("", b"answer")
+            sock.shutdown(1)
+            await until(lambda: made.ledger.words == {"done": 1})
+            assert not made.ledger.relays
+
+    run(story())
+
+
+@pytest.mark.parametrize(("stage_word", "word"), [("dial", "refused"), ("dial", "denied"), ("resolve", "no_name")])
+def test_a_target_that_cannot_be_reached_closes_promptly(stage_word: str, word: str) -> None:
+    """After authentication speed is fine: an end of file, and no reset though more had been sent."""
+
+    async def story() -> None:
+        with stage() as made:
+            made.target.error = DialError(word, "", stage_word)
+            name = "aes-128-gcm"
+            sock = made.enter(shadow_inbound(made, shadow_of(name), made.strangers(1000.0)))
+            sock.sendall(make_request(shadow_of(name), TARGET, [b"first"], salt=salt_of(name)) + bytes(10_000))
+            assert await receive(sock) == b""
+            assert made.ledger.stages == [(stage_word, word)]
+
+    run(story())
+
+
+def test_a_salt_is_recorded_once_the_address_is_known_and_not_before() -> None:
+    """Reliability S4: who forwards only the first bytes of a handshake must not burn the client's salt."""
+
+    async def story() -> None:
+        with stage() as made:
+            name = "aes-256-gcm"
+            stream = make_request(shadow_of(name), TARGET, [b"first"], salt=salt_of(name))
+            inbound = shadow_inbound(made, shadow_of(name), made.strangers(1000.0))
+            for size in (32, 50, len(stream) - 1):
+                made.enter(inbound).sendall(stream[:size])
+            await asyncio.sleep(0)
+            assert made.salts.recorded == []
+            made.enter(inbound).sendall(stream)
+            await until(lambda: len(made.target.dialled) == 1)
+            assert made.salts.recorded == [salt_of(name)]
+
+    run(story())
+
+
+def test_an_internal_error_ends_one_connection(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        with stage() as made:
+            name = "aes-128-gcm"
+            made.target.error = RuntimeError("a bug")  # type: ignore[assignment]  # on purpose: nobody raises that
+            sock = made.enter(shadow_inbound(made, shadow_of(name), made.strangers(1000.0)))
+            sock.sendall(make_request(shadow_of(name), TARGET, [b"first"], salt=salt_of(name)))
+            assert await receive(sock) == b""
+            assert made.reactor.errors == 1
+            assert not made.reactor.stories
+
+    run(story())
+    assert "a bug" in caplog.text

@@ -1,0 +1,50 @@
+"""Roles are parts: which parts a configuration becomes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shadesocks.config.model import Config, LocalConfig
+from shadesocks.core.address import Address
+from shadesocks.net.connect import Anywhere
+from shadesocks.net.pipe import Scratch
+from shadesocks.net.reactor import Reactor
+from shadesocks.net.resolve import Resolver
+from shadesocks.proxy.outbound.direct import DirectDialer
+from shadesocks.proxy.outbound.shadowsocks import InOrder, ShadowsocksDialer
+from shadesocks.proxy.seams import OneWay
+from shadesocks.service.build import Shared, local_flow, server_dialer, server_flow
+from shadesocks.service.journal import Journal
+from shadesocks.service.state import SaltMemory
+
+from .rig import HOST, run, server_config
+
+
+def shared_of(config: Config) -> Shared:
+    """What listeners share, with nothing kept on a disk."""
+    reactor = Reactor()
+    salts = SaltMemory(None, reactor.loop.time)
+    return Shared(config, reactor, Scratch(), Journal(show_targets=False), Resolver(), Anywhere(), salts, 10)
+
+
+def test_who_dials_how() -> None:
+    async def story() -> None:
+        server = server_config(port=1)
+        two = Config(servers=(server, server), locals=(LocalConfig(Address(HOST, 0)),))
+        shared = shared_of(two)
+        try:
+            assert isinstance(server_dialer(shared, server), DirectDialer)
+            assert isinstance(server_dialer(shared, replace(server, outbound_proxy=server)), ShadowsocksDialer)
+            assert server_flow(shared, server)._inbound.header_lane is None
+            flow = local_flow(shared, two.locals[0])
+            lane = flow._inbound.header_lane
+            assert lane is not None
+            assert lane.delay == two.first_payload_timeout
+            assert isinstance(flow._router, OneWay)
+            assert isinstance(flow._router.dialer, InOrder)
+        finally:
+            shared.salts.close()
+            shared.names.close()
+            shared.reactor.stop()
+
+    run(story())

@@ -1,0 +1,57 @@
+"""Where state lies, and the stores in it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from shadesocks.crypto.methods import Edition
+from shadesocks.service.state import SaltMemory, state_directory
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+
+
+def test_the_order_of_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configured, then systemd's, then XDG's, then the home."""
+    monkeypatch.setattr(Path, "home", lambda: Path("/home/somebody"))
+    assert state_directory(None) == "/home/somebody/.local/state/shadesocks"
+    monkeypatch.setenv("XDG_STATE_HOME", "/xdg")
+    assert state_directory(None) == "/xdg/shadesocks"
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/one:/var/lib/two")
+    assert state_directory(None) == "/var/lib/one"
+    assert state_directory("/mine") == "/mine"
+
+
+def test_without_a_home_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert state_directory(None) is None
+
+
+def test_stores_are_shared_by_servers_of_an_edition_and_survive(tmp_path: Path) -> None:
+    for turn in (True, False):
+        memory = SaltMemory(str(tmp_path), lambda: 0.0)
+        store = memory.of(Edition.AEAD)
+        assert memory.of(Edition.AEAD) is store
+        assert store.insert(b"s" * 32, 0) is turn
+        memory.close()
+
+
+def test_an_unusable_directory_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    memory = SaltMemory(str(blocked), lambda: 0.0)
+    with caplog.at_level(logging.WARNING):
+        memory.of(Edition.AEAD2022)
+        memory.tell()
+    assert len(caplog.records) == 1
+    assert "in memory only" in caplog.text
+    memory.close()
