@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -45,11 +46,8 @@ def test_the_example_of_the_page_runs(tmp_path: Path) -> None:
     """As written, but that it ends after its start."""
     lines = [line[4:] for line in DOC.splitlines() if line.startswith("    ") or not line]
     code = "\n".join(lines).replace("await asyncio.Event().wait()", "await asyncio.sleep(0)")
-    (tmp_path / "config.json").write_text(
-        '{"server": "127.0.0.1", "server_port": 0, "method": "aes-256-gcm", "password": "correct horse battery staple"}'.replace(
-            ": 0,", f": {_free_port()},"
-        )
-    )
+    keys = {"server": "127.0.0.1", "server_port": _free_port(), "method": "aes-256-gcm", "password": "battery staple"}
+    (tmp_path / "config.json").write_text(json.dumps(keys))
     said = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
