@@ -35,6 +35,7 @@ _TABLE: Final = (
     Reason("reset_right", "the far end reset the connection"),
     Reason("idle", "nothing moved for the idle time-out"),
     Reason("stopped", "the service is stopping"),
+    Reason("truncated", "the stream ended inside a chunk"),
     Reason("bad_chunk", "a chunk after the handshake did not authenticate"),
     Reason("internal", "an error of our own", _GENERAL),
     # Handshakes that fail before anybody is known: all of them look the same from outside
@@ -72,7 +73,6 @@ _WIRE: Final[dict[str, str]] = {
     "salt_reused": "replay",
     "bad_timestamp": "stale",
     "short_first_read": "malformed",
-    "truncated": "malformed",
     "truncated_header": "malformed",
     "bad_atyp": "malformed",
     "empty_domain": "malformed",

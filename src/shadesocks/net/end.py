@@ -195,7 +195,7 @@ class End:
             self._finish(relay)
         else:
             source.begin()  # a whole chunk may be held since the handshake
-            if not self.tail and source.relay is not None:
+            if not (self.tail or self.broken) and source.relay is not None and relay.resetting is None:
                 source.want(source.wanted | READ)
 
     # -- ends, in the order they happen --------------------------------------------------------
@@ -225,8 +225,8 @@ class End:
             relay.half_closed = True
             try:
                 self.sock.shutdown(SHUT_WR)
-            except OSError:
-                relay.reset(self)
+            except OSError:  # its peer has reset it; what that one said before may still be there to be read
+                relay.broken(self)
 
     def crash(self) -> None:
         """A handler of this end raised: the reactor logged it, the connection goes."""

@@ -52,15 +52,19 @@ class Lane:
         return self._due.keys()
 
     def _fire(self) -> None:
-        self._timer = None
         now = self._reactor.loop.time()
-        while self._due:
-            who, due = next(iter(self._due.items()))
+        late = []
+        for who, due in self._due.items():
             if due > now:
-                self._timer = self._reactor.loop.call_at(due, self._fire)
                 break
-            del self._due[who]
-            self._reactor.guard(who.expire)
+            late.append(who)
+        for who in late:
+            if self._due.pop(who, None) is not None:  # an earlier one may have cancelled it
+                self._reactor.guard(who.expire)
+        # Armed at the very end: whoever started the lane again meanwhile found a timer that is this one.
+        self._timer = None
+        if self._due:
+            self._timer = self._reactor.loop.call_at(next(iter(self._due.values())), self._fire)
         self._reactor.settle()
 
     def stop(self) -> None:

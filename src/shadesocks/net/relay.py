@@ -140,7 +140,7 @@ class Relay:
             self.reset(end)
         else:
             end.peer.want(end.peer.wanted & ~READ)
-            end.want(READ)
+            end.want(0 if end.peer.tail else READ)
 
     def reset(self, end: End, word: str = "") -> None:
         """This end is gone without a proper end of file."""

@@ -59,20 +59,31 @@ class Story:
         reactor = self._reactor
         outer, reactor.current = reactor.current, self
         try:
-            wait = call(value)
+            while True:
+                wait = call(value)
+                try:
+                    self._arrange(wait)
+                except Exception as error:  # no wait, no waker: the story must hear of it now
+                    self._drop_wait()
+                    call, value = self._coro.throw, error
+                else:
+                    return
         except StopIteration as stop:
             self._end(stop.value, None)
         except (Exception, asyncio.CancelledError) as error:  # the top of a story, as of a task
             self._end(None, error)
-        else:
-            if type(wait) is tuple:
-                self._fd = wait[0]
-                reactor.watch(wait[0], wait[1], self._on_ready)
-            else:
-                self._future = wait  # type: ignore[assignment]  # the only other thing `Wait` allows
-                wait.add_done_callback(self._on_future)  # type: ignore[union-attr]
         finally:
             reactor.current = outer
+
+    def _arrange(self, wait: Wait) -> None:
+        if type(wait) is tuple:
+            self._fd = wait[0]
+            self._reactor.watch(wait[0], wait[1], self._on_ready)
+        elif isinstance(wait, asyncio.Future):
+            self._future = wait
+            wait.add_done_callback(self._on_future)
+        else:
+            raise RuntimeError(f"a story awaits `ready` and `until` only, not what yields {wait!r}")
 
     def _on_ready(self, _events: int) -> None:
         self._reactor.handlers[self._fd] = None
@@ -96,12 +107,16 @@ class Story:
             future.cancel()
 
     def expire(self) -> None:
-        """Throw TimeoutError into the wait: the deadline of this story has come."""
+        """Throw TimeoutError into the wait: the deadline has come. Nothing happens to a story that is over."""
+        if self not in self._reactor.stories:
+            return
         self._drop_wait()
         self._step(self._coro.throw, TimeoutError())
 
     def abort(self) -> None:
-        """End the story now: its `finally` blocks run, its result is nobody's."""
+        """End the story now: its `finally` blocks run, its result is nobody's. One that is over stays over."""
+        if self not in self._reactor.stories:
+            return
         self._drop_wait()
         self._step(self._coro.throw, asyncio.CancelledError())
 
