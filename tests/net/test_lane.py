@@ -149,6 +149,16 @@ def test_an_expiry_may_cancel_the_ones_behind_it(world: World) -> None:
     assert behind.expired_at == []
 
 
+@pytest.mark.xfail(strict=True, reason="N10: the old deadline comes")
+def test_an_expiry_may_put_off_the_ones_behind_it(world: World) -> None:
+    lane = world.reactor.lane(1.0)
+    behind = Waiter(world)
+    lane.start(Waiter(world, lambda _: lane.start(behind)))
+    lane.start(behind)
+    world.advance(5)
+    assert behind.expired_at == [1002.0]
+
+
 def test_an_expiry_may_start_the_same_lane_again(world: World) -> None:
     lane = world.reactor.lane(1.0)
     waiter = Waiter(world, lane.start)
