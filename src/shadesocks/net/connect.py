@@ -95,7 +95,7 @@ class Connector:
         except DialError as failed:
             failed.stage = "resolve"
             raise
-        error = DialError("no_name", f"{address.host} has no address")
+        error: DialError | None = None
         for family, ip in found:
             refusal = self._judge.refuse(ip, address.port)
             if refusal is not None:
@@ -116,7 +116,7 @@ class Connector:
             except BaseException:
                 self._reactor.close(sock)
                 raise
-        raise error
+        raise error or DialError("no_name", f"{address.host} has no address")
 
     def _begin(self, family: int, ip: str, port: int) -> tuple[SocketType, bool]:
         """Make a socket and start its connect; True when it stands already."""
