@@ -619,6 +619,23 @@ def test_a_header_that_the_socket_does_not_take_becomes_a_tail(world: World) -> 
     finish(world, client, server)
 
 
+def test_a_header_with_a_tail_goes_out_though_both_sides_have_ended(world: World) -> None:
+    left, client = world.link()
+    right, server = world.link(XorOpener(SALT), XorSealer(HEAD), room=4)
+    stuff(server, 0)
+    world.relay(left, right).begin(world.reactor.lane(HEADER_DELAY))
+    client.end()
+    world.run()
+    server.end()
+    world.run()
+    assert right.tail == HEAD[4:]
+    server.sock.arrival_room, server.hears = 1 << 20, True
+    world.run()
+    assert server.got == HEAD
+    assert world.words == ["done"]
+    world.assert_clean()
+
+
 # -- accounts and the sweep ------------------------------------------------------------------------
 
 

@@ -1,0 +1,49 @@
+"""Options of sockets: set where they change something, inherited by what a listener accepts."""
+
+from __future__ import annotations
+
+import socket
+from socket import IPPROTO_TCP, SOL_SOCKET
+
+from shadesocks.net.options import TcpOptions, apply_options, unsent
+
+
+def test_each_option_is_set() -> None:
+    with socket.socket() as sock:
+        apply_options(sock, TcpOptions(keep_alive=20, user_timeout=90, no_delay=True))
+        assert sock.getsockopt(SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(IPPROTO_TCP, socket.TCP_NODELAY)
+        assert sock.getsockopt(IPPROTO_TCP, socket.TCP_KEEPIDLE) == 20
+        assert sock.getsockopt(IPPROTO_TCP, socket.TCP_KEEPINTVL) == 20
+        assert sock.getsockopt(IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 90_000
+
+
+def test_what_is_off_is_left_alone() -> None:
+    with socket.socket() as sock:
+        apply_options(sock, TcpOptions(keep_alive=0, user_timeout=0, no_delay=False))
+        assert not sock.getsockopt(SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert not sock.getsockopt(IPPROTO_TCP, socket.TCP_NODELAY)
+        assert not sock.getsockopt(IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+
+
+def test_accepted_sockets_inherit_them() -> None:
+    """So they cost an accepted connection no call."""
+    with socket.socket() as listener:
+        apply_options(listener, TcpOptions(keep_alive=20, user_timeout=90, no_delay=True))
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+            assert accepted.getsockopt(SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert accepted.getsockopt(IPPROTO_TCP, socket.TCP_NODELAY)
+            assert accepted.getsockopt(IPPROTO_TCP, socket.TCP_KEEPIDLE) == 20
+            assert accepted.getsockopt(IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 90_000
+
+
+def test_unsent_counts_what_the_peer_has_not_taken() -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        assert unsent(left) == 0
+        left.send(b"x" * 1000)
+        assert unsent(left) > 0
+        while unsent(left):
+            right.recv(65536)
