@@ -189,7 +189,7 @@ def test_any_schedule_of_one_relay(monkeypatch: pytest.MonkeyPatch, kinds: tuple
 
 
 def test_any_schedule_with_bytes_that_are_bad(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One byte of the initiator's stream is flipped somewhere: what came before may be heard, nothing of what follows."""
+    """One byte of the initiator is flipped somewhere: what came before may be heard, nothing of what follows."""
     count_unsent(monkeypatch)
 
     def schedule(seed: int) -> None:
