@@ -345,9 +345,7 @@ def test_on_loopback_it_is_sent_without_waiting(world: World) -> None:
     "says",
     [
         pytest.param(errno.EAGAIN, id="Linux"),
-        pytest.param(
-            errno.ENOTCONN, id="BSD", marks=pytest.mark.xfail(strict=True, reason="N11: the dial fails there")
-        ),
+        pytest.param(errno.ENOTCONN, id="BSD"),
     ],
 )
 def test_on_loopback_it_waits_where_the_handshake_is_not_over(world: World, says: int) -> None:
@@ -429,7 +427,6 @@ def test_no_delay_is_set_where_it_is_asked_for_and_costs_nothing_elsewhere(world
     assert [sock.options for sock in came] == [[], [(IPPROTO_TCP, TCP_NODELAY, 1)]]
 
 
-@pytest.mark.xfail(strict=True, reason="N12: the frame that raises keeps the error")
 def test_a_dial_that_failed_leaves_no_reference_cycle(world: World) -> None:
     gc.collect()
     gc.disable()

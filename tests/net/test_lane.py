@@ -149,7 +149,6 @@ def test_an_expiry_may_cancel_the_ones_behind_it(world: World) -> None:
     assert behind.expired_at == []
 
 
-@pytest.mark.xfail(strict=True, reason="N10: the old deadline comes")
 def test_an_expiry_may_put_off_the_ones_behind_it(world: World) -> None:
     lane = world.reactor.lane(1.0)
     behind = Waiter(world)

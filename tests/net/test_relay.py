@@ -487,7 +487,6 @@ def test_nothing_is_left_of_a_relay_that_ended_without_the_garbage_collector(wor
     world.assert_clean()
 
 
-@pytest.mark.xfail(strict=True, reason="N9: both sockets stay open, nothing is reported")
 def test_a_relay_whose_sockets_cannot_be_watched_leaves_nothing() -> None:
     """The kernel refuses to watch more (`max_user_watches`), for the first end or for the second."""
     for faults in ([errno.ENOSPC], [0, errno.ENOSPC]):

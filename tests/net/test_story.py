@@ -371,7 +371,6 @@ def test_a_wait_that_cannot_be_arranged_raises_in_the_story(strict_world: World)
     world.assert_clean()
 
 
-@pytest.mark.xfail(strict=True, reason="N8: the reactor believes it is registered")
 def test_a_wait_that_was_refused_once_may_be_tried_again(strict_world: World) -> None:
     world = strict_world
     sock, far = world.kernel.pair()

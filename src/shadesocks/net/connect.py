@@ -60,6 +60,8 @@ _WORDS: Final = {
 """The reason word of a connect's error; `host_unreachable` for the others."""
 
 _IN_PROGRESS: Final = (errno.EINPROGRESS, errno.EWOULDBLOCK)
+_NOT_YET: Final = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOTCONN)
+"""A send on a socket that still connects: the first two on Linux, the last elsewhere."""
 _LOOPBACK: Final = ("127.", "::1")
 
 
@@ -116,7 +118,10 @@ class Connector:
             except BaseException:
                 self._reactor.close(sock)
                 raise
-        raise error or DialError("no_name", f"{address.host} has no address")
+        try:
+            raise error or DialError("no_name", f"{address.host} has no address")
+        finally:
+            error = None  # it holds this frame by its traceback: a cycle, if the frame held it too
 
     def _begin(self, family: int, ip: str, port: int) -> tuple[SocketType, bool]:
         """Make a socket and start its connect; True when it stands already."""
@@ -154,12 +159,12 @@ class Connector:
         """
         try:
             sent = sock.send(first, NOW)
-        except BlockingIOError:
+        except OSError as failed:
+            if failed.errno not in _NOT_YET:
+                raise dial_error(failed.errno or 0) from None
             await self._wait(sock)
             self._check(sock)
             sent = 0
-        except OSError as failed:
-            raise dial_error(failed.errno or 0) from None
         end = End(sock)
         if sent < len(first):
             end.tail = bytes(first[sent:])

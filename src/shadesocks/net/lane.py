@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
+from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Lane:
                 break
             late.append(who)
         for who in late:
-            if self._due.pop(who, None) is not None:  # an earlier one may have cancelled it
+            if self._due.get(who, inf) <= now:  # an earlier one may have cancelled it, or put it off
+                del self._due[who]
                 self._reactor.guard(who.expire)
         # Armed at the very end: whoever started the lane again meanwhile found a timer that is this one.
         self._timer = None

@@ -65,13 +65,13 @@ class Reactor:
         self.handlers[fd] = handler
         was = self._armed.get(fd, 0)
         if was != events:
-            self._armed[fd] = events
             if not was:
                 self.poller.register(fd, events)
             elif events:
                 self.poller.modify(fd, events)
             else:
                 self.poller.unregister(fd)
+            self._armed[fd] = events  # after the call: what the system refused is not armed
 
     def unwatch(self, fd: int) -> None:
         """Take the handler away. The descriptor stays armed until it has an event, which then disarms it."""

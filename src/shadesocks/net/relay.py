@@ -103,8 +103,13 @@ class Relay:
         left.join(self, right)
         right.join(self, left)
         self.scratch.tails += len(left.tail) + len(right.tail)
-        left.want((0 if right.tail else READ) | (WRITE if left.tail else 0))
-        right.want((0 if left.tail else READ) | (WRITE if right.tail else 0))
+        try:
+            left.want((0 if right.tail else READ) | (WRITE if left.tail else 0))
+            right.want((0 if left.tail else READ) | (WRITE if right.tail else 0))
+        except OSError as error:  # the system watches no more descriptors (max_user_watches)
+            self.reactor.failed(error)
+            self.close("internal")
+            return
         if not right.tail:
             left.begin()
         if right.sealer is not None and right.sealer.owes:
