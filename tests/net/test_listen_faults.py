@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -81,11 +80,11 @@ class Port:
 
 
 @pytest.fixture(params=MODELS)
-def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(model=request.param)
     monkeypatch.setattr(listen_file, "SocketType", world.kernel.socket)
     monkeypatch.setattr(listen_file, "os", Numbers(world))
-    yield world
+    return world
 
 
 def test_one_connection_is_accepted_for_each_event(world: World) -> None:
@@ -184,6 +183,7 @@ def test_an_error_that_nobody_expected_is_counted_and_survived(world: World, cod
     port.close(errors=1)
 
 
+@pytest.mark.xfail(strict=True, reason="N13: the accepted socket is left to the garbage collector")
 def test_a_taker_that_raises_costs_its_connection_and_not_the_listener(world: World) -> None:
     port = Port(world)
     port.raises = True
