@@ -79,7 +79,7 @@ async def _started(service: Service) -> Service:
 async def _life(config: Config, start: Start, screen: Screen, told: Told | None) -> int:
     stop = _on_signals(screen)
     service = await _ready(start, screen, told)
-    drawing = asyncio.create_task(_draw(service, screen)) if told is not None and screen.is_terminal else None
+    drawing = asyncio.create_task(_draw(service, screen)) if told is not None and screen.is_terminal else None  # noqa: TID251 - kept, and cancelled below
     try:
         await stop.wait()
         if drawing is not None:
