@@ -183,7 +183,6 @@ def test_an_error_that_nobody_expected_is_counted_and_survived(world: World, cod
     port.close(errors=1)
 
 
-@pytest.mark.xfail(strict=True, reason="N13: the accepted socket is left to the garbage collector")
 def test_a_taker_that_raises_costs_its_connection_and_not_the_listener(world: World) -> None:
     port = Port(world)
     port.raises = True

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import errno
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -468,11 +468,14 @@ def in_asyncio(main: Callable[[Reactor], Coroutine[Any, Any, None]]) -> None:
 
 
 def test_the_sentinel_awaited_from_a_task_raises_instead_of_spinning() -> None:
+    async def tell(wait: Awaitable[object]) -> None:
+        await wait
+
     async def main(_reactor: Reactor) -> None:
         with pytest.raises(RuntimeError, match="bad yield"):
-            await asyncio.create_task(ready(0, READ))
+            await asyncio.create_task(tell(ready(0, READ)))
         with pytest.raises(RuntimeError, match="yield was used instead of yield from"):
-            await asyncio.create_task(until(asyncio.get_running_loop().create_future()))
+            await asyncio.create_task(tell(until(asyncio.get_running_loop().create_future())))
 
     in_asyncio(main)
 

@@ -87,7 +87,11 @@ class Listener:
         accepted = SocketType(sock.family, SOCK_STREAM, 0, fd)
         if not NOW:  # pragma: no cover - systems without MSG_DONTWAIT
             accepted.setblocking(False)
-        self._accept(accepted, client)
+        try:
+            self._accept(accepted, client)
+        except Exception as error:  # reactor rule 2: that connection alone
+            self._reactor.failed(error)
+            self._reactor.close(accepted)
         if fd >= self._ceiling:  # the system gives the lowest free number: so many are in use
             self._pause(f"{fd} descriptors are in use")
 
