@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 from itertools import permutations
 from typing import Final
 
 import pytest
 
 from shadesocks.net.end import End
-from shadesocks.net.pipe import READ_MAX, READ_MIN, TAILS_MAX
 
 from .codec import CHUNK_MAX, HEAD, SALT, XorOpener, XorSealer, opened, sealed
 from .kernel import ROOMY
-from .world import MODELS, Program, World
+from .world import MODELS, World
 
 DATA: Final = bytes(range(256)) * 16
 """4 KiB in which a displaced byte shows."""
@@ -27,16 +25,6 @@ def world(request: pytest.FixtureRequest) -> World:
 def begin(world: World, left: End, right: End) -> None:
     world.relay(left, right).begin()
     world.run()
-
-
-def finish(world: World, *programs: Program) -> None:
-    """Let the programs end, and see that the connection is over and everything given back."""
-    for program in programs:
-        program.hears = True
-        program.end()
-    world.run()
-    assert world.words == ["done"]
-    world.assert_clean()
 
 
 # -- rule 1: only what cannot wait is copied -------------------------------------------------------
@@ -55,7 +43,7 @@ def test_an_incomplete_chunk_is_held_and_nothing_else(world: World) -> None:
         assert len(left.held) <= CHUNK_MAX + 2
         assert stream[: at + 1].endswith(left.held)
     assert left.held == b""
-    finish(world, client, target)
+    world.finish(client, target)
 
 
 def test_only_what_the_socket_did_not_take_becomes_a_tail(world: World) -> None:
@@ -69,7 +57,7 @@ def test_only_what_the_socket_did_not_take_becomes_a_tail(world: World) -> None:
     assert right.tail == DATA[150:240], "50 bytes have arrived, and 100 fill the send buffer"
     assert world.scratch.tails == len(right.tail)
     assert left.held == b""
-    finish(world, client, target)
+    world.finish(client, target)
     assert target.got == DATA[:240]
 
 
@@ -82,7 +70,7 @@ def test_an_idle_connection_owns_no_bytes(world: World) -> None:
     world.run()
     assert [left.held, left.tail, right.held, right.tail] == [b""] * 4
     assert client.got == sealed(DATA, SALT)
-    finish(world, client, target)
+    world.finish(client, target)
 
 
 # -- rule 2: back-pressure -------------------------------------------------------------------------
@@ -108,7 +96,7 @@ def test_while_the_sink_has_a_tail_its_source_is_not_read(world: World) -> None:
     target.hear(999)
     world.run()
     assert len(sock.reads) == reads, "a tail that shrank is still a tail"
-    finish(world, target, client)
+    world.finish(target, client)
     assert target.got == DATA * 64
 
 
@@ -125,7 +113,7 @@ def test_the_other_direction_flows_while_one_is_blocked(world: World) -> None:
         target.say(DATA)
         world.run()
     assert client.got == DATA * 5
-    finish(world, client, target)
+    world.finish(client, target)
     assert target.got == DATA
 
 
@@ -140,7 +128,7 @@ def test_both_directions_may_be_blocked_at_once(world: World) -> None:
     assert left.tail
     assert right.tail
     assert world.scratch.tails == len(left.tail) + len(right.tail)
-    finish(world, client, target)
+    world.finish(client, target)
     assert client.got == target.got == DATA * 20
 
 
@@ -155,7 +143,7 @@ def test_a_tail_goes_out_before_anything_newer(world: World) -> None:
         world.run()
         target.hear(100)
         world.run()
-    finish(world, client, target)
+    world.finish(client, target)
     assert target.got == DATA
 
 
@@ -176,7 +164,7 @@ def test_end_of_file_on_one_side_becomes_end_of_file_on_the_other(world: World) 
     target.say(DATA)
     world.run()
     assert client.got == DATA, "the other direction goes on"
-    finish(world, target)
+    world.finish(target)
     assert client.saw_end
 
 
@@ -230,7 +218,7 @@ def test_end_of_file_waits_for_the_tail(world: World) -> None:
         target.hear(77)
         world.run()
     assert target.got == DATA
-    finish(world, target)
+    world.finish(target)
 
 
 def test_end_of_file_that_came_during_the_dial_is_kept(world: World) -> None:
@@ -243,7 +231,7 @@ def test_end_of_file_that_came_during_the_dial_is_kept(world: World) -> None:
     assert target.got == DATA
     assert target.saw_end
     target.say(DATA)
-    finish(world, target)
+    world.finish(target)
     assert client.got == DATA
 
 
@@ -288,7 +276,7 @@ def test_a_source_that_closed_while_its_sink_is_slow_does_not_spin(world: World)
     client.leave()
     world.run()
     assert right.tail
-    finish(world, target)
+    world.finish(target)
     assert target.got == DATA
 
 
@@ -326,7 +314,7 @@ def test_an_event_costs_one_receive_and_one_send(shadow: str) -> None:
         before = len(world.kernel.calls)
         world.turn()
         assert world.kernel.calls[before:] == [("recv", left.fd), ("send", right.fd)]
-    finish(world, client, target)
+    world.finish(client, target)
 
 
 def test_a_header_and_its_first_payload_leave_in_one_send() -> None:
@@ -337,7 +325,7 @@ def test_a_header_and_its_first_payload_leave_in_one_send() -> None:
     client.say(DATA)
     world.turn()
     assert [fd for name, fd in world.kernel.calls if name == "send"] == [right.fd]
-    finish(world, client, target)
+    world.finish(client, target)
     assert opened(bytes(target.got), HEAD) == DATA
 
 
@@ -355,7 +343,7 @@ def test_an_end_of_file_that_is_there_is_found_with_its_last_bytes() -> None:
         *(("recv", left.fd), ("send", right.fd)),
         *(("recv", left.fd), ("shutdown", right.fd), ("watch", left.fd)),
     ]
-    finish(world, target)
+    world.finish(target)
 
 
 def test_an_event_without_anything_to_read_is_nothing(world: World) -> None:
@@ -368,145 +356,4 @@ def test_an_event_without_anything_to_read_is_nothing(world: World) -> None:
     client.say(DATA)
     world.run()
     assert target.got == DATA
-    finish(world, client, target)
-
-
-# -- the sizes of reads ----------------------------------------------------------------------------
-
-
-def grow(world: World, client: Program, end: End) -> list[int]:
-    """Offer so much that every read is filled; return what the reads asked for."""
-    sock = client.relays
-    sock.arrival_room = client.sock.room = 1 << 24
-    client.say(bytes(READ_MAX * 4))
-    del sock.reads[:]
-    while sock.inward:
-        world.turn()
-    return sock.reads
-
-
-def test_reads_start_at_64_kib_and_double_to_1_mib() -> None:
-    world = World()
-    left, client = world.link()
-    right, target = world.link(room=1 << 24)
-    target.sock.arrival_room = 1 << 24
-    world.relay(left, right).begin()
-    reads = grow(world, client, left)
-    assert reads[:6] == [READ_MIN, READ_MIN * 2, READ_MIN * 4, READ_MIN * 8, READ_MAX, READ_MAX]
-    assert max(reads) == READ_MAX
-    finish(world, client, target)
-
-
-def test_a_read_that_is_not_filled_does_not_grow_the_next() -> None:
-    world = World()
-    left, client = world.link()
-    right, target = world.link()
-    begin(world, left, right)
-    for _ in range(5):
-        client.say(DATA)
-        world.run()
-    assert set(client.relays.reads) == {READ_MIN}
-    finish(world, client, target)
-
-
-def test_reads_fall_back_when_the_sink_does_not_take_everything() -> None:
-    world = World()
-    left, client = world.link()
-    right, target = world.link(room=1 << 24)
-    target.sock.arrival_room = 1 << 24
-    world.relay(left, right).begin()
-    grow(world, client, left)
-    assert left.room == READ_MAX
-    target.relays.room = 1000
-    target.hears = False
-    target.sock.arrival_room = len(target.sock.inward)
-    client.say(DATA)
-    world.run()
-    assert right.tail
-    assert left.room == READ_MIN
-    finish(world, client, target)
-
-
-def test_beyond_the_budget_of_all_tails_every_read_is_64_kib() -> None:
-    world = World()
-    left, client = world.link()
-    right, target = world.link(room=1 << 24)
-    target.sock.arrival_room = 1 << 24
-    world.relay(left, right).begin()
-    grow(world, client, left)
-    assert left.room == READ_MAX
-    world.scratch.tails += TAILS_MAX
-    assert set(grow(world, client, left)) == {READ_MIN}
-    world.scratch.tails -= TAILS_MAX
-    assert max(grow(world, client, left)) == READ_MAX
-    finish(world, client, target)
-
-
-# -- what is there when the relay begins -----------------------------------------------------------
-
-
-def test_bytes_that_came_with_the_handshake_go_first(world: World) -> None:
-    left, client = world.link(XorOpener(b""), XorSealer(SALT))
-    right, target = world.link()
-    left.held = sealed(DATA[:333])
-    client.say(sealed(DATA[333:]))
-    begin(world, left, right)
-    assert target.got == DATA
-    finish(world, client, target)
-
-
-def test_a_first_payload_that_the_connect_did_not_take_goes_before_what_is_held(world: World) -> None:
-    left, client = world.link(XorOpener(b""), XorSealer(SALT))
-    right, target = world.link(room=100)
-    target.hears = False
-    target.sock.arrival_room = 100
-    right.tail = DATA[:1000]
-    left.held = sealed(DATA[1000:2000])
-    begin(world, left, right)
-    assert left.held == sealed(DATA[1000:2000])
-    target.hears = True
-    world.run()
-    assert target.got == DATA[:2000], "whole chunks are passed on without waiting for more"
-    assert left.held == b""
-    client.say(sealed(DATA[2000:]))
-    world.run()
-    assert target.got == DATA
-    finish(world, client, target)
-
-
-def test_a_client_that_ends_behind_what_is_held_is_not_cut_off(world: World) -> None:
-    left, client = world.link(XorOpener(b""), XorSealer(SALT))
-    right, target = world.link(room=100)
-    right.tail = DATA[:500]
-    left.held = sealed(DATA[500:])
-    client.end()
-    begin(world, left, right)
-    assert target.got == DATA
-    assert target.saw_end
-    finish(world, target)
-
-
-def test_a_held_chunk_that_meets_a_broken_sink_does_not_open_the_source_again() -> None:
-    world = World()
-    left, client = world.link(XorOpener(b""), XorSealer(SALT))
-    right, target = world.link(room=100)
-    target.hears = False
-    target.sock.arrival_room = 100
-    right.tail = DATA[:150]
-    left.held = sealed(DATA[:500])
-    client.say(sealed(DATA) * 40)
-    world.relay(left, right).begin()
-    world.turn()
-    target.say(b"last words")
-    target.relays.room = ROOMY
-    world.kernel.faults["send"] = [0, errno.EPIPE]  # the tail goes out, and then the held chunks do not
-    reads = len(client.relays.reads)
-    world.turn()
-    assert right.broken
-    assert not left.wanted & 1, "nothing that it says could be delivered"
-    assert len(client.relays.reads) == reads
-    target.end()
-    world.run()
-    assert client.got == sealed(b"last words", SALT)
-    assert world.words == ["reset_right"]
-    world.assert_clean()
+    world.finish(client, target)

@@ -16,7 +16,7 @@ from shadesocks.net.reactor import Reactor
 from shadesocks.net.relay import Relay
 
 from .clock import Clock
-from .kernel import ERR, HUP, IN, LINGER_RESET, OUT, ROOMY, FakeSocket, Kernel, failure
+from .kernel import ERR, HUP, IN, LINGER_RESET, OUT, ROOMY, FakeSocket, Kernel
 
 if TYPE_CHECKING:
     import pytest
@@ -140,6 +140,15 @@ class World:
         self.programs.append(program)
         return End(sock.sock, opener, sealer), program
 
+    def pair(self, room: int = ROOMY) -> tuple[Relay, Program, Program]:
+        """A plain relay that has begun, between two programs; so much room towards the target."""
+        left, client = self.link()
+        right, target = self.link(room=room)
+        relay = self.relay(left, right)
+        relay.begin()
+        self.run()
+        return relay, client, target
+
     def relay(self, left: End, right: End, *, keep_bad: bool = False, **options: Any) -> Relay:
         """Join two ends; outcomes are noted. `keep_bad`: an end whose bytes are bad is given to the test."""
 
@@ -160,6 +169,25 @@ class World:
         """The reason words of the relays that ended."""
         return [word for _, word in self.outcomes]
 
+    def finish(self, *programs: Program) -> None:
+        """Let the programs end, and see that the one connection is over and everything given back."""
+        for program in programs:
+            program.hears = True
+            program.end()
+        self.run()
+        assert self.words == ["done"]
+        self.advance(10.0)
+        self.assert_clean()
+
+    def discard(self, *socks: FakeSocket) -> None:
+        """Close these links at both ends, and see that nothing is left."""
+        for sock in socks:
+            self.reactor.close(sock.sock)
+            assert sock.other is not None
+            sock.other.close()
+        self.reactor.settle()
+        self.assert_clean()
+
     def assert_clean(self, errors: int = 0) -> None:
         """Nothing is left of all that was."""
         assert self.reactor.errors == errors
@@ -176,6 +204,17 @@ class World:
         assert not self.clock.readers
         assert not self.clock.writers
         assert not self.kernel.table, "descriptors were left open"
+
+
+class Tale:
+    """Notes what a story said, and how it ended."""
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+        self.ends: list[tuple[Any, BaseException | None]] = []
+
+    def done(self, result: Any, error: BaseException | None) -> None:
+        self.ends.append((result, error))
 
 
 class Program:
@@ -203,6 +242,11 @@ class Program:
         """Send the end of file, after what there is to say."""
         self._ends = True
         self.go_on()
+
+    def stuff(self, room: int) -> None:
+        """Stop reading, with so much room in its kernel's buffer."""
+        self.hears = False
+        self.sock.arrival_room = room
 
     def reset(self) -> None:
         """Reset the connection."""
@@ -264,6 +308,3 @@ def count_unsent(monkeypatch: pytest.MonkeyPatch) -> None:
         return len(sock.outward) + (sock.shut and not sock.told)
 
     monkeypatch.setattr(relay_file, "unsent", unsent)
-
-
-__all__ = ["MODELS", "FakeSocket", "Program", "World", "count_unsent", "failure"]
