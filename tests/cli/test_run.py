@@ -18,6 +18,7 @@ from shadesocks.config.model import Config, LocalConfig, ServerConfig
 from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.methods import METHODS
+from shadesocks.net.loop import PlaneLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,3 +125,16 @@ def test_the_last_word_is_that_it_stopped(caplog: pytest.LogCaptureFixture) -> N
     with caplog.at_level(logging.INFO, "shadesocks"):
         running.run_service(CONFIG, story.start, story.screen, story.tell)
     assert caplog.messages[-1] == "stopped"
+
+
+def test_services_run_on_the_loop_that_shares_its_poll() -> None:
+    """A third of a short connection's price is which loop it is (docs/adr/0001)."""
+    loops = []
+
+    async def start() -> Service:
+        loops.append(asyncio.get_running_loop())
+        raise Failed("enough", DIED)
+
+    with pytest.raises(Failed, match="enough"):
+        running.run_service(Config(), start, Screen(io.StringIO()))
+    assert isinstance(loops[0], PlaneLoop)

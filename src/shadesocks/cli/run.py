@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.errors import ConfigError
+from ..net.loop import run as run_loop
 from .exits import DIED, OK, Failed, why
 from .status import Reading, status_line
 
@@ -41,7 +42,7 @@ def run_service(config: Config, start: Start, screen: Screen, told: Told | None 
     `start` makes and starts it; `told` speaks to the person once it listens, and then the status line appears
     where there is a terminal. Without `told` there are log lines only.
     """
-    return asyncio.run(_life(config, start, screen, told))
+    return run_loop(_life(config, start, screen, told))
 
 
 async def start_server(config: Config) -> Service:

@@ -56,7 +56,7 @@ class Reactor:
         """Handler calls that raised: each is a bug, and cost one connection."""
         self._armed: Final[dict[int, int]] = {}
         self._closing: Final[list[SocketType]] = []
-        self._lanes: Final[dict[float, Lane]] = {}
+        self._lanes: Final[dict[tuple[float, str], Lane]] = {}
 
     # -- descriptors ---------------------------------------------------------------------------
 
@@ -180,11 +180,11 @@ class Reactor:
         self.settle()
         return future
 
-    def lane(self, delay: float) -> Lane:
-        """Return the lane of that delay in seconds; every caller with the same delay shares it."""
-        lane = self._lanes.get(delay)
+    def lane(self, delay: float, of: str = "") -> Lane:
+        """Return the lane of that delay in seconds; callers that name the same `of` share it, and its count."""
+        lane = self._lanes.get((delay, of))
         if lane is None:
-            lane = self._lanes[delay] = Lane(self, delay)
+            lane = self._lanes[delay, of] = Lane(self, delay)
         return lane
 
     def stop(self) -> None:

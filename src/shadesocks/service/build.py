@@ -87,7 +87,7 @@ def shadow_inbound(shared: Shared, server: ServerConfig) -> ShadowsocksInbound:
     strangers = Strangers(
         shared.reactor,
         shared.scratch,
-        shared.reactor.lane(server.handshake_timeout),
+        shared.reactor.lane(server.handshake_timeout, of="strangers"),  # its length is their number
         shared.silent_limit,
         shared.journal.stranger,
         shared.config.bad_handshake,
