@@ -8,6 +8,7 @@ ended once; and nothing is left. `SEEDS` widens the sample: SEEDS=20000 pytest t
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from random import Random
@@ -29,7 +30,7 @@ from .codec import HEAD, SALT, XorOpener, XorSealer, opened, sealed
 from .world import MODELS, Program, World, count_unsent
 
 SEEDS: Final = int(os.environ.get("SEEDS", "250"))
-"""Schedules of each kind; there are twelve: four pairs of ends on two back-ends, three methods, bad bytes."""
+"""Schedules of each kind; there are sixteen: pairs of ends on two back-ends, bad bytes, faults, methods."""
 STEPS: Final = 60
 ROOMS: Final = (1, 7, 100, 700, 5000)
 ROOMY: Final = 600
@@ -213,6 +214,52 @@ def test_any_schedule_with_bytes_that_are_bad(monkeypatch: pytest.MonkeyPatch) -
         assert target.sock.dead
         assert not client.got
         world.assert_clean()
+
+    each_seed(schedule)
+
+
+FAULTS: Final = {
+    "send": (errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT, errno.EAGAIN, errno.ENOBUFS),
+    "recv": (errno.ECONNRESET, errno.ETIMEDOUT, errno.EAGAIN, errno.EHOSTUNREACH),
+    "shutdown": (errno.ENOTCONN,),
+    "watch": (errno.ENOSPC, errno.ENOMEM),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("send", marks=pytest.mark.xfail(strict=True, reason="N16: two broken ends are read in turns")),
+        "recv",
+        "shutdown",
+        "watch",
+    ],
+)
+def test_any_schedule_with_faults_of_the_system(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Now and then a call of the relay's fails: that connection may end, and still tells no lie and leaves nothing."""
+    count_unsent(monkeypatch)
+
+    def schedule(seed: int) -> None:
+        random = Random(f"{name} {seed}")  # noqa: S311 - a schedule
+        world = World(seed)
+        left, client = world.link(room=random.choice(ROOMS), inward=random.choice(ROOMS))
+        right, target = world.link(room=random.choice(ROOMS), inward=random.choice(ROOMS))
+        sides = Side(client, None, None), Side(target, None, None)
+        world.relay(left, right).begin()
+        for _ in range(random.randrange(STEPS)):
+            if random.randrange(10) == 0:
+                world.kernel.faults[name] = [0] * random.randrange(3) + [random.choice(FAULTS[name])]
+            act(world, random, sides, resets=False)
+        world.kernel.faults.clear()
+        come_to_an_end(world, sides)
+        for speaker, hearer in (sides, sides[::-1]):
+            assert speaker.arrived.startswith(hearer.heard)
+        assert len(world.words) == 1
+        assert world.words[0] in ("done", "reset_left", "reset_right", "internal")
+        if world.words == ["done"]:
+            assert [side.heard for side in sides] == [bytes(side.said) for side in sides[::-1]]
+        world.assert_clean(errors=world.reactor.errors)
+        assert world.reactor.errors == (world.words == ["internal"])
 
     each_seed(schedule)
 
