@@ -47,23 +47,32 @@ def pytest_configure(config: pytest.Config) -> None:
 def _watch_loops_and_reactors() -> Iterator[None]:
     """Run every loop in debug mode, note the tasks a loop still has when it closes, and remember every reactor."""
     patch = pytest.MonkeyPatch()
-    make_runner, close_runner, make_reactor = asyncio.Runner.__init__, asyncio.Runner.close, Reactor.__init__
+    make_loop, close_loop = asyncio.BaseEventLoop.__init__, asyncio.BaseEventLoop.close
+    close_runner, make_reactor = asyncio.Runner.close, Reactor.__init__
 
-    def runner(self: asyncio.Runner, *, debug: bool | None = None, **options: Any) -> None:
-        make_runner(self, debug=True if debug is None else debug, **options)
-
-    def close(self: asyncio.Runner) -> None:
-        loop = getattr(self, "_loop", None)
+    def look(loop: asyncio.AbstractEventLoop | None) -> None:
         if loop is not None and not loop.is_closed():
             _left_tasks.extend(repr(task) for task in asyncio.all_tasks(loop))
+
+    def loop(self: asyncio.BaseEventLoop) -> None:
+        make_loop(self)
+        self.set_debug(True)
+
+    def end_loop(self: asyncio.BaseEventLoop) -> None:
+        look(self)
+        close_loop(self)
+
+    def end_runner(self: asyncio.Runner) -> None:
+        look(getattr(self, "_loop", None))  # now: a runner cancels what is left before it closes its loop
         close_runner(self)
 
     def reactor(self: Reactor, *args: Any, **options: Any) -> None:
         make_reactor(self, *args, **options)
         _reactors.add(self)
 
-    patch.setattr(asyncio.Runner, "__init__", runner)
-    patch.setattr(asyncio.Runner, "close", close)
+    patch.setattr(asyncio.BaseEventLoop, "__init__", loop)
+    patch.setattr(asyncio.BaseEventLoop, "close", end_loop)
+    patch.setattr(asyncio.Runner, "close", end_runner)
     patch.setattr(Reactor, "__init__", reactor)
     yield
     patch.undo()
@@ -77,8 +86,8 @@ def _nothing_left(_watch_loops_and_reactors: None) -> Iterator[None]:
     yield
     assert not _left_tasks, f"tasks were left: {_left_tasks}"
     stories = [story for reactor in _reactors for story in reactor.stories]
-    assert not stories, f"stories were left: {stories}"
     _reactors.clear()
+    assert not stories, f"stories were left: {stories}"
     for thread in set(threading.enumerate()) - threads:
         thread.join(_GRACE)
     left = [thread for thread in threading.enumerate() if thread not in threads]
