@@ -3,7 +3,7 @@
 Under any other loop the reactor has an epoll of its own, which asyncio watches: then each wake-up
 polls twice and passes through asyncio's selector, handle and context for nothing. Here the one poll
 calls the handlers of the data plane itself and gives asyncio only what is asyncio's. Measured on one
-short connection at a time: 0.75 of the CPU (docs/adr/0001). The commands run on it (`run`); a
+short connection at a time: 0.83 of the CPU (docs/adr/0001). The commands run on it (`run`); a
 program that embeds shadesocks may, and loses nothing but that if it does not.
 """
 
