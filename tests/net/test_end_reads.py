@@ -66,6 +66,22 @@ def test_a_read_that_is_not_filled_does_not_grow_the_next() -> None:
     world.finish(client, target)
 
 
+def test_a_read_that_is_filled_does_not_grow_the_next_while_the_sink_has_a_tail() -> None:
+    world = World()
+    left, client = world.link()
+    right, target = world.link(room=1000)
+    target.hears = False
+    target.sock.arrival_room = 1000
+    client.relays.arrival_room = client.sock.room = READ_MIN
+    client.say(bytes(READ_MIN))
+    begin(world, left, right)
+    assert client.relays.reads == [READ_MIN]
+    assert right.tail
+    assert left.room == READ_MIN
+    client.relays.arrival_room = client.sock.room = ROOMY
+    world.finish(client, target)
+
+
 def test_reads_fall_back_when_the_sink_does_not_take_everything() -> None:
     world = World()
     left, client = world.link()

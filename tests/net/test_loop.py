@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -103,6 +104,32 @@ def test_what_a_handler_asks_of_asyncio_happens_at_once() -> None:
             right.send(b"x")
             await soon.wait()
             await later.wait()
+            reactor.stop()
+
+    run(story())
+
+
+def test_a_timer_that_a_handler_sets_is_known_to_the_poll_that_called_it() -> None:
+    """Nothing else is to be done, so the loop sleeps until the time it knows of: the only other one is much later."""
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        reactor = Reactor()
+        left, right = socket.socketpair()
+        rung = asyncio.Event()
+
+        def handler(_events: int) -> None:
+            left.recv(1)
+            loop.call_later(0.01, rung.set)
+
+        end_of_patience = loop.call_later(5, rung.set)
+        with left, right:
+            reactor.watch(left.fileno(), READ, handler)
+            right.send(b"x")
+            await rung.wait()
+            assert loop.time() < end_of_patience.when()
+            end_of_patience.cancel()
+            reactor.close(left)
             reactor.stop()
 
     run(story())
@@ -428,6 +455,16 @@ def test_selecting_waits_no_longer_than_it_is_told_and_serves_the_plane_meanwhil
         far.send(b"2")
         assert selector.select(0.01) == []
         assert len(served) == 2
+    selector.close()
+
+
+def test_a_time_out_is_waited_for_to_its_end() -> None:
+    """epoll counts milliseconds: rounded down, the loop would come back early again and again."""
+    selector = PlaneSelector()
+    for timeout in (0.0004, 0.0017):
+        begun = time.monotonic()
+        assert selector.select(timeout) == []
+        assert time.monotonic() - begun >= timeout
     selector.close()
 
 
