@@ -271,7 +271,6 @@ def test_no_timer_comes_before_its_time_and_all_in_their_order() -> None:
     run(story())
 
 
-@pytest.mark.xfail(strict=True, reason="N15: the poll goes on until something else comes")
 def test_a_handler_may_stop_the_loop() -> None:
     with asyncio.Runner(loop_factory=PlaneLoop) as runner:
         loop = runner.get_loop()
@@ -468,7 +467,6 @@ def test_a_time_out_is_waited_for_to_its_end() -> None:
     selector.close()
 
 
-@pytest.mark.xfail(strict=True, reason="N14: it waits for ever")
 def test_a_time_out_below_zero_does_not_wait() -> None:
     """As `selectors` says: if it is not positive, the call will not block."""
     selector = PlaneSelector()

@@ -229,7 +229,7 @@ FAULTS: Final = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("send", marks=pytest.mark.xfail(strict=True, reason="N16: two broken ends are read in turns")),
+        "send",
         "recv",
         "shutdown",
         "watch",

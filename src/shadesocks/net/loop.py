@@ -72,13 +72,13 @@ class PlaneSelector(selectors.BaseSelector):
 
         Whatever a handler wants of asyncio it says by `call_soon` or `call_at`, and those set `stirred`.
         """
-        until = math.inf if timeout is None else monotonic() + timeout
-        wait = timeout
+        wait = None if timeout is None else max(timeout, 0.0)
+        until = math.inf if wait is None else monotonic() + wait
         self.stirred = False
         while True:
             try:
                 # epoll counts milliseconds: round up, so as never to wake before a timer is due
-                events = self.epoll.poll(wait if not wait or wait < 0 else math.ceil(wait * 1000) / 1000, EVENTS_MAX)
+                events = self.epoll.poll(None if wait is None else math.ceil(wait * 1000) / 1000, EVENTS_MAX)
             except InterruptedError:
                 return []
             if self.dispatch is not None and events:
@@ -130,6 +130,11 @@ class PlaneLoop(asyncio.SelectorEventLoop):
         """See `asyncio.loop.call_at`."""
         self.plane.stirred = True
         return super().call_at(when, callback, *args, context=context)
+
+    def stop(self) -> None:
+        """See `asyncio.loop.stop`."""
+        self.plane.stirred = True
+        super().stop()
 
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:

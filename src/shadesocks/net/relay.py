@@ -141,7 +141,7 @@ class Relay:
         """Nothing more can be sent to this end; what it sent before it broke is still delivered."""
         self._drop_tail(end)
         end.broken = True
-        if end.eof or self.resetting is not None:
+        if end.eof or end.peer.broken or self.resetting is not None:
             self.reset(end)
         else:
             end.peer.want(end.peer.wanted & ~READ)
