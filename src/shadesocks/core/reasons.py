@@ -60,6 +60,12 @@ _TABLE: Final = (
     Reason("bad_login", "the user name or password is wrong"),
     Reason("bad_command", "the command is not supported", _BAD_COMMAND),
     Reason("bad_address", "the address type is not supported", _BAD_ADDRESS),
+    # Datagrams that are dropped, and sessions that end
+    Reason("fragment", "a fragment of a SOCKS5 datagram, which nobody supports"),
+    Reason("no_association", "a SOCKS5 datagram from an address without a live association"),
+    Reason("too_large", "the datagram is larger than the way to its target allows"),
+    Reason("congested", "the system had no room to send the datagram at once"),
+    Reason("crowded", "too many sessions; this was the one unused for longest"),
     # The answer of a server, as a client sees it
     Reason("bad_server", "the server's answer does not authenticate: wrong key, or not our server"),
 )
@@ -83,6 +89,9 @@ _WIRE: Final[dict[str, str]] = {
     "no_payload_no_padding": "malformed",
     "padding_overrun": "malformed",
     "request_salt_mismatch": "bad_server",
+    "client_session_mismatch": "bad_server",
+    "packet_id_seen": "replay",
+    "third_server_session": "replay",
 }
 
 

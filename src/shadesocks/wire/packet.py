@@ -1,0 +1,99 @@
+"""The seam of datagrams: what a relay needs to know of a wire format.
+
+Whatever the format, what it carries is `address || payload` (protocol §2): the target on the way up, the sender on
+the way down. That is a message; it is never taken apart further than it must be:
+
+    packet   --open-->   message in a buffer of ours   --seal-->   packet of another format
+
+A `Talk` is one peer's datagrams in both directions. Where a format keeps no state for a peer (AEAD, plain, SOCKS5),
+all peers have one and the same. `PacketHost` is the side that is written to by many: it tells them apart.
+
+An edition's file implements these (`packet_aead.py`, `packet_aead2022.py`, `packet_plain.py`); `make_packets` in
+`editions.py` picks one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Final, Protocol
+
+from ..core.address import IPV4, IPV6, NAME
+from ..core.errors import RemoteProtocolError
+
+HEADROOM: Final = 1024
+"""Bytes that may be overwritten before a message that is sealed: 19 of a header and 900 of padding (SIP022 §3.2.3)."""
+PACKET_MAX: Final = 65_535
+"""Bytes of the longest datagram a socket can give (IPv4 stops at 65,507)."""
+OVERHEAD_MAX: Final = 1024
+"""Bytes that sealing adds at most: salt or separate header, header, padding, tag."""
+
+Span = tuple[int, int, int]
+"""Where a message stands in its buffer: its address begins, its payload begins, its end."""
+
+
+class Talk(Protocol):
+    """The datagrams of one peer, both ways."""
+
+    def open(self, packet: memoryview, out: memoryview, at: int, now: int) -> Span:
+        """Open a packet into `out[at:]`; return where its message stands there. `now` is Unix time in seconds.
+
+        Raises:
+            RemoteProtocolError: the packet is to be dropped in silence. `out[at:]` is then anything.
+        """
+
+    def seal(self, source: memoryview, span: Span, out: memoryview, at: int, now: int) -> int:
+        """Seal the message at `span` of `source` into `out[at:]`, another buffer; return its end there.
+
+        The `HEADROOM` bytes before the message are overwritten.
+        """
+
+
+class PacketHost(Protocol):
+    """A format on the side that many write to: a server, a SOCKS5 relay."""
+
+    def identify(self, packet: memoryview, source: Hashable, out: memoryview, at: int) -> Hashable:
+        """Return whose packet this claims to be: the key of its session. `open` follows at once, if at all.
+
+        Raises:
+            RemoteProtocolError: nobody's.
+        """
+
+    def meet(self, key: Hashable) -> Talk:
+        """Return the talk of a key that has no session yet. It is the caller's to keep, or to forget."""
+
+
+class PacketShadow(Protocol):
+    """A method with its key, for datagrams."""
+
+    idle_min: int
+    """Seconds that a session is remembered at least (protocol §7.7); 0 where nothing is."""
+
+    def host(self) -> PacketHost:
+        """Return the side of the server."""
+
+    def join(self) -> Talk:
+        """Return a new session of a client."""
+
+
+def payload_at(buffer: memoryview, start: int, end: int) -> int:
+    """Return where the payload begins behind the address at `start`.
+
+    Raises:
+        RemoteProtocolError: `truncated_header` or `bad_atyp`.
+    """
+    if end - start < 4:
+        raise RemoteProtocolError("truncated_header")
+    kind = buffer[start]
+    if kind == IPV4:
+        at = start + 7
+    elif kind == NAME:
+        at = start + 4 + buffer[start + 1]
+        if at == start + 4:
+            raise RemoteProtocolError("empty_domain")
+    elif kind == IPV6:
+        at = start + 19
+    else:
+        raise RemoteProtocolError("bad_atyp")
+    if at > end:
+        raise RemoteProtocolError("truncated_header")
+    return at

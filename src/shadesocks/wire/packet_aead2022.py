@@ -1,0 +1,336 @@
+"""AEAD-2022 datagrams, SIP022 §3.2 (protocol §7.5 to §7.7).
+
+    AES        ECB(separate) || GCM(body)                             separate = session id(8) || packet id(u64be)
+               key of the body from the session id; nonce = separate[4:16]
+    chacha20   nonce(24) || XChaCha20-Poly1305(separate || body)      key = the pre-shared key itself
+    body up    type=0 || time stamp(u64be) || size of padding(u16be) || padding || message
+    body down  type=1 || time stamp || session id of the client(8) || size of padding || padding || message
+
+What differs between the two ciphers is how the separate header and the body are covered: `_Gcm`, `_XChaCha`. All
+else, ids, windows, time stamps, is written once. Each direction of a session has its id, its counter and, at
+the other end, its window. A session is known by its id and not by where it comes from, so a client may move;
+who calls moves with it once `open` returned, which is after the window took the packet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from struct import Struct
+from typing import Final, Protocol
+
+from ..core.errors import AuthenticationError, RemoteProtocolError, ReplayError
+from ..crypto.aead import CIPHERS, TAG_SIZE, InvalidTag, Keyed
+from ..crypto.block import BLOCK_SIZE, Block
+from ..crypto.keys import subkey_blake3
+from ..crypto.methods import Method
+from ..crypto.window import Window
+from .aead2022 import PADDING_MAX, REQUEST, RESPONSE, SKEW_MAX
+from .packet import Span, payload_at
+from .shadow import Random
+
+ID_SIZE: Final = 8
+"""Of a session id, and of a packet id."""
+REMEMBERED: Final = 60
+"""Seconds that a session is remembered after its last packet (SIP022 §3.2.5)."""
+
+_UP: Final = Struct(">BQH")
+_DOWN: Final = Struct(f">BQ{ID_SIZE}sH")
+_DNS: Final = b"\0\x35"
+_NONCE_SIZE: Final = 24
+
+_ZEROS: Final = bytes(PADDING_MAX)
+
+
+class _Cover(Protocol):
+    """How separate header and body are covered: one for a method with its key, and each side."""
+
+    overhead: int
+    """Bytes that covering adds to the body."""
+    separate: bytes
+    """The separate header of the packet that was looked at last."""
+
+    def look(self, packet: memoryview, out: memoryview, at: int) -> None:
+        """Set `separate`; raises RemoteProtocolError."""
+
+    def key(self, session_id: bytes) -> Keyed | None:
+        """Return what opens and seals the bodies of a session."""
+
+    def open(self, keyed: Keyed | None, packet: memoryview, out: memoryview, at: int) -> int:
+        """Open the body of the packet that was just looked at into `out[at:]`; return its end there."""
+
+    def seal(self, keyed: Keyed | None, separate: bytes, body: memoryview, out: memoryview, at: int) -> int:
+        """Cover a body; return its end in `out`."""
+
+
+class _Gcm:
+    """AES: a block for the separate header, GCM for the body, its key from the session id."""
+
+    __slots__ = ("_block", "_make", "_psk", "overhead", "separate")
+
+    def __init__(self, method: Method, psk: bytes, random: Random) -> None:
+        self._psk = psk
+        self._block = Block(psk)
+        self._make = CIPHERS[method.cipher]
+        self.overhead = BLOCK_SIZE + TAG_SIZE
+        self.separate = b""
+
+    def look(self, packet: memoryview, out: memoryview, at: int) -> None:
+        if len(packet) < BLOCK_SIZE + _UP.size + TAG_SIZE:
+            raise RemoteProtocolError("truncated_header")
+        self.separate = self._block.open(packet[:BLOCK_SIZE])
+
+    def key(self, session_id: bytes) -> Keyed:
+        return Keyed(self._make, subkey_blake3(self._psk, session_id))
+
+    def open(self, keyed: Keyed | None, packet: memoryview, out: memoryview, at: int) -> int:
+        assert keyed is not None, "this cover has a key for each session"
+        end = at + len(packet) - BLOCK_SIZE - TAG_SIZE
+        try:
+            keyed.cipher().decrypt_into(self.separate[4:], packet[BLOCK_SIZE:], None, out[at:end])
+        except InvalidTag:
+            raise AuthenticationError from None
+        return end
+
+    def seal(self, keyed: Keyed | None, separate: bytes, body: memoryview, out: memoryview, at: int) -> int:
+        assert keyed is not None, "this cover has a key for each session"
+        begin = at + BLOCK_SIZE
+        end = begin + len(body) + TAG_SIZE
+        out[at:begin] = self._block.seal(separate)
+        keyed.cipher().encrypt_into(separate[4:], body, None, out[begin:end])
+        return end
+
+
+class _XChaCha:
+    """chacha20: a random nonce, and everything else under the pre-shared key."""
+
+    __slots__ = ("_aead", "_random", "overhead", "separate")
+
+    def __init__(self, method: Method, psk: bytes, random: Random) -> None:
+        self._aead = CIPHERS[f"x{method.cipher}"](psk)
+        self._random = random
+        self.overhead = _NONCE_SIZE + BLOCK_SIZE + TAG_SIZE
+        self.separate = b""
+
+    def look(self, packet: memoryview, out: memoryview, at: int) -> None:
+        end = at + len(packet) - _NONCE_SIZE - TAG_SIZE
+        if end < at + BLOCK_SIZE + _UP.size:
+            raise RemoteProtocolError("truncated_header")
+        try:
+            self._aead.decrypt_into(bytes(packet[:_NONCE_SIZE]), packet[_NONCE_SIZE:], None, out[at:end])
+        except InvalidTag:
+            raise AuthenticationError from None
+        self.separate = bytes(out[at : at + BLOCK_SIZE])
+        # the body moves to where the other cover would have opened it
+        out[at : end - BLOCK_SIZE] = bytes(out[at + BLOCK_SIZE : end])
+
+    def key(self, session_id: bytes) -> None:
+        return None
+
+    def open(self, keyed: Keyed | None, packet: memoryview, out: memoryview, at: int) -> int:
+        return at + len(packet) - self.overhead
+
+    def seal(self, keyed: Keyed | None, separate: bytes, body: memoryview, out: memoryview, at: int) -> int:
+        begin = at + _NONCE_SIZE
+        end = begin + BLOCK_SIZE + len(body) + TAG_SIZE
+        nonce = self._random(_NONCE_SIZE)
+        out[at:begin] = nonce
+        self._aead.encrypt_into(nonce, separate + bytes(body), None, out[begin:end])
+        return end
+
+
+_COVERS: Final[dict[str, Callable[[Method, bytes, Random], _Cover]]] = {
+    "aes-gcm": _Gcm,
+    "chacha20-poly1305": _XChaCha,
+}
+
+
+class Aead2022Packets:
+    """An AEAD-2022 method with its pre-shared key."""
+
+    __slots__ = ("_cover", "_random", "idle_min")
+
+    def __init__(self, method: Method, psk: bytes, random: Random) -> None:
+        self._cover = _COVERS[method.cipher](method, psk, random)
+        self._random = random
+        self.idle_min = REMEMBERED
+
+    def host(self) -> Aead2022Host:
+        """See `packet.PacketShadow`."""
+        return Aead2022Host(self._cover, self._random)
+
+    def join(self) -> ClientTalk:
+        """See `packet.PacketShadow`."""
+        return ClientTalk(self._cover, self._random)
+
+
+class Aead2022Host:
+    """The server's side: sessions by their ids."""
+
+    __slots__ = ("_cover", "_random")
+
+    def __init__(self, cover: _Cover, random: Random) -> None:
+        self._cover = cover
+        self._random = random
+
+    def identify(self, packet: memoryview, source: Hashable, out: memoryview, at: int) -> Hashable:
+        """Return the session id."""
+        self._cover.look(packet, out, at)
+        return self._cover.separate[:ID_SIZE]
+
+    def meet(self, key: Hashable) -> HostTalk:
+        """See `packet.PacketHost`."""
+        assert isinstance(key, bytes), "what `identify` returned"
+        return HostTalk(self._cover, self._random, key)
+
+
+class HostTalk:
+    """One session as its server sees it. `open` takes the packet that `identify` looked at last."""
+
+    __slots__ = ("_client_id", "_cover", "_down", "_keyed", "_random", "_window")
+
+    def __init__(self, cover: _Cover, random: Random, client_id: bytes) -> None:
+        self._cover = cover
+        self._random = random
+        self._client_id = client_id
+        self._keyed = cover.key(client_id)
+        self._window = Window()
+        self._down: _Outgoing | None = None
+
+    def open(self, packet: memoryview, out: memoryview, at: int, now: int) -> Span:
+        """See `packet.Talk`."""
+        cover = self._cover
+        packet_id = int.from_bytes(cover.separate[ID_SIZE:])
+        if not self._window.fresh(packet_id):
+            raise ReplayError("packet_id_seen")
+        end = cover.open(self._keyed, packet, out, at)
+        kind, stamp, padding = _UP.unpack_from(out, at)
+        if kind != REQUEST:
+            raise RemoteProtocolError("bad_type")
+        start = at + _UP.size + padding
+        span = _checked(out, stamp, start, end, now)
+        self._window.accept(packet_id)
+        return span
+
+    def seal(self, source: memoryview, span: Span, out: memoryview, at: int, now: int) -> int:
+        """See `packet.Talk`."""
+        down = self._down
+        if down is None:
+            session_id = self._random(ID_SIZE)
+            while session_id == self._client_id:  # it MUST differ (SIP022 §3.2.4)
+                session_id = self._random(ID_SIZE)
+            down = self._down = _Outgoing(self._cover, session_id)
+        start, payload, end = span
+        padding = _padding(source, payload, end, self._random)
+        source[start - padding : start] = _ZEROS[:padding]
+        body = start - padding - _DOWN.size
+        _DOWN.pack_into(source, body, RESPONSE, now, self._client_id, padding)
+        return down.seal(source[body:end], out, at)
+
+
+class ClientTalk:
+    """One session as its client sees it, with the server's: the current one, and the one before it."""
+
+    __slots__ = ("_cover", "_now", "_old", "_random", "_up")
+
+    def __init__(self, cover: _Cover, random: Random) -> None:
+        self._cover = cover
+        self._random = random
+        self._up = _Outgoing(cover, random(ID_SIZE))
+        self._now: _Incoming | None = None
+        self._old: _Incoming | None = None
+
+    def seal(self, source: memoryview, span: Span, out: memoryview, at: int, now: int) -> int:
+        """See `packet.Talk`."""
+        start, payload, end = span
+        padding = _padding(source, payload, end, self._random)
+        source[start - padding : start] = _ZEROS[:padding]
+        body = start - padding - _UP.size
+        _UP.pack_into(source, body, REQUEST, now, padding)
+        return self._up.seal(source[body:end], out, at)
+
+    def open(self, packet: memoryview, out: memoryview, at: int, now: int) -> Span:
+        """See `packet.Talk`. A server that was started anew has a new session id: its first good packet makes it known.
+
+        One old and one current are kept; a third is refused while the old one was heard in the last minute
+        (SIP022 §3.2.5), so that nobody who replays can push the current one out.
+        """
+        cover = self._cover
+        cover.look(packet, out, at)
+        session_id = cover.separate[:ID_SIZE]
+        incoming = self._now
+        if incoming is None or incoming.session_id != session_id:
+            incoming = self._old
+            if incoming is None or incoming.session_id != session_id:
+                incoming = None
+                if self._old is not None and now - self._old.heard_at < REMEMBERED:
+                    raise ReplayError("third_server_session")
+        known = incoming or _Incoming(session_id, cover.key(session_id))
+        packet_id = int.from_bytes(cover.separate[ID_SIZE:])
+        if not known.window.fresh(packet_id):
+            raise ReplayError("packet_id_seen")
+        end = cover.open(known.keyed, packet, out, at)
+        if end - at < _DOWN.size:
+            raise RemoteProtocolError("truncated_header")
+        kind, stamp, client_id, padding = _DOWN.unpack_from(out, at)
+        if kind != RESPONSE:
+            raise RemoteProtocolError("bad_type")
+        if client_id != self._up.session_id:
+            raise RemoteProtocolError("client_session_mismatch")
+        span = _checked(out, stamp, at + _DOWN.size + padding, end, now)
+        known.window.accept(packet_id)
+        if incoming is None:
+            if self._now is not None:
+                self._old = self._now
+            self._now = known
+        known.heard_at = now
+        return span
+
+
+class _Outgoing:
+    """What one end sends in a session: its id, its key, its counter."""
+
+    __slots__ = ("_cover", "_keyed", "_next", "session_id")
+
+    def __init__(self, cover: _Cover, session_id: bytes) -> None:
+        self._cover = cover
+        self._keyed = cover.key(session_id)
+        self._next = 0
+        self.session_id = session_id
+
+    def seal(self, body: memoryview, out: memoryview, at: int) -> int:
+        """Send the next packet. Its 64 bits of counter outlast any session."""
+        packet_id = self._next
+        self._next = packet_id + 1
+        return self._cover.seal(self._keyed, self.session_id + packet_id.to_bytes(ID_SIZE), body, out, at)
+
+
+class _Incoming:
+    """One server session, as its client knows it."""
+
+    __slots__ = ("heard_at", "keyed", "session_id", "window")
+
+    def __init__(self, session_id: bytes, keyed: Keyed | None) -> None:
+        self.session_id = session_id
+        self.keyed = keyed
+        self.window = Window()
+        self.heard_at = 0
+        """Unix seconds."""
+
+
+def _checked(out: memoryview, stamp: int, start: int, end: int, now: int) -> Span:
+    """Judge what follows the type: the time stamp, the padding, the address."""
+    if not -SKEW_MAX <= stamp - now <= SKEW_MAX:
+        raise ReplayError("bad_timestamp")
+    if start > end:
+        raise RemoteProtocolError("padding_overrun")
+    return start, payload_at(out, start, end), end
+
+
+def _padding(source: memoryview, payload: int, end: int, random: Random) -> int:
+    """Return how much to pad: names that are looked up, whose packets have telling sizes, and what is empty.
+
+    Up to 900 bytes of zeros (SIP022 §3.2.3); a DNS packet is some 100, so this stays under any path's limit.
+    """
+    if payload != end and bytes(source[payload - 2 : payload]) != _DNS:
+        return 0
+    return int.from_bytes(random(2)) % (max(0, PADDING_MAX - (end - payload)) + 1)
