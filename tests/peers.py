@@ -104,7 +104,10 @@ PEERS: Final = {
             AEAD,
             False,
             "make peers",
-            settings={"timeout": 3600},
+            settings={
+                "timeout": 3600,
+                "mtu": 65535,
+            },  # it drops datagrams over twice its mtu, by default some 2,700 bytes
         ),
         Peer(
             "rust",
@@ -161,11 +164,15 @@ def need_curl() -> str:
 
 
 def free_port(host: str = HOST) -> int:
-    """Return a port nobody had a moment ago. Whoever binds it must be ready to lose the race."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port nobody had a moment ago, of TCP nor UDP. Whoever binds it must be ready to lose the race."""
+    for _ in range(START_TRIES):
+        with socket.socket() as probe, socket.socket(type=socket.SOCK_DGRAM) as other:
+            probe.bind((host, 0))
+            port: int = probe.getsockname()[1]
+            with contextlib.suppress(OSError):
+                other.bind((host, port))
+                break
+    return port
 
 
 class StartError(Exception):
@@ -229,25 +236,28 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1", **extra}
 
 
-def listens(pid: int, port: int) -> bool:
-    """True when that very process holds a listening TCP socket on the port: no connection is spent on asking."""
-    wanted = f"{port:04X}"
-    inodes = set()
-    for name in ("tcp", "tcp6"):
+def ports(pid: int, kind: Literal["tcp", "udp"]) -> set[int]:
+    """The ports of that very process: those it listens on by TCP, those of its UDP sockets. Nothing is sent to ask."""
+    found = {}
+    wanted = "0A" if kind == "tcp" else "07"  # TCP_LISTEN; TCP_CLOSE, which is an unconnected UDP socket
+    for name in (kind, kind + "6"):
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]:
                 fields = line.split()
-                if fields[3] == "0A" and fields[1].endswith(":" + wanted):  # 0A: TCP_LISTEN
-                    inodes.add(f"socket:[{fields[9]}]")
-    if not inodes:
-        return False
+                if fields[3] == wanted:
+                    found[f"socket:[{fields[9]}]"] = int(fields[1].rpartition(":")[2], 16)
+    held = set()
     folder = Path(f"/proc/{pid}/fd")
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             with contextlib.suppress(OSError):
-                if os.readlink(folder / name) in inodes:
-                    return True
-    return False
+                held.add(os.readlink(folder / name))
+    return {port for inode, port in found.items() if inode in held}
+
+
+def listens(pid: int, port: int) -> bool:
+    """True when that very process holds a listening TCP socket on the port: no connection is spent on asking."""
+    return port in ports(pid, "tcp")
 
 
 def _accepts(port: int) -> bool:
@@ -257,13 +267,14 @@ def _accepts(port: int) -> bool:
     return False
 
 
-def _await_listening(program: Program) -> None:
+def _await_listening(program: Program, udp: bool) -> None:
     known = Path(f"/proc/{program.pid}/net/tcp").exists()
     give_up_at = time.monotonic() + START_LIMIT
     while time.monotonic() < give_up_at:
         if not program.alive:
             raise StartError(f"{program.name} ended with status {program.process.returncode}:\n{program.log()[-4000:]}")
-        if listens(program.pid, program.port) if known else _accepts(program.port):
+        there = listens(program.pid, program.port) if known else _accepts(program.port)
+        if there and (not (udp and known) or program.port in ports(program.pid, "udp")):
             return
         time.sleep(0.01)
     raise StartError(
@@ -273,9 +284,9 @@ def _await_listening(program: Program) -> None:
 
 @contextlib.contextmanager
 def start(
-    command: Sequence[str], port: int, folder: Path, *, nofile: int | None = None, title: str = ""
+    command: Sequence[str], port: int, folder: Path, *, nofile: int | None = None, title: str = "", udp: bool = False
 ) -> Iterator[Program]:
-    """Run a command until the block ends; enters it once the process listens on the port."""
+    """Run a command until the block ends; enters it once the process listens on the port (of UDP too if asked)."""
     title = title or Path(command[0]).name
     log = folder / f"{title}-{port}.log"
     env = _environment({"STATE_DIRECTORY": str(folder), "XDG_STATE_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)})
@@ -287,7 +298,7 @@ def start(
         )
     program = Program(title, process, port, log)
     try:
-        _await_listening(program)
+        _await_listening(program, udp)
         yield program
     finally:
         program.stop()
@@ -323,7 +334,8 @@ def run(
     """Start a peer in a role on a free port of loopback, and end it with the block.
 
     `server_port` is where a local finds its server; `port` insists on a listening port; `settings` go into the
-    configuration as they are. A program of ours that wrote a traceback fails the test when the block ends.
+    configuration as they are; with the mode `tcp_and_udp` among them the block is entered once UDP is there too.
+    A program of ours that wrote a traceback fails the test when the block ends.
     """
     peer = need(name)
     with contextlib.ExitStack() as stack:
@@ -335,7 +347,14 @@ def run(
             command = (*(peer.server if role == "server" else peer.local), "-c", str(config))
             try:
                 program = stack.enter_context(
-                    start(command, chosen, folder, nofile=nofile, title=f"{name}-{role}-{method}")
+                    start(
+                        command,
+                        chosen,
+                        folder,
+                        nofile=nofile,
+                        title=f"{name}-{role}-{method}",
+                        udp=(settings or {}).get("mode") == "tcp_and_udp",
+                    )
                 )
                 break
             except StartError as error:
@@ -358,10 +377,12 @@ class Pair:
 
 
 @contextlib.contextmanager
-def run_pair(server: str, local: str, method: str, folder: Path) -> Iterator[Pair]:
-    """Start a server of one program and a local of another (or the same) for it."""
+def run_pair(
+    server: str, local: str, method: str, folder: Path, *, settings: Mapping[str, object] | None = None
+) -> Iterator[Pair]:
+    """Start a server of one program and a local of another (or the same) for it; `settings` are for both."""
     with (
-        run(server, "server", method, folder) as far,
-        run(local, "local", method, folder, server_port=far.port) as near,
+        run(server, "server", method, folder, settings=settings) as far,
+        run(local, "local", method, folder, server_port=far.port, settings=settings) as near,
     ):
         yield Pair(far, near, PEERS[server].half_close and PEERS[local].half_close, PEERS[local].pads_always)
