@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import costs, report
+from .plan import FULL, QUICK, Plan
 from .process import pick_cores
 from .systems import OURS, SYSTEMS, find
-from .works import BULK_METHODS, FULL, QUICK, WORKS, Bench, Plan
+from .works import BULK_METHODS, WORKS, Bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -42,6 +42,9 @@ METRICS: Final = {
     "base": Metric("base", "MiB", 1 / (1 << 20), 1),
     "each": Metric("a connection", "bytes", 1, 0),
     "anonymous": Metric("a connection, anonymous memory only", "bytes", 1, 0),
+    "trips": Metric("round trips", "1/s", 1, 0),
+    "loss": Metric("loss", "%", 100, 2),
+    "busy": Metric("server's core in use by it", "%", 100, 0),
     "start": Metric("exec to listening", "s", 1, 3),
 }
 

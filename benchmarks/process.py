@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
+    from typing import Self
 
     from .systems import Found, Launch
     from .wire import Account
@@ -146,12 +147,12 @@ class Server:
         self.stop()
 
 
-class TargetProcess:
-    """The process of `benchmarks.target`, on the load's core; hands out its ports one sample at a time."""
+class _Child:
+    """A module of this bench in a process of its own, on the load's core: says its ports, ends with its input."""
 
-    def __init__(self, ports: int = 64) -> None:
+    def __init__(self, ports: int, *argv: str) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - this Python
-            [sys.executable, "-m", "benchmarks.target", str(ports)],
+            [sys.executable, "-m", *argv],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parent.parent,
@@ -159,17 +160,11 @@ class TargetProcess:
         self._ports = [int(word) for word in _pipe(self._process.stdout).readline().split()]
         if len(self._ports) != ports:
             raise BenchError("the target process did not start")
-        self._next = 0
-
-    def address(self) -> tuple[str, int]:
-        """The next port; used again only when all others have had their turn."""
-        self._next += 1
-        return ("127.0.0.1", self._ports[self._next % len(self._ports)])
 
     def cpu(self) -> float:
         return cpu_clock(self._process.pid)
 
-    def __enter__(self) -> TargetProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -182,6 +177,35 @@ class TargetProcess:
             self._process.kill()
             self._process.wait()
         _pipe(self._process.stdout).close()
+
+
+class TargetProcess(_Child):
+    """The process of `benchmarks.target`; hands out its ports one sample at a time."""
+
+    def __init__(self, ports: int = 64) -> None:
+        super().__init__(ports, "benchmarks.target", str(ports))
+        self._next = 0
+
+    def address(self) -> tuple[str, int]:
+        """The next port; used again only when all others have had their turn."""
+        self._next += 1
+        return ("127.0.0.1", self._ports[self._next % len(self._ports)])
+
+
+class UdpTargetProcess(_Child):
+    """The process of `benchmarks.udp_target`."""
+
+    def __init__(self) -> None:
+        super().__init__(3, "benchmarks.udp_target")
+        self.echo, self.sink, self.source = (("127.0.0.1", port) for port in self._ports)
+
+    def taken(self) -> tuple[int, int]:
+        """Datagrams the sink received since the last time, and how many found no room at it."""
+        pipe = _pipe(self._process.stdin)
+        pipe.write(b"?\n")
+        pipe.flush()
+        received, dropped = map(int, _pipe(self._process.stdout).readline().split())
+        return received, dropped
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -222,6 +246,18 @@ def memory_of(pid: int) -> tuple[int, int]:
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     sizes = {key: int(size) * 1024 for key, size in re.findall(r"^(Rss|Anonymous):\s+(\d+) kB", text, re.MULTILINE)}
     return sizes["Rss"], sizes["Anonymous"]
+
+
+def settled_memory(server: Server, limit: float = 5.0) -> tuple[int, int]:
+    """Its memory once that has stood still for 0.4 s, or after `limit` seconds as it is."""
+    until = time.monotonic() + limit
+    seen, same = server.memory(), 0
+    while same < 4 and time.monotonic() < until:
+        time.sleep(0.1)
+        now = server.memory()
+        same = same + 1 if now == seen else 0
+        seen = now
+    return seen
 
 
 def core_busy(core: int | None) -> float:

@@ -15,7 +15,7 @@ from .systems import OURS, REFERENCE, Found
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .works import Plan
+    from .plan import Plan
 
 HEADINGS = {
     "bulk": "Bulk",
@@ -24,7 +24,11 @@ HEADINGS = {
     "idle": "Idle connections",
     "stalled": "Stalled connections that never authenticate",
     "start": "Start",
+    "udp-echo": "UDP: round trips",
+    "udp-ping": "UDP: one round trip at a time",
 }
+WITHOUT_RATIO = ("load", "busy", "loss")
+"""Metrics that say how a sample went rather than how well."""
 
 
 def render(
@@ -128,7 +132,7 @@ def _cell(results: Results, row: Row, name: str) -> str:
     if seen is None:
         return ""
     text = _spread(METRICS[row.metric], seen)
-    if name == REFERENCE or row.metric == "load":
+    if name == REFERENCE or row.metric in WITHOUT_RATIO:
         return text
     ratio = results.ratio(row, name, REFERENCE)
     return text if ratio is None else f"{text} x{ratio.middle:.2f}"

@@ -57,6 +57,8 @@ class System:
     """Share of the usual bulk that is asked of it, so that a slow one does not take the whole run."""
     version_in_file: re.Pattern[bytes] | None = None
     """Where the version stands in the program itself, for builds that do not print it."""
+    launch_udp: Callable[[Path, Path, int, Account], Launch] | None = None
+    """The same with UDP, which is off as they come; None for those that are compared over TCP alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,11 @@ class Found:
 
     def launch(self, directory: Path, port: int, account: Account) -> Launch:
         return self.system.launch(self.program, directory, port, account)
+
+    def launch_udp(self, directory: Path, port: int, account: Account) -> Launch:
+        if self.system.launch_udp is None:
+            raise ValueError(f"{self.name} is not compared over UDP")
+        return self.system.launch_udp(self.program, directory, port, account)
 
 
 def _write(directory: Path, config: dict[str, Any]) -> str:
@@ -107,26 +114,45 @@ def launch_ours(
     return Launch(argv, {"STATE_DIRECTORY": str(state), **(env or {})})
 
 
+def _launch_ours_udp(program: Path, directory: Path, port: int, account: Account) -> Launch:
+    return launch_ours(program, directory, port, account, {"mode": "tcp_and_udp"})
+
+
 def _launch_rust(program: Path, directory: Path, port: int, account: Account) -> Launch:
     return Launch([str(program), "-c", _write(directory, _plain_config(port, account))])
+
+
+def _launch_rust_udp(program: Path, directory: Path, port: int, account: Account) -> Launch:
+    config = {**_plain_config(port, account), "mode": "tcp_and_udp"}
+    return Launch([str(program), "-c", _write(directory, config)])
 
 
 def _launch_libev(program: Path, directory: Path, port: int, account: Account) -> Launch:
     return Launch([str(program), "-c", _write(directory, _plain_config(port, account))])
 
 
-def _launch_sing_box(program: Path, directory: Path, port: int, account: Account) -> Launch:
+def _launch_libev_udp(program: Path, directory: Path, port: int, account: Account) -> Launch:
+    return Launch([str(program), "-u", "-c", _write(directory, _plain_config(port, account))])
+
+
+def _launch_sing_box(
+    program: Path, directory: Path, port: int, account: Account, network: tuple[str, ...] = ("tcp",)
+) -> Launch:
     # Without a level sing-box logs everything down to trace; its documentation's examples say "info".
     inbound = {
         "type": "shadowsocks",
         "listen": "127.0.0.1",
         "listen_port": port,
-        "network": "tcp",
+        "network": list(network),
         "method": account.method.name,
         "password": account.password,
     }
     config = {"log": {"level": "info"}, "inbounds": [inbound], "outbounds": [{"type": "direct"}]}
     return Launch([str(program), "run", "-c", _write(directory, config)])
+
+
+def _launch_sing_box_udp(program: Path, directory: Path, port: int, account: Account) -> Launch:
+    return _launch_sing_box(program, directory, port, account, ("tcp", "udp"))
 
 
 def _launch_pproxy(program: Path, directory: Path, port: int, account: Account) -> Launch:
@@ -141,6 +167,7 @@ SYSTEMS: Final = (
         version=re.compile(r"shadesocks\D*(\d[\w.]*)"),
         methods=_ALL,
         launch=launch_ours,
+        launch_udp=_launch_ours_udp,
     ),
     System(
         name=REFERENCE,
@@ -149,6 +176,7 @@ SYSTEMS: Final = (
         version=re.compile(r"^shadowsocks (\d[\w.]*)"),
         methods=_ALL,
         launch=_launch_rust,
+        launch_udp=_launch_rust_udp,
     ),
     System(
         name="shadowsocks-libev",
@@ -157,6 +185,7 @@ SYSTEMS: Final = (
         version=re.compile(r"shadowsocks-libev (\d[\w.]*)"),
         methods=_AEAD,
         launch=_launch_libev,
+        launch_udp=_launch_libev_udp,
     ),
     System(
         name="sing-box",
@@ -165,6 +194,7 @@ SYSTEMS: Final = (
         version=re.compile(r"sing-box version (\S+)"),
         methods=_ALL,
         launch=_launch_sing_box,
+        launch_udp=_launch_sing_box_udp,
         version_in_file=re.compile(rb"github\.com/sagernet/sing-box\tv(\d[\w.-]*)"),
     ),
     System(

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from . import load
 from .figures import Results, Row, percentile
-from .process import BenchError, Cores, Server, TargetProcess, core_busy
+from .plan import MIB, Plan, alternate
+from .process import BenchError, Cores, Server, TargetProcess, core_busy, settled_memory
 from .target import ANSWER, PATIENCE_SECONDS, SHORT, SHORT_END
+from .udp_works import UDP_WORKS, UdpWorks
 from .wire import METHODS, Account, answer_size, make_account
 
 if TYPE_CHECKING:
@@ -23,14 +25,13 @@ if TYPE_CHECKING:
 
     from .systems import Found
 
-MIB: Final = 1 << 20
 GB: Final = 1e9
 
 BULK_METHODS: Final = tuple(METHODS)
 SHORT_METHODS: Final = ("aes-256-gcm", "2022-blake3-aes-256-gcm")
 START_METHOD: Final = "aes-256-gcm"  # the one that every system has
 
-WORKS: Final = ("bulk", "short", "ping", "idle", "stalled", "start")
+WORKS: Final = ("bulk", "short", "ping", "idle", "stalled", "start", *UDP_WORKS)
 
 WARM_UP: Final = 8 * MIB
 """Moved each way before a bulk sample: buffers have grown, code is loaded."""
@@ -44,37 +45,6 @@ SHORT_CASES: Final = (
     ("one at a time, client ends", SHORT, 1),
 )
 PING_BLOCK: Final = 100  # round trips before the next system has its turn
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much of everything."""
-
-    rounds: int
-    bulk: int
-    """Bytes of one bulk sample. CPU clocks tell nanoseconds, so a few tenths of a second are enough."""
-    connections: int
-    pings: int
-    idle: int
-    """Connections held open. The issue wants 2,000 or more; a thousandth of their memory is a page or two."""
-    memory_rounds: int
-    starts: int
-    limit: float
-    """Seconds after which no new round begins."""
-
-
-FULL: Final = Plan(5, 512 * MIB, 6000, 2000, 2500, 3, 9, 2400)
-QUICK: Final = Plan(2, 64 * MIB, 1000, 400, 500, 1, 3, 300)
-
-
-Item = TypeVar("Item")
-
-
-def alternate(systems: Sequence[Item], turn: int) -> list[Item]:
-    """Every order twice, forwards and backwards, then another one first: nobody always follows the same one."""
-    at = turn // 2 % max(1, len(systems))
-    order = [*systems[at:], *systems[:at]]
-    return order[::-1] if turn % 2 else order
 
 
 @dataclass(slots=True)
@@ -96,6 +66,7 @@ class Bench:
 
     def run(self) -> Results:
         began = time.monotonic()
+        udp = UdpWorks(self)
         for turn in range(self.plan.rounds):
             if time.monotonic() - began > self.plan.limit:
                 self.cut_short = f"stopped after {turn} of {self.plan.rounds} rounds, {self.plan.limit:.0f} s were over"
@@ -106,6 +77,8 @@ class Bench:
                     at = time.monotonic()
                     self._group(turn, make_account(METHODS[method]))
                     self.say(f"round {turn + 1}/{self.plan.rounds}  {method}  {time.monotonic() - at:.1f} s")
+                if method in SHORT_METHODS:
+                    udp.measure(turn, method)
             if turn < self.plan.memory_rounds:
                 self._memory(turn)
         if "start" in self.works:
@@ -159,8 +132,8 @@ class Bench:
         return server.process.poll() is None
 
     @contextlib.contextmanager
-    def _attempt(self, server: Server, what: str) -> Iterator[None]:
-        """A failure is noted, and `_given_up` from then on: no second wait for a server that hangs."""
+    def attempt(self, server: Server, what: str) -> Iterator[None]:
+        """A failure is noted, and `given_up` from then on: no second wait for a server that hangs."""
         try:
             yield
         except BlockingIOError:  # what a kernel time-out looks like
@@ -168,14 +141,14 @@ class Bench:
         except (BenchError, OSError) as error:
             self.results.fail(self._name(server, what), str(error) or repr(error))
 
-    def _given_up(self, server: Server, what: str) -> bool:
+    def given_up(self, server: Server, what: str) -> bool:
         return self._name(server, what) in self.results.failures
 
     @staticmethod
     def _name(server: Server, what: str) -> str:
         return f"{server.name}, {server.account.method.name}, {what}"
 
-    def _charged(self, server: Server, action: Callable[[], float], after: float) -> tuple[float, float]:
+    def charged(self, server: Server, action: Callable[[], float], after: float) -> tuple[float, float]:
         """CPU seconds of the server for an action, with its aftermath, and what the action returned."""
         began, busy, cpu = time.perf_counter(), core_busy(self.cores.server), server.cpu()
         returned = action()
@@ -205,13 +178,13 @@ class Bench:
 
         for case, make in (("up", up), ("down", down)):
             for found, server in servers:
-                if self._given_up(server, f"bulk {case}"):
+                if self.given_up(server, f"bulk {case}"):
                     continue
-                with self._attempt(server, f"bulk {case}"):
+                with self.attempt(server, f"bulk {case}"):
                     make(server, warm, found.system.effort)[0]()
                     action, size = make(server, stream, found.system.effort)
                     own = time.process_time() + target.cpu()
-                    used, took = self._charged(server, action, 0.02)
+                    used, took = self.charged(server, action, 0.02)
                     own = time.process_time() + target.cpu() - own
                     for metric, value in (
                         ("cpu_gb", used / size * GB),
@@ -238,17 +211,17 @@ class Bench:
             return action
 
         for case, kind, depth in SHORT_CASES:
-            asked = [(found, server) for found, server in servers if not self._given_up(server, f"short, {case}")]
+            asked = [(found, server) for found, server in servers if not self.given_up(server, f"short, {case}")]
             for _, server in asked:
-                with self._attempt(server, f"short, {case}"):
+                with self.attempt(server, f"short, {case}"):
                     connections(server, kind, depth, WARM_CONNECTIONS)()
             time.sleep(AFTERMATH)
             for found, server in asked:
                 count = max(200, int(self.plan.connections * found.system.effort**0.5))
                 if depth == 1:
                     count //= 4
-                with self._attempt(server, f"short, {case}"):
-                    used, _ = self._charged(server, connections(server, kind, depth, count), AFTERMATH)
+                with self.attempt(server, f"short, {case}"):
+                    used, _ = self.charged(server, connections(server, kind, depth, count), AFTERMATH)
                     for metric, value in (
                         ("cpu", used / count),
                         ("p50", percentile(latencies, 50)),
@@ -262,16 +235,16 @@ class Bench:
         talks: dict[str, tuple[Server, load.Conversation, list[float], list[float]]] = {}
         try:
             for server in servers:
-                with self._attempt(server, "ping"):
+                with self.attempt(server, "ping"):
                     talk = load.Conversation(server.address, account, target.address())
                     talks[server.name] = (server, talk, [], [])
                     talk.pings(PING_BLOCK)
             for block in range(max(1, self.plan.pings // PING_BLOCK)):
                 for name in sorted(talks, reverse=bool(block % 2)):
                     server, talk, latencies, used = talks[name]
-                    if self._given_up(server, "ping"):
+                    if self.given_up(server, "ping"):
                         continue
-                    with self._attempt(server, "ping"):
+                    with self.attempt(server, "ping"):
                         cpu = server.cpu()
                         latencies += talk.pings(PING_BLOCK)
                         used.append((server.cpu() - cpu) / PING_BLOCK)
@@ -303,7 +276,7 @@ class Bench:
         if server is None:
             return
         count, case = self.plan.idle, f"{self.plan.idle} connections"
-        with server, TargetProcess(4) as target, self._attempt(server, work):
+        with server, TargetProcess(4) as target, self.attempt(server, work):
             base, _ = settled_memory(server)
             load.close_all(load.open_idle(server.address, account, target.address(), 20))  # what is loaded on first use
             before, before_own = settled_memory(server)
@@ -336,15 +309,3 @@ class Bench:
                     if turn >= 0:
                         row = Row("start", "fresh process", "start", START_METHOD)
                         self.results.add(row, found.name, turn, server.started_in)
-
-
-def settled_memory(server: Server, limit: float = 5.0) -> tuple[int, int]:
-    """Its memory once that has stood still for 0.4 s, or after `limit` seconds as it is."""
-    until = time.monotonic() + limit
-    seen, same = server.memory(), 0
-    while same < 4 and time.monotonic() < until:
-        time.sleep(0.1)
-        now = server.memory()
-        same = same + 1 if now == seen else 0
-        seen = now
-    return seen

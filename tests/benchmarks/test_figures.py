@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.figures import GOALS, Goal, Results, Row, judge, percentile, spread
+from benchmarks.plan import alternate
 from benchmarks.systems import OURS, REFERENCE
-from benchmarks.works import alternate
 
 UP = Row("bulk", "up", "cpu_gb", "aes-256-gcm")
 DOWN = Row("bulk", "down", "cpu_gb", "aes-256-gcm")
