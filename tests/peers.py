@@ -153,14 +153,20 @@ def whole(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--whole", default=False))
 
 
+def need_tool(name: str) -> str:
+    """Return the path of a tool of the system, or skip as `need` does."""
+    path = shutil.which(name)
+    if path is None:
+        reason = f"{name} not found: make peers, or install it with the system's packages"
+        if os.environ.get("SHADESOCKS_REQUIRE_PEERS") == "1":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    return path
+
+
 def need_curl() -> str:
     """Return the path of curl, or skip as `need` does."""
-    path = shutil.which("curl")
-    if path is None:
-        if os.environ.get("SHADESOCKS_REQUIRE_PEERS") == "1":
-            pytest.fail("curl not found: install it with the system's packages", pytrace=False)
-        pytest.skip("curl not found: install it with the system's packages")
-    return path
+    return need_tool("curl")
 
 
 def free_port(host: str = HOST) -> int:
