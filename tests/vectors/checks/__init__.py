@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tests.vectors.checks import address, aead, aead2022, kdf, plain, socks, uri
+from tests.vectors.checks import address, aead, aead2022, kdf, packets, plain, socks, uri, window
 from tests.vectors.vector import Vector
 
 Check = Callable[[Vector], str]
@@ -28,11 +28,17 @@ CHECKS: Final[dict[tuple[str, str], Check]] = {
     ("stream", "tcp_request"): plain.request,
     ("stream", "tcp_response"): plain.response,
     ("stream", "tcp_request_error"): plain.request_error,
+    ("stream", "udp_request"): packets.request,
+    ("stream", "udp_response"): packets.response,
+    ("stream", "udp_packet_error"): packets.packet_error,
     ("aead", "tcp_request"): aead.request,
     ("aead", "tcp_response"): aead.response,
     ("aead", "tcp_response_hashed"): aead.response_hashed,
     ("aead", "tcp_request_error"): aead.request_error,
     ("aead", "tcp_response_error"): aead.response_error,
+    ("aead", "udp_request"): packets.request,
+    ("aead", "udp_response"): packets.response,
+    ("aead", "udp_packet_error"): packets.packet_error,
     ("aead2022_tcp", "tcp_request"): aead2022.request,
     ("aead2022_tcp", "tcp_response"): aead2022.response,
     ("aead2022_tcp", "tcp_response_hashed"): aead2022.response_hashed,
@@ -40,6 +46,12 @@ CHECKS: Final[dict[tuple[str, str], Check]] = {
     ("aead2022_tcp", "tcp_response_error"): aead2022.response_error,
     ("aead2022_tcp", "tcp_request_first_read"): aead2022.request_first_read,
     ("aead2022_tcp", "tcp_request_replay"): aead2022.request_replay,
+    ("aead2022_udp", "udp_client"): packets.client_packet,
+    ("aead2022_udp", "udp_server"): packets.server_packet,
+    ("aead2022_udp", "udp_client_error"): packets.client_error,
+    ("aead2022_udp", "udp_server_error"): packets.server_error,
+    ("aead2022_udp", "udp_client_sequence"): packets.client_sequence,
+    ("window", "sliding_window"): window.sliding,
     ("uri", "parse"): uri.parse,
     ("uri", "parse_error"): uri.parse_error,
     ("uri", "generate"): uri.generate,

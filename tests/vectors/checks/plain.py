@@ -12,6 +12,7 @@ from tests.wire.hearing import ClientHearing, ServerHearing, make_request, make_
 def request(vector: Vector) -> str:
     """A client's stream, both ways."""
     shadow, stream = make(vector), vector.data("stream_hex")
+    same(vector.target.pack() + vector.data("payload_hex"), vector.data("plaintext_hex"), "plaintext")
     for payloads in ([vector.data("payload_hex")], [b"", vector.data("payload_hex")]):
         same(make_request(shadow, vector.target, payloads, salt=b""), stream, "stream")
     hears_request(vector, stream, partial(ServerHearing, shadow))

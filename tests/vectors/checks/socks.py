@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from shadesocks.core.address import parse_address
 from shadesocks.core.errors import RemoteProtocolError
 from shadesocks.wire import socks5
+from shadesocks.wire.packet_plain import SOCKS5_PACKETS
 from shadesocks.wire.reader import Reader
 from tests.vectors.vector import Mismatch, Unsupported, Vector, holds, same, to_address
 from tests.wire.splits import bytewise
+from tests.wire.talking import Client, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -104,20 +106,29 @@ def reply(vector: Vector) -> str:
 
 
 def datagram(vector: Vector) -> str:
-    """Read a datagram; write it where its reserved bytes are the ones we write."""
-    data, target = vector.data("datagram_hex"), vector.target
+    """Read a datagram; write it where its reserved bytes are the ones we write. Both ways of ours do the same."""
+    data, target, payload = vector.data("datagram_hex"), vector.target, vector.data("payload_hex")
     address, at = socks5.parse_datagram(data)
     same(address, target, "target")
-    same(data[at:], vector.data("payload_hex"), "payload")
+    same(data[at:], payload, "payload")
+    heard = Server(SOCKS5_PACKETS).hears(data)
+    same(heard.target, target, "target of the relay")
+    same(heard.payload, payload, "payload of the relay")
     if not any(data[:2]):
-        same(socks5.pack_datagram(target, data[at:]), data, "datagram")
+        same(socks5.pack_datagram(target, payload), data, "datagram")
+        same(Client(SOCKS5_PACKETS).says(target, payload), data, "datagram of the relay")
     return ""
 
 
 def datagram_error(vector: Vector) -> str:
-    """Refuse a datagram."""
-    try:
-        socks5.parse_datagram(vector.data("datagram_hex"))
-    except RemoteProtocolError as error:
-        return error.code
-    raise Mismatch("accepted")
+    """Refuse a datagram, both ways."""
+    data = vector.data("datagram_hex")
+    word = ""
+    for read in (socks5.parse_datagram, Server(SOCKS5_PACKETS).hears):
+        try:
+            read(data)
+        except RemoteProtocolError as error:
+            word = error.code
+        else:
+            raise Mismatch("accepted")
+    return word

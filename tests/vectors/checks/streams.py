@@ -1,4 +1,4 @@
-"""What the checks of all TCP streams have in common."""
+"""What the checks of all TCP streams have in common; keys, with those of datagrams."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.wire.splits import all_splits, bytewise, random_splits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from shadesocks.crypto.methods import Method
     from shadesocks.wire.shadow import Shadow
     from tests.wire.hearing import Hearing, ServerHearing
 
@@ -26,7 +27,12 @@ _SUBKEYS = {Edition.AEAD: subkey_sha1, Edition.AEAD2022: subkey_blake3}
 
 
 def make(vector: Vector) -> Shadow:
-    """The vector's method with the key of its password; the keys it names on the way are compared."""
+    """The vector's method with the key of its password."""
+    return make_shadow(*keys_of(vector))
+
+
+def keys_of(vector: Vector) -> tuple[Method, tuple[bytes, ...]]:
+    """The vector's method and the key of its password; the keys it names on the way are compared."""
     method = vector.method
     keys = parse_keys(method, vector.text("password"))
     if "key_hex" in vector:
@@ -38,7 +44,7 @@ def make(vector: Vector) -> Shadow:
         same(subkey, vector.data("subkey_hex"), "subkey")
     if len(keys) > 1:
         raise Unsupported("identity keys")
-    return make_shadow(method, keys)
+    return method, keys
 
 
 def splits(stream: bytes) -> Iterator[list[bytes]]:
