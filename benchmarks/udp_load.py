@@ -38,6 +38,8 @@ class Tally:
     seconds: float
     own_drops: int = 0
     """Those that reached a socket of the load side and found no room there."""
+    load: float = 0.0
+    """CPU seconds of the load side: this process while the clock ran, and what the works add for the target."""
 
     @property
     def lost(self) -> int:
@@ -49,6 +51,7 @@ class Tally:
             self.came + other.came,
             self.seconds + other.seconds,
             self.own_drops + other.own_drops,
+            self.load + other.load,
         )
 
 
@@ -121,7 +124,7 @@ class Client:
         drops = dropped(self._sock)
         sent = flying = min(window, count)
         came, waited, last = 0, 0.0, 0
-        began = time.perf_counter()
+        own, began = time.process_time(), time.perf_counter()
         send(fd, first, sent)
         while came < count:
             got = receive(fd)
@@ -140,10 +143,10 @@ class Client:
                 send(fd, first + sent, more)
                 sent += more
                 flying += more
-        seconds = time.perf_counter() - began - waited
+        seconds, own = time.perf_counter() - began - waited, time.process_time() - own
         if last:
             batch.judge(inbox.datagram(last - 1))
-        return Tally(count, min(came, count), seconds, dropped(self._sock) - drops)
+        return Tally(count, min(came, count), seconds, dropped(self._sock) - drops, own)
 
     def exchange(self, session: Session, target: Endpoint, payload: bytes) -> bool:
         """One round trip of any size, every byte compared; False when no answer came."""

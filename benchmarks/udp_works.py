@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -77,10 +78,8 @@ class UdpWorks:
                     self._echo(turn, account, servers, target, work, cases)
         bench.say(f"round {turn + 1}/{bench.plan.rounds}  udp  {method}  {time.monotonic() - began:.1f} s")
 
-    def _charged(
-        self, server: Server, target: UdpTargetProcess, action: Callable[[], Tally]
-    ) -> tuple[Tally, float, float]:
-        """What became of the datagrams, and the CPU seconds of the server and of the load side."""
+    def _charged(self, server: Server, target: UdpTargetProcess, action: Callable[[], Tally]) -> tuple[Tally, float]:
+        """What became of the datagrams, and the CPU seconds of the server."""
         tallies: list[Tally] = []
 
         def act() -> float:
@@ -88,9 +87,9 @@ class UdpWorks:
                 tallies.append(action())
             return tallies[0].seconds
 
-        own = time.process_time() + target.cpu()
+        target_before = target.cpu()
         used, _ = self._bench.charged(server, act, AFTERWARDS)
-        return tallies[0], used, time.process_time() + target.cpu() - own
+        return replace(tallies[0], load=tallies[0].load + target.cpu() - target_before), used
 
     def _systems(self, turn: int, account: Account) -> list[Found]:
         name = account.method.name
@@ -160,7 +159,7 @@ class UdpWorks:
     ) -> None:
         bench, what = self._bench, f"{row.work}, {row.case}"
         asked = [(server, client) for server, client in servers if not bench.given_up(server, what)]
-        sums: dict[str, tuple[Tally, float, float]] = {}
+        sums: dict[str, tuple[Tally, float]] = {}
         for server, client in asked:
             with bench.attempt(server, what):
                 client.trips(batch, 0, warm, window)
@@ -171,10 +170,10 @@ class UdpWorks:
                     continue
                 with bench.attempt(server, what):
                     first = warm + number * block
-                    now, used, own = self._charged(server, target, partial(client.trips, batch, first, block, window))
-                    tally, cpu, load = sums.get(server.name, (Tally(0, 0, 0.0), 0.0, 0.0))
-                    sums[server.name] = tally + now, cpu + used, load + own
-        for name, (tally, cpu, load) in sums.items():
+                    now, used = self._charged(server, target, partial(client.trips, batch, first, block, window))
+                    tally, cpu = sums.get(server.name, (Tally(0, 0, 0.0), 0.0))
+                    sums[server.name] = tally + now, cpu + used
+        for name, (tally, cpu) in sums.items():
             if not tally.came:
                 bench.results.fail(f"{name}, {row.method}, {what}", "not one answer came")
                 continue
@@ -183,6 +182,6 @@ class UdpWorks:
                 ("trips", tally.came / tally.seconds),
                 ("loss", tally.lost / tally.sent),
                 ("busy", cpu / tally.seconds),
-                ("load", load / tally.seconds),
+                ("load", tally.load / tally.seconds),
             ):
                 bench.results.add(Row(row.work, row.case, metric, row.method), name, turn, value)
