@@ -106,6 +106,10 @@ class Outbox:
         """Where all of them go from now on."""
         self._name[:] = struct.pack("=H", socket.AF_INET) + struct.pack(">H4s8x", to[1], IPv4Address(to[0]).packed)
 
+    def refill(self) -> None:
+        """Make random bytes of all of them, each of the size it had."""
+        self._bytes[:] = os.urandom(len(self._bytes))
+
     def send(self, fd: int, first: int, count: int) -> None:
         """Send `count` of them from the `first` on; blocks while the socket has no room."""
         end = min(first + count, self.count)
@@ -160,6 +164,11 @@ class Inbox:
 
     def datagram(self, number: int) -> bytes:
         return bytes(memoryview(self._bytes)[number * self._room :][: self._sizes[number]])
+
+    def latest(self, size: int) -> bytes:
+        """One of that size among what was received last; after a call that brought nothing, among what came before."""
+        at = next(number for number, came in enumerate(self._sizes.tolist()) if came == size)
+        return self.datagram(at)
 
     def sender(self, number: int) -> Endpoint:
         port, host = struct.unpack_from(">2xH4s", self._names, number * NAME_SIZE)

@@ -43,6 +43,12 @@ METRICS: Final = {
     "each": Metric("a connection", "bytes", 1, 0),
     "anonymous": Metric("a connection, anonymous memory only", "bytes", 1, 0),
     "trips": Metric("round trips", "1/s", 1, 0),
+    "packets": Metric("arrived", "packets/s", 1, 0),
+    "offered": Metric("offered", "packets/s", 1, 0),
+    "session": Metric("a session", "bytes", 1, 0),
+    "own": Metric("a session, anonymous memory only", "bytes", 1, 0),
+    "growth": Metric("growth of resident memory", "KiB", 1 / 1024, 0),
+    "answers": Metric("answers", "datagrams", 1, 0),
     "loss": Metric("loss", "%", 100, 2),
     "busy": Metric("server's core in use by it", "%", 100, 0),
     "start": Metric("exec to listening", "s", 1, 3),
@@ -148,6 +154,14 @@ GOALS: Final = (
     Goal("listening in ≤ 0.25 s", "start", "start", 0.25),
     Goal("stalled unauthenticated connection ≤ 6,000 bytes", "stalled", "each", 6000),
     Goal("p99 ping-pong on an open connection ≤ 1.5 x shadowsocks-rust", "ping", "p99", 1.5, REFERENCE),
+    Goal("UDP round trip CPU, 2022 ≤ 1.5 x shadowsocks-rust", "udp-echo", "cpu", 1.5, REFERENCE, is_2022),
+    Goal("UDP round trip CPU, AEAD ≤ 2.2 x shadowsocks-rust", "udp-echo", "cpu", 2.2, REFERENCE, is_aead),
+    Goal("UDP round trip CPU, AEAD ≤ 1.3 x shadowsocks-libev", "udp-echo", "cpu", 1.3, "shadowsocks-libev", is_aead),
+    Goal("idle UDP session ≤ 8 KiB", "udp-idle", "session", 8192),
+    Goal("UDP sessions that send one packet a second: no loss", "udp-minute", "loss", 0),
+    Goal("random datagrams: RSS + ≤ 1 MiB", "udp-random", "growth", 1 << 20),
+    Goal("random datagram ≤ 30 us", "udp-random", "cpu", 30e-6),
+    Goal("random datagrams: no answer", "udp-random", "answers", 0),
 )
 
 

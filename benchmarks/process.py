@@ -260,6 +260,20 @@ def settled_memory(server: Server, limit: float = 5.0) -> tuple[int, int]:
     return seen
 
 
+def udp_queue(port: int) -> tuple[int, int]:
+    """Bytes that wait at the UDP sockets of a port, and how many datagrams found no room there so far."""
+    waiting = drops = 0
+    wanted = f":{port:04X}"
+    for name in ("udp", "udp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
+                words = line.split()
+                if words[1].endswith(wanted):
+                    waiting += int(words[4].partition(":")[2], 16)
+                    drops += int(words[12])
+    return waiting, drops
+
+
 def core_busy(core: int | None) -> float:
     """Seconds a core has spent on anything at all, guests' stolen time included, to 10 ms."""
     name = "cpu" if core is None else f"cpu{core}"

@@ -26,9 +26,15 @@ HEADINGS = {
     "start": "Start",
     "udp-echo": "UDP: round trips",
     "udp-ping": "UDP: one round trip at a time",
+    "udp-oneway": "UDP: one way, 1,300 bytes",
+    "udp-idle": "UDP: idle sessions",
+    "udp-minute": "UDP: one packet a second each",
+    "udp-random": "UDP: random datagrams",
 }
-WITHOUT_RATIO = ("load", "busy", "loss")
+WITHOUT_RATIO = ("load", "busy", "offered", "loss", "growth", "answers")
 """Metrics that say how a sample went rather than how well."""
+TCP = ("bulk", "short", "ping")
+UDP = ("udp-echo", "udp-ping", "udp-oneway")
 
 
 def render(
@@ -97,7 +103,8 @@ def circumstances(
     lines += [f"- {name}: {why}" for name, why in missing.items()]
     lines.append(
         f"- {plan.rounds} rounds; a bulk sample {plan.bulk >> 20} MiB, {plan.connections} short connections, "
-        f"{plan.pings} round trips, {plan.idle} connections held, {plan.starts} starts"
+        f"{plan.pings} round trips, {plan.idle} connections held, {plan.starts} starts; over UDP "
+        f"{plan.trips} round trips, {plan.flow} s of a flow, {plan.sessions} sessions, {plan.strangers:,} strangers"
     )
     foreign = spread(results.foreign)
     if foreign is not None:
@@ -160,11 +167,15 @@ def _one_line(text: str) -> str:
 
 
 def headline(results: Results, names: Sequence[str]) -> str:
-    """What `shadesocks` is compared with, in one line; for the last line on the terminal."""
-    rows = [row for row in results.samples if row.metric in ("cpu_gb", "cpu")]
-    parts = []
-    for name in names:
-        ratios = [seen.middle for row in rows if (seen := results.ratio(row, OURS, name)) is not None]
-        if name != OURS and ratios:
-            parts.append(f"{min(ratios):.2f} - {max(ratios):.2f} x {name}")
-    return "server CPU: " + ", ".join(parts) if parts else "nothing to compare"
+    """What `shadesocks` is compared with, in a line for TCP and one for UDP; for the end on the terminal."""
+    lines = []
+    for title, works in (("server CPU", TCP), ("server CPU over UDP", UDP)):
+        rows = [row for row in results.samples if row.work in works and row.metric in ("cpu_gb", "cpu")]
+        parts = []
+        for name in names:
+            ratios = [seen.middle for row in rows if (seen := results.ratio(row, OURS, name)) is not None]
+            if name != OURS and ratios:
+                parts.append(f"{min(ratios):.2f} - {max(ratios):.2f} x {name}")
+        if parts:
+            lines.append(f"{title}: " + ", ".join(parts))
+    return "\n".join(lines) or "nothing to compare"

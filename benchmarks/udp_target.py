@@ -20,7 +20,8 @@ from typing import Final
 from .datagrams import AT_ONCE, Endpoint, Inbox, Outbox, dropped, open_socket
 
 ORDER: Final = struct.Struct(">QQQ")
-"""What the source is asked for: how many datagrams, of which size, how many a second."""
+"""What the source is asked for: how many datagrams, of which size, how many a second.
+With a rate of 0 it makes them ready and sends only the first."""
 BURST: Final = 32
 """Datagrams at once, at most: a receive buffer as it comes holds ninety of 1,300 bytes."""
 
@@ -97,6 +98,9 @@ class Target:
             self._flow = (count, size), Outbox([struct.pack(">Q", number) + zeros for number in range(count)])
         outbox = self._flow[1]
         outbox.address(to)
+        if not rate:
+            outbox.send(fd, 0, 1)
+            return
         pace(outbox, fd, rate)
 
     def _tell(self) -> None:

@@ -96,9 +96,14 @@ def seal_under(account: Account, salt: bytes, plain: bytes) -> bytes:
     return salt + account.method.cipher(subkey(account, salt)).encrypt(bytes(12), plain, None)
 
 
-def make_sessions(account: Account, count: int) -> list[Session]:
-    """That many clients, each with an address of its own in 127.1.0.0/16."""
-    return [Session(account, f"127.1.{number // 250}.{number % 250 + 1}") for number in range(count)]
+def sources(count: int, net: int = 1) -> list[str]:
+    """That many addresses in 127.`net`.0.0/16."""
+    return [f"127.{net}.{number // 250}.{number % 250 + 1}" for number in range(count)]
+
+
+def make_sessions(account: Account, count: int, net: int = 1) -> list[Session]:
+    """That many clients, each with an address of its own."""
+    return [Session(account, source) for source in sources(count, net)]
 
 
 def seal_all(sessions: Sequence[Session], target: Endpoint, size: int, count: int) -> list[bytes]:

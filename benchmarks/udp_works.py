@@ -6,49 +6,36 @@ import contextlib
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from .figures import Results, Row
+from .figures import Row
 from .load import quiet
-from .plan import Plan, alternate
-from .process import Cores, Server, UdpTargetProcess
-from .udp_load import Batch, Client, Tally, check
+from .process import BenchError, Server, UdpTargetProcess
+from .udp_load import Batch, Client, Tally, prepare
+from .udp_start import Bench, Starter
+from .udp_states import STATE_WORKS, UdpStates
 from .udp_wire import make_sessions
 from .wire import METHODS, Account, make_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
-    from .systems import Found
 
-UDP_WORKS: Final = ("udp-echo", "udp-ping")
+UDP_WORKS: Final = ("udp-echo", "udp-ping", "udp-oneway", *STATE_WORKS)
 
 SIZES: Final = (100, 1300)
 ECHO_CASES: Final = (("1 flow", 1, 16), ("100 flows", 100, 64), ("1000 flows", 1000, 64))
 """Name, sessions, and how many datagrams may be under way: below ninety, which is what a receive buffer holds."""
 PING_CASES: Final = (("1 flow", 1, 1),)
+FLOW_SIZE: Final = 1300
+FLOW_CASES: Final = ((20_000, 1.0), (200_000, 0.25))
+"""Datagrams offered a second, a load that all can take and one that none can, and the share of the plan's time."""
+SETTLE: Final = 0.05
+"""Seconds after which a sink that got nothing has got everything."""
 BLOCKS: Final = 4
 """Into how many a sample is cut, so that a noisy moment hits all systems alike."""
 AFTERWARDS: Final = 0.005
 """Seconds between the last answer and the second reading of the clock."""
-
-
-class Bench(Protocol):
-    """What these works take over from a run."""
-
-    plan: Plan
-    systems: list[Found]
-    works: list[str]
-    directory: Path
-    cores: Cores
-    results: Results
-
-    @property
-    def say(self) -> Callable[[str], None]: ...
-    def attempt(self, server: Server, what: str) -> contextlib.AbstractContextManager[None]: ...
-    def given_up(self, server: Server, what: str) -> bool: ...
-    def charged(self, server: Server, action: Callable[[], float], after: float) -> tuple[float, float]: ...
 
 
 class UdpWorks:
@@ -56,27 +43,31 @@ class UdpWorks:
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
-        self._useless: set[tuple[str, str]] = set()
-        """(system, method) pairs that do not answer over UDP: not asked again."""
-        self._serial = 0
+        self._starter = Starter(bench)
+        self._states = UdpStates(bench, self._starter)
 
     def measure(self, turn: int, method: str) -> None:
         """All of one method in one round."""
-        bench, account, began = self._bench, make_account(METHODS[method]), time.monotonic()
-        if {"udp-echo", "udp-ping"}.isdisjoint(bench.works):
-            return
+        bench, began = self._bench, time.monotonic()
+        if not set(UDP_WORKS).isdisjoint(bench.works):
+            account = make_account(METHODS[method])
+            if not {"udp-echo", "udp-ping", "udp-oneway"}.isdisjoint(bench.works):
+                self._speed(turn, account)
+            self._states.measure(turn, account)
+            bench.say(f"round {turn + 1}/{bench.plan.rounds}  udp  {method}  {time.monotonic() - began:.1f} s")
+
+    def _speed(self, turn: int, account: Account) -> None:
         with contextlib.ExitStack() as stack:
             target = stack.enter_context(UdpTargetProcess())
-            servers: list[tuple[Server, Client]] = []
-            for found in self._systems(turn, account):
-                server = self._start(found, account, target)
-                if server is not None:
-                    stack.enter_context(server)
-                    servers.append((server, stack.enter_context(Client(server.address))))
+            servers = [
+                (server, stack.enter_context(Client(server.address)))
+                for server in self._starter.start_all(stack, turn, account, target)
+            ]
             for work, cases in (("udp-echo", ECHO_CASES), ("udp-ping", PING_CASES)):
-                if work in bench.works:
+                if work in self._bench.works:
                     self._echo(turn, account, servers, target, work, cases)
-        bench.say(f"round {turn + 1}/{bench.plan.rounds}  udp  {method}  {time.monotonic() - began:.1f} s")
+            if "udp-oneway" in self._bench.works:
+                self._oneway(turn, account, servers, target)
 
     def _charged(self, server: Server, target: UdpTargetProcess, action: Callable[[], Tally]) -> tuple[Tally, float]:
         """What became of the datagrams, and the CPU seconds of the server."""
@@ -90,36 +81,6 @@ class UdpWorks:
         target_before = target.cpu()
         used, _ = self._bench.charged(server, act, AFTERWARDS)
         return replace(tallies[0], load=tallies[0].load + target.cpu() - target_before), used
-
-    def _systems(self, turn: int, account: Account) -> list[Found]:
-        name = account.method.name
-        return [
-            found
-            for found in alternate(self._bench.systems, turn)
-            if found.system.launch_udp is not None
-            and name in found.system.methods
-            and (found.name, name) not in self._useless
-        ]
-
-    def _start(self, found: Found, account: Account, target: UdpTargetProcess) -> Server | None:
-        """A fresh server that was seen to answer rightly over UDP."""
-        self._serial += 1
-        directory = self._bench.directory / f"udp-{found.name}-{self._serial}"
-        try:
-            server = Server(
-                found, account, directory, self._bench.cores, lambda port: found.launch_udp(directory, port, account)
-            )
-            try:
-                check(account, server.address, target.echo)
-            except BaseException:
-                server.stop()
-                raise
-        except Exception as error:  # whatever a peer does wrong ends its part, not the run
-            self._useless.add((found.name, account.method.name))
-            self._bench.results.fail(f"{found.name}, {account.method.name}, udp", str(error) or repr(error))
-            self._bench.say(f"  {found.name} is left out of UDP with {account.method.name}: {error!r}")
-            return None
-        return server
 
     def _echo(
         self,
@@ -185,3 +146,59 @@ class UdpWorks:
                 ("load", tally.load / tally.seconds),
             ):
                 bench.results.add(Row(row.work, row.case, metric, row.method), name, turn, value)
+
+    def _oneway(
+        self, turn: int, account: Account, servers: Sequence[tuple[Server, Client]], target: UdpTargetProcess
+    ) -> None:
+        for rate, share in FLOW_CASES:
+            count = int(rate * share * self._bench.plan.flow)
+            prepare(target.source, FLOW_SIZE, count)
+            batch = Batch(account, make_sessions(account, 1), target.sink, FLOW_SIZE, count)
+
+            def up(client: Client, batch: Batch = batch, rate: int = rate) -> Tally:
+                sent = client.upload(batch, 0, batch.outbox.count, rate)
+                came, drops = self._taken(target)
+                return replace(sent, came=came, own_drops=drops)
+
+            def down(client: Client, count: int = count, rate: int = rate) -> Tally:
+                return client.download(account, target.source, FLOW_SIZE, count, rate)
+
+            for way, flow in (("up", up), ("down", down)):
+                row = Row("udp-oneway", f"{way}, {rate:,} a second offered", "", account.method.name)
+                self._flow(turn, servers, target, row, flow)
+
+    def _flow(
+        self,
+        turn: int,
+        servers: Sequence[tuple[Server, Client]],
+        target: UdpTargetProcess,
+        row: Row,
+        flow: Callable[[Client], Tally],
+    ) -> None:
+        bench, what = self._bench, f"{row.work}, {row.case}"
+        for server, client in servers:
+            if bench.given_up(server, what):
+                continue
+            with bench.attempt(server, what):
+                tally, used = self._charged(server, target, partial(flow, client))
+                if not tally.came:
+                    raise BenchError("not one datagram came")
+                for metric, value in (
+                    ("cpu", used / tally.came),
+                    ("packets", tally.came / tally.seconds),
+                    ("offered", tally.sent / tally.seconds),
+                    ("loss", tally.lost / tally.sent),
+                    ("load", tally.load / tally.seconds),
+                ):
+                    bench.results.add(replace(row, metric=metric), server.name, turn, value)
+
+    @staticmethod
+    def _taken(target: UdpTargetProcess) -> tuple[int, int]:
+        """What the sink got since it was last asked, once nothing more comes."""
+        came = drops = 0
+        while True:
+            time.sleep(SETTLE)
+            more, dropped = target.taken()
+            came, drops = came + more, drops + dropped
+            if not more:
+                return came, drops

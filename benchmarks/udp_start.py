@@ -1,0 +1,82 @@
+"""Servers with UDP on, each of which was seen to answer rightly; who does not is left out, with the reason."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Protocol
+
+from .figures import Results
+from .plan import Plan, alternate
+from .process import Cores, Server, UdpTargetProcess
+from .udp_load import check
+from .wire import Account
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .systems import Found
+
+
+class Bench(Protocol):
+    """What these works take over from a run."""
+
+    plan: Plan
+    systems: list[Found]
+    works: list[str]
+    directory: Path
+    cores: Cores
+    results: Results
+
+    @property
+    def say(self) -> Callable[[str], None]: ...
+    def attempt(self, server: Server, what: str) -> contextlib.AbstractContextManager[None]: ...
+    def given_up(self, server: Server, what: str) -> bool: ...
+    def charged(self, server: Server, action: Callable[[], float], after: float) -> tuple[float, float]: ...
+
+
+class Starter:
+    """Starts them, and remembers whom not to ask again."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._useless: set[tuple[str, str]] = set()
+        """(system, method) pairs that do not answer over UDP."""
+        self._serial = 0
+
+    def start_all(
+        self, stack: contextlib.ExitStack, turn: int, account: Account, target: UdpTargetProcess
+    ) -> list[Server]:
+        """One server of each system, which ends with the stack."""
+        servers = [self.start(found, account, target) for found in self.systems(turn, account)]
+        return [stack.enter_context(server) for server in servers if server is not None]
+
+    def systems(self, turn: int, account: Account) -> list[Found]:
+        name = account.method.name
+        return [
+            found
+            for found in alternate(self._bench.systems, turn)
+            if found.system.launch_udp is not None
+            and name in found.system.methods
+            and (found.name, name) not in self._useless
+        ]
+
+    def start(self, found: Found, account: Account, target: UdpTargetProcess) -> Server | None:
+        """A fresh server that was seen to answer rightly over UDP."""
+        self._serial += 1
+        directory = self._bench.directory / f"udp-{found.name}-{self._serial}"
+        try:
+            server = Server(
+                found, account, directory, self._bench.cores, lambda port: found.launch_udp(directory, port, account)
+            )
+            try:
+                check(account, server.address, target.echo)
+            except BaseException:
+                server.stop()
+                raise
+        except Exception as error:  # whatever a peer does wrong ends its part, not the run
+            self._useless.add((found.name, account.method.name))
+            self._bench.results.fail(f"{found.name}, {account.method.name}, udp", str(error) or repr(error))
+            self._bench.say(f"  {found.name} is left out of UDP with {account.method.name}: {error!r}")
+            return None
+        return server
