@@ -1,6 +1,7 @@
 """The bench: our server beside its peers, in one run (`make bench`). How to read it: `README.md` in this folder.
 
 __main__   the command line
+plan       how much of everything
 works      what is measured, in which order
 load       the client side of each measurement
 target     what stands behind the proxies (a process of its own)
@@ -9,5 +10,7 @@ systems    the programs that are compared
 process    starting, pinning, reading and ending them
 figures    medians, ratios, goals
 report     the page
+udp_*      the same over UDP: works, states (what a server keeps), start (who takes part), load, target, wire
+datagrams  many datagrams for one system call
 costs      what each feature costs a connection (`--profile`)
 """

@@ -85,7 +85,9 @@ class Session:
             plain = plain[19 + padding :]
         else:
             salt = datagram[: method.size]
-            plain = method.cipher(subkey(self._account, salt)).decrypt(bytes(12), datagram[method.size :], None)
+            plain = method.cipher(subkey(self._account, salt)).decrypt(
+                bytes(method.nonce_size), datagram[method.size :], None
+            )
         if plain[:1] != b"\x01":
             raise WrongAnswer("the answer does not come from an IPv4 address")
         return (str(IPv4Address(plain[1:5])), int.from_bytes(plain[5:7], "big")), plain[ADDRESS:]
@@ -93,7 +95,7 @@ class Session:
 
 def seal_under(account: Account, salt: bytes, plain: bytes) -> bytes:
     """A datagram of the older methods."""
-    return salt + account.method.cipher(subkey(account, salt)).encrypt(bytes(12), plain, None)
+    return salt + account.method.cipher(subkey(account, salt)).encrypt(bytes(account.method.nonce_size), plain, None)
 
 
 def sources(count: int, net: int = 1) -> list[str]:
