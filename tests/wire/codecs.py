@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from os import urandom
+
 from shadesocks.crypto.keys import make_key_text, parse_keys
 from shadesocks.crypto.methods import METHODS, Edition, is_ready
-from shadesocks.wire.editions import make_shadow
-from shadesocks.wire.shadow import Shadow
+from shadesocks.wire.editions import make_packets, make_shadow
+from shadesocks.wire.packet import PacketShadow
+from shadesocks.wire.packet_aead import NewSalt
+from shadesocks.wire.shadow import Random, Shadow
 
 SEALED = tuple(name for name, method in METHODS.items() if is_ready(method) and method.edition is not Edition.PLAIN)
 """The names of all methods with a cipher."""
@@ -22,3 +26,29 @@ def shadow_of(name: str) -> Shadow:
 def salt_of(name: str, letter: bytes = b"s") -> bytes:
     """Return a fixed salt of the method's size."""
     return letter * METHODS[name].salt_size
+
+
+def key_of(name: str) -> bytes:
+    """Return the fixed key; empty for method none."""
+    method = METHODS[name]
+    return b"".join(parse_keys(method, make_key_text(method, lambda size: b"k" * size)))
+
+
+def packets_of(name: str, random: Random = urandom, insert: NewSalt | None = None) -> PacketShadow:
+    """Return the method with a fixed key, for datagrams, and with a memory of salts of its own."""
+    method = METHODS[name]
+    keys = [key_of(name)] if method.key_size else []
+    return make_packets(method, keys, random, insert or SaltSet().insert)
+
+
+class SaltSet:
+    """Every salt there was: what the real memory of datagrams only comes near to."""
+
+    def __init__(self) -> None:
+        self.salts: set[bytes] = set()
+
+    def insert(self, salt: bytes) -> bool:
+        """Record a salt; False when it was known."""
+        known = salt in self.salts
+        self.salts.add(salt)
+        return not known

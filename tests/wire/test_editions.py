@@ -8,10 +8,14 @@ from shadesocks.core.errors import LocalProtocolError
 from shadesocks.crypto.methods import METHODS, Edition, is_ready
 from shadesocks.wire.aead import AeadShadow
 from shadesocks.wire.aead2022 import Aead2022Shadow
-from shadesocks.wire.editions import make_shadow
+from shadesocks.wire.editions import make_packets, make_shadow
+from shadesocks.wire.packet_aead import AeadPackets
+from shadesocks.wire.packet_aead2022 import Aead2022Packets
+from shadesocks.wire.packet_plain import PlainPackets
 from shadesocks.wire.plain import PlainShadow
 
 FORMATS = {Edition.PLAIN: PlainShadow, Edition.AEAD: AeadShadow, Edition.AEAD2022: Aead2022Shadow}
+PACKETS = {Edition.PLAIN: PlainPackets, Edition.AEAD: AeadPackets, Edition.AEAD2022: Aead2022Packets}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -20,11 +24,16 @@ def test_each_method(name: str) -> None:
     keys = [bytes(method.key_size)]
     if is_ready(method):
         assert isinstance(make_shadow(method, keys), FORMATS[method.edition])
+        assert isinstance(make_packets(method, keys, bytes, bool), PACKETS[method.edition])
     else:
         with pytest.raises(LocalProtocolError, match=name):
             make_shadow(method, keys)
+        with pytest.raises(LocalProtocolError, match=name):
+            make_packets(method, keys, bytes, bool)
 
 
 def test_identity_keys_are_refused() -> None:
     with pytest.raises(LocalProtocolError, match="identity keys"):
         make_shadow(METHODS["2022-blake3-aes-128-gcm"], [bytes(16), bytes(16)])
+    with pytest.raises(LocalProtocolError, match="identity keys"):
+        make_packets(METHODS["2022-blake3-aes-128-gcm"], [bytes(16), bytes(16)], bytes, bool)
