@@ -44,6 +44,8 @@ SECRET: Final = (*AEAD, *AEAD2022)
 """Methods that authenticate, so all but `none`."""
 EVERY: Final = (*SECRET, "none")
 
+SERVES_UDP: Final = "only TCP for now" not in (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
+
 _KEY16, _KEY32 = "AQIDBAUGBwgJCgsMDQ4PEA==", "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="
 PASSWORDS: Final = {
     **dict.fromkeys(EVERY, "correct horse battery staple"),
@@ -245,12 +247,12 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
 def ports(pid: int, kind: Literal["tcp", "udp"]) -> set[int]:
     """The ports of that very process: those it listens on by TCP, those of its UDP sockets. Nothing is sent to ask."""
     found = {}
-    wanted = "0A" if kind == "tcp" else "07"  # TCP_LISTEN; TCP_CLOSE, which is an unconnected UDP socket
+    states = ("0A",) if kind == "tcp" else ("07", "01")  # listening; not connected, connected
     for name in (kind, kind + "6"):
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]:
                 fields = line.split()
-                if fields[3] == wanted:
+                if fields[3] in states:
                     found[f"socket:[{fields[9]}]"] = int(fields[1].rpartition(":")[2], 16)
     held = set()
     folder = Path(f"/proc/{pid}/fd")

@@ -106,12 +106,15 @@ class Association:
         self.close()
 
 
-def request(proxy: Address, announced: Address = ("0.0.0.0", 0)) -> tuple[socket.socket, Address]:
+def request(
+    proxy: Address, announced: Address = ("0.0.0.0", 0), *, source: str | None = None
+) -> tuple[socket.socket, Address]:
     """Ask for an association; returns the TCP connection and the relay's address, a wildcard replaced by the host.
 
-    `announced` is where the client says it will send from; all zeros where it does not know (RFC 1928 §7).
+    `announced` is where the client says it will send from, all zeros where it does not know (RFC 1928 §7); `source` is
+    the host it asks from.
     """
-    control = socket.create_connection(proxy, LIMIT)
+    control = socket.create_connection(proxy, LIMIT, source_address=source and (source, 0))
     try:
         control.sendall(b"\x05\x01\x00")
         if read_exactly(control, 2) != b"\x05\x00":
@@ -136,15 +139,15 @@ def request(proxy: Address, announced: Address = ("0.0.0.0", 0)) -> tuple[socket
     return control, (host, port)
 
 
-def associate(proxy: Address, *, source: Address | None = None, announce: bool = False) -> Association:
-    """Open an association through a proxy; datagrams leave from `source`, by default a free port of loopback.
+def associate(proxy: Address, *, source: str | None = None, announce: bool = False) -> Association:
+    """Open an association through a proxy; connection and datagrams leave from `source`, by default loopback.
 
-    `announce` tells the proxy that source, as a client may; by default it hears all zeros, as from most clients.
+    `announce` tells the proxy where datagrams will come from, as a client may; most say all zeros.
     """
-    host, port = source or ("::1" if ":" in proxy[0] else "127.0.0.1", 0)
-    sock = udp_socket(host, port)
+    source = source or ("::1" if ":" in proxy[0] else "127.0.0.1")
+    sock = udp_socket(source)
     try:
-        control, relay = request(proxy, sock.getsockname()[:2] if announce else ("0.0.0.0", 0))
+        control, relay = request(proxy, sock.getsockname()[:2] if announce else ("0.0.0.0", 0), source=source)
     except BaseException:
         sock.close()
         raise

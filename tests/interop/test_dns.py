@@ -18,10 +18,10 @@ import pytest
 
 from tests.echo import HOST, DnsServer, hosts
 from tests.interop.streams import LIMIT
-from tests.peers import need_tool, ports, run_pair
+from tests.peers import SERVES_UDP, need_tool, ports, run_pair
 from tests.socks_udp import Address, associate, udp_socket
 
-from .test_udp import MODE, SERVES_UDP
+from .test_udp import MODE
 
 PAIRS: Final = (
     ("ours", "ours", "aes-128-gcm"),

@@ -21,7 +21,7 @@ from typing import Final
 import pytest
 
 from tests.echo import ThirdParty, echo, hosts, sink
-from tests.peers import PEERS, ROOT, Pair, run_pair
+from tests.peers import PEERS, SERVES_UDP, Pair, run_pair
 from tests.socks_udp import associate, udp_socket
 
 OURS: Final = (("ours", "ours"), ("ours", "libev"), ("libev", "ours"), ("ours", "rust"), ("rust", "ours"))
@@ -56,8 +56,6 @@ SIZES: Final = (1, 512, 1300, 1472, 9000, 65_000)
 """A name query, what fits common paths, the largest of Ethernet, a jumbo frame, nearly the largest of UDP."""
 CROWD, ROUNDS = 50, 3
 MODE: Final = {"mode": "tcp_and_udp"}
-
-SERVES_UDP: Final = "only TCP for now" not in (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
 
 
 def sizes(pair: Pair, empty_up: bool) -> None:
