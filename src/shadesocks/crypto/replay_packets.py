@@ -8,7 +8,7 @@ may deliver one twice anyway, and 12 MiB need not be written to a disk at that r
 of 32 bits. A bucket is 48 marks, the newest first; a new one pushes the oldest out.
 
 **How long it remembers.** A salt is gone when 48 later ones fell into its bucket. Of the next million, the number
-that do is Poisson with mean 15.3, and P(X >= 48) = 6e-11.
+that do is Poisson with mean 15.3, and P(X >= 48) = 2e-11.
 
 **How often it is wrong.** A mark is looked for at any byte of its bucket: 189 places, 2^-32 each: one datagram in 23
 million is dropped for nothing, where networks drop one in thousands.
