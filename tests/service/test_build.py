@@ -6,7 +6,10 @@ from dataclasses import replace
 
 from shadesocks.config.model import Config, LocalConfig
 from shadesocks.core.address import Address
+from shadesocks.crypto.replay_packets import PacketSalts
 from shadesocks.net.connect import Anywhere
+from shadesocks.net.datagrams import PlainDatagrams
+from shadesocks.net.packets import Crowd
 from shadesocks.net.pipe import Scratch
 from shadesocks.net.reactor import Reactor
 from shadesocks.net.resolve import Resolver
@@ -24,7 +27,19 @@ def shared_of(config: Config) -> Shared:
     """What listeners share, with nothing kept on a disk."""
     reactor = Reactor()
     salts = SaltMemory(None, reactor.loop.time)
-    return Shared(config, reactor, Scratch(), Journal(show_targets=False), Resolver(), Anywhere(), salts, 10)
+    return Shared(
+        config,
+        reactor,
+        Scratch(),
+        Journal(show_targets=False),
+        Resolver(),
+        Anywhere(),
+        salts,
+        10,
+        PlainDatagrams(),
+        Crowd(1, 1, 1),
+        PacketSalts(),
+    )
 
 
 def test_who_dials_how() -> None:

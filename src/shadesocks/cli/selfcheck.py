@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ..core.address import Address
 from ..core.reasons import reason
 from ..crypto.random import draw
+from ..crypto.replay_packets import PacketSalts
 from ..net.connect import Anywhere
+from ..net.datagrams import PlainDatagrams
 from ..net.end import End
+from ..net.packets import Crowd
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
 from ..net.resolve import Resolver
@@ -149,4 +152,16 @@ def _given(sock: socket) -> Callable[[First], Dialing]:
 def _shared(config: Config, reactor: Reactor, scratch: Scratch, journal: Journal) -> Shared:
     """What the server's face needs. Nothing is looked up or dialled, and the salts are forgotten afterwards."""
     salts = SaltMemory(None, reactor.loop.time)
-    return Shared(config, reactor, scratch, journal, Resolver(), Anywhere(), salts, silent_limit=1)
+    return Shared(
+        config,
+        reactor,
+        scratch,
+        journal,
+        Resolver(),
+        Anywhere(),
+        salts,
+        silent_limit=1,
+        datagrams=PlainDatagrams(),
+        crowd=Crowd(1, 1, 1),
+        packet_salts=PacketSalts(),
+    )

@@ -22,10 +22,10 @@ from .dialects import DIALECTS, find_dialect
 from .findings import Findings
 from .flags import NO_FILE, add_flags
 from .links import LinkLike, ReadLink, link_entries
-from .model import DEFAULT_LOCAL, Config, LocalConfig
+from .model import DEFAULT_LOCAL, DEFAULT_MODE, Config, LocalConfig, Mode
 from .reader import BROKEN, Mark, Node, read
 from .sections import Section, sort_members
-from .servers import Surroundings, build_proxy, build_server, is_loopback, timeouts
+from .servers import Surroundings, build_proxy, build_server, is_loopback, mode_of, timeouts
 from .settings import LOCAL_END, SETTINGS, Place, Role
 from .values import shown
 
@@ -233,14 +233,20 @@ class _Builder:
         defaults = Config()
         handshake, dial = timeouts(top, defaults.handshake_timeout, defaults.dial_timeout, findings)
         around = Surroundings(
-            handshake, dial, None, given.get("allow_none", defaults.allow_none), self._environ, self._read_link
+            handshake,
+            dial,
+            None,
+            given.get("allow_none", defaults.allow_none),
+            self._environ,
+            self._read_link,
+            mode_of(top, DEFAULT_MODE, findings),
         )
         if top.has("outbound_proxy"):
             around = replace(around, outbound_proxy=build_proxy(top.entries["outbound_proxy"], around, findings))
         server_sections = self._sections(Place.SERVER, _ONE_SERVER)
         local_sections = self._sections(Place.LOCAL, _ONE_LOCAL)
         servers = [(section, build_server(section, around, findings)) for section in server_sections]
-        locals_ = [(section, _build_local(section, findings)) for section in local_sections]
+        locals_ = [(section, _build_local(section, around.mode, findings)) for section in local_sections]
         for section in (top, *server_sections, *local_sections):
             section.check(findings)
         if top.has("method") and top not in server_sections:
@@ -286,7 +292,7 @@ class _Builder:
         return None
 
 
-def _build_local(section: Section, findings: Findings) -> LocalConfig | None:
+def _build_local(section: Section, mode: Mode, findings: Findings) -> LocalConfig | None:
     """Return the listener of a section, None after a problem."""
     address = DEFAULT_LOCAL.address
     host = section.value("local_address", findings) if section.has("local_address") else address.host
@@ -298,4 +304,4 @@ def _build_local(section: Section, findings: Findings) -> LocalConfig | None:
         entry = section.entries["local_address"]
         text = "whoever can reach this address can use the proxy, without a password; 127.0.0.1 is for this machine"
         findings.warn(entry.mark, entry.key, text, LOCAL_END)
-    return LocalConfig(Address(host, port), protocol)
+    return LocalConfig(Address(host, port), protocol, mode_of(section, mode, findings))

@@ -43,6 +43,23 @@ def _str(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Mode:
+    """What is served: streams (TCP), datagrams (UDP), or both."""
+
+    tcp: bool
+    udp: bool
+
+
+MODES: Final = {
+    "tcp_only": Mode(tcp=True, udp=False),
+    "tcp_and_udp": Mode(tcp=True, udp=True),
+    "udp_only": Mode(tcp=False, udp=True),
+}
+"""By the words of a file."""
+DEFAULT_MODE: Final = MODES[_str("mode")]
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """One Shadowsocks server: where `server` listens, or where `local` connects to."""
 
@@ -59,6 +76,8 @@ class ServerConfig:
     """Seconds. Resolved the same way."""
     outbound_proxy: ServerConfig | None = None
     """The server through which everything goes; resolved the same way."""
+    mode: Mode = DEFAULT_MODE
+    """Resolved: this server's own, else the file's, else the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +86,20 @@ class LocalConfig:
 
     address: Address
     protocol: str = _str("protocol")
+    mode: Mode = DEFAULT_MODE
+    """Resolved: this listener's own, else the file's, else the default."""
+    udp_listen: Address | None = None
+    """Where SOCKS datagrams come in; None: on the address and port of TCP."""
+    udp_associate_address: Address | None = None
+    """What UDP ASSOCIATE answers with, port 0 for the socket's own; None: the address that the client reached."""
+    udp_require_association: bool = True
+    """Whether datagrams are taken only from a host with a live association."""
+    udp_socket_per_association: bool = False
+
+    @property
+    def udp_address(self) -> Address:
+        """Where SOCKS datagrams come in."""
+        return self.udp_listen or self.address
 
 
 DEFAULT_LOCAL: Final = LocalConfig(Address(_str("local_address"), _int("local_port")))
@@ -102,6 +135,17 @@ class Config:
     """None: a quarter of the descriptor limit."""
     state_dir: str | None = None
     """None: $STATE_DIRECTORY, else the user's state directory."""
+    udp_timeout: float = 300.0
+    """Seconds without a datagram after which a session ends."""
+    udp_max_associations: int | None = None
+    """Sessions of one server or listener; None: the service chooses."""
+    udp_max_per_source: int | None = None
+    """Sessions of one source address; None: the service chooses."""
+    udp_receive_buffer: int | None = None
+    """Bytes of SO_RCVBUF of UDP sockets; None: the service chooses."""
+    udp_send_buffer: int | None = None
+    """Bytes of SO_SNDBUF of UDP sockets; None: left to the system."""
+    udp_io: str = "auto"
     log_level: str = _str("log_level")
     log_without_time: bool = _bool("log_without_time")
     log_targets: bool = _bool("log_targets")

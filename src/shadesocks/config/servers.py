@@ -18,7 +18,7 @@ from ..crypto.keys import parse_keys
 from ..crypto.methods import Edition, Method
 from .findings import Findings
 from .links import ReadLink, link_entries, parse_entry
-from .model import ServerConfig
+from .model import DEFAULT_MODE, MODES, Mode, ServerConfig
 from .passwords import ENOUGH_BITS, is_weak_key, strength
 from .sections import Entry, Section
 from .settings import Place
@@ -41,6 +41,7 @@ class Surroundings:
     allow_none: bool
     environ: Mapping[str, str]
     read_link: ReadLink | None
+    mode: Mode = DEFAULT_MODE
 
 
 def build_server(section: Section, around: Surroundings, findings: Findings) -> ServerConfig | None:
@@ -71,6 +72,7 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         handshake,
         dial,
         proxy,
+        mode_of(section, around.mode, findings),
     )
 
 
@@ -83,6 +85,12 @@ def build_proxy(entry: Entry, around: Surroundings, findings: Findings) -> Serve
         return None
     section = Section(Place.SERVER, entry.key, entry.mark, link_entries(link, entry.key, entry.mark, findings))
     return build_server(section, around, findings)
+
+
+def mode_of(section: Section, mode: Mode, findings: Findings) -> Mode:
+    """Return the mode of a section: its own, else the one given."""
+    word = section.value("mode", findings) if section.has("mode") else None
+    return MODES[word] if isinstance(word, str) else mode
 
 
 def timeouts(section: Section, handshake: float, dial: float, findings: Findings) -> tuple[float, float]:

@@ -109,8 +109,6 @@ KEEP_ALIVE_MAX: Final = 32767
 USER_TIMEOUT_MAX: Final = 2147483
 """Seconds; TCP_USER_TIMEOUT is a signed int of milliseconds."""
 
-_UDP_LATER = "only TCP is served for now; UDP comes in a later version"
-
 
 def _later(what: str) -> str:
     return f"{what} comes in a later version; this one serves socks"
@@ -220,12 +218,10 @@ TABLE: Final = (
     Setting(
         "mode",
         Kind.CHOICE,
-        "TCP, UDP or both; only TCP for now.",
+        "TCP, UDP or both.",
         places=_EVERYWHERE,
         default="tcp_only",
-        choices=("tcp_only", "tcp_and_udp"),
-        noted={"tcp_and_udp": _UDP_LATER},
-        refused={"udp_only": f"{_UDP_LATER}, so nothing would be left to serve; write tcp_only"},
+        choices=("tcp_only", "tcp_and_udp", "udp_only"),
         source=RUST,
     ),
     # Time-outs

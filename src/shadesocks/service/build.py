@@ -1,7 +1,9 @@
 """From a configuration to the parts it names: the only place that knows them all.
 
 server   ShadowsocksInbound -> DirectDialer (or ShadowsocksDialer, a chain)
+         PacketRelay        -> DirectBack (or ShadowBack)
 local    Socks5Inbound      -> ShadowsocksDialer, one for each server, in order
+         PacketRelay        -> ShadowBack, for those who have an association
 """
 
 from __future__ import annotations
@@ -10,26 +12,35 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from socket import AF_INET, AF_INET6, SocketType
 from typing import TYPE_CHECKING, Final
 
 from ..crypto.keys import parse_keys
 from ..crypto.random import draw
+from ..net.backs import DirectBack, ShadowBack
 from ..net.connect import Anywhere, Connector
+from ..net.datagrams import DatagramOptions, bind_socket
+from ..net.packets import Back, Crowd, PacketRelay
 from ..proxy.flow import Flow
+from ..proxy.inbound.associations import AssociatedHost, Associations
 from ..proxy.inbound.shadowsocks import ShadowsocksInbound
 from ..proxy.inbound.socks5 import Socks5Inbound
 from ..proxy.outbound.direct import DirectDialer
 from ..proxy.outbound.shadowsocks import InOrder, ShadowsocksDialer
 from ..proxy.seams import Dialer, Inbound, OneWay
 from ..proxy.silent import Strangers
-from ..wire.editions import make_shadow
+from ..wire.editions import make_packets, make_shadow
 
 if TYPE_CHECKING:
     from ..config.model import Config, LocalConfig, ServerConfig
+    from ..core.address import Address
+    from ..crypto.replay_packets import PacketSalts
     from ..net.connect import Judge
+    from ..net.datagrams import Datagrams
     from ..net.pipe import Scratch
     from ..net.reactor import Reactor
     from ..net.resolve import Resolver
+    from ..wire.packet import PacketHost, PacketShadow
     from ..wire.shadow import Shadow
     from .journal import Journal
     from .state import SaltMemory
@@ -53,6 +64,58 @@ class Shared:
     """Of the targets a server dials."""
     salts: SaltMemory
     silent_limit: int
+    datagrams: Datagrams
+    crowd: Crowd
+    packet_salts: PacketSalts
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """Where to listen, and what to do there."""
+
+    streams: Address | None
+    """None: not over TCP."""
+    packets: Address | None
+    """None: not over UDP, or not with a socket that all share."""
+    open: Callable[[Shared, SocketType | None], Face]
+    """Makes the parts, given the bound UDP socket, if there is to be one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """What serves a port. Its packet relays are in `Shared.crowd`."""
+
+    flow: Flow | None
+    close: Callable[[], None] = lambda: None
+
+
+def server_port(server: ServerConfig) -> Port:
+    """The port of a server."""
+
+    def face(shared: Shared, sock: SocketType | None) -> Face:
+        if sock is not None:
+            packets = packets_of(shared, server)
+            _relay(shared, sock, packets.host(), server_back(shared, server), packets.idle_min)
+        return Face(server_flow(shared, server) if server.mode.tcp else None)
+
+    return Port(server.address if server.mode.tcp else None, server.address if server.mode.udp else None, face)
+
+
+def local_port(local: LocalConfig) -> Port:
+    """The port of a local listener. It has TCP whatever its mode: associations are TCP connections."""
+
+    def face(shared: Shared, sock: SocketType | None) -> Face:
+        if not local.mode.udp:
+            return Face(local_flow(shared, local))
+        associations = socks_associations(shared, local)
+        if sock is None:
+            associations.bind = partial(_bind_beside, local.udp_address, datagram_options(shared.config))
+        else:
+            associations.share(sock)
+        return Face(local_flow(shared, local, associations), associations.close)
+
+    shares = local.mode.udp and not local.udp_socket_per_association
+    return Port(local.address, local.udp_address if shares else None, face)
 
 
 def server_flow(shared: Shared, server: ServerConfig) -> Flow:
@@ -61,23 +124,46 @@ def server_flow(shared: Shared, server: ServerConfig) -> Flow:
     return Flow(shared.reactor, shared.scratch, inbound, OneWay(server_dialer(shared, server)), shared.journal)
 
 
-def local_flow(shared: Shared, local: LocalConfig) -> Flow:
+def local_flow(shared: Shared, local: LocalConfig, associations: Associations | None = None) -> Flow:
     """A port for programs: their requests in, the servers out, in their order."""
     dialers = [shadow_dialer(shared, server) for server in shared.config.servers]
     dialer: Dialer = dialers[0] if len(dialers) == 1 else InOrder(dialers)
-    inbound = _LOCAL_INBOUNDS[local.protocol](shared)
+    inbound = _LOCAL_INBOUNDS[local.protocol](shared, local, associations)
     return Flow(shared.reactor, shared.scratch, inbound, OneWay(dialer), shared.journal)
 
 
-def socks_inbound(shared: Shared) -> Socks5Inbound:
+def socks_inbound(shared: Shared, local: LocalConfig, associations: Associations | None) -> Socks5Inbound:
     """The face of a SOCKS5 port."""
     lane = shared.reactor.lane
     config = shared.config
     handshakes, headers = lane(config.handshake_timeout), lane(config.first_payload_timeout)
-    return Socks5Inbound(shared.reactor, shared.scratch, handshakes, headers)
+    return Socks5Inbound(
+        shared.reactor, shared.scratch, handshakes, headers, associations=associations, streams=local.mode.tcp
+    )
 
 
-_LOCAL_INBOUNDS: Final[dict[str, Callable[[Shared], Inbound]]] = {"socks": socks_inbound}
+def socks_associations(shared: Shared, local: LocalConfig) -> Associations:
+    """The associations of a SOCKS5 port: their datagrams go to the first server that serves UDP."""
+    server = next((server for server in shared.config.servers if server.mode.udp), shared.config.servers[0])
+    packets = packets_of(shared, server)
+    back = ShadowBack(shared.datagrams, shared.names, server.address, packets, datagram_options(shared.config))
+
+    def make(sock: SocketType, host: AssociatedHost) -> PacketRelay:
+        return _relay(shared, sock, host, back, packets.idle_min)
+
+    return Associations(
+        shared.reactor,
+        shared.scratch,
+        shared.datagrams.name_of,
+        make,
+        required=local.udp_require_association,
+        answer=local.udp_associate_address,
+    )
+
+
+_LOCAL_INBOUNDS: Final[dict[str, Callable[[Shared, LocalConfig, Associations | None], Inbound]]] = {
+    "socks": socks_inbound
+}
 """By the `protocol` of a local listener."""
 
 
@@ -112,6 +198,37 @@ def shadow_dialer(shared: Shared, server: ServerConfig) -> ShadowsocksDialer:
 def shadow_of(server: ServerConfig) -> Shadow:
     """The wire format of a server, with its key."""
     return make_shadow(server.method, parse_keys(server.method, server.password.reveal()))
+
+
+def packets_of(shared: Shared, server: ServerConfig) -> PacketShadow:
+    """The wire format of a server for datagrams, with its key."""
+    keys = parse_keys(server.method, server.password.reveal())
+    return make_packets(server.method, keys, draw, shared.packet_salts.insert)
+
+
+def server_back(shared: Shared, server: ServerConfig) -> Back:
+    """Where the datagrams of a server go: to their targets, or to the server it is chained to."""
+    options = datagram_options(shared.config)
+    far = server.outbound_proxy
+    if far is not None:
+        return ShadowBack(shared.datagrams, shared.names, far.address, packets_of(shared, far), options)
+    return DirectBack(shared.datagrams, shared.names, shared.judge, options)
+
+
+def datagram_options(config: Config) -> DatagramOptions:
+    """The options of every UDP socket."""
+    return DatagramOptions(config.udp_receive_buffer or 0, config.udp_send_buffer or 0)
+
+
+def _relay(shared: Shared, sock: SocketType, host: PacketHost, back: Back, idle_min: int) -> PacketRelay:
+    idle = max(shared.config.udp_timeout, idle_min)
+    return PacketRelay(shared.reactor, shared.datagrams, sock, host, back, shared.crowd, shared.journal, wall, idle)
+
+
+def _bind_beside(address: Address, options: DatagramOptions) -> SocketType:
+    """Return a UDP socket on the same host, on any port."""
+    family = AF_INET6 if ":" in address.host else AF_INET
+    return bind_socket((address.host, 0), family, options)
 
 
 def _connector(shared: Shared, judge: Judge, timeout: float) -> Connector:

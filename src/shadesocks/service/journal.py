@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from ..core.address import Address
+    from ..net.packets import Session
     from ..net.relay import Relay
 
 log = logging.getLogger("shadesocks.access")
@@ -64,6 +65,16 @@ class Journal:
 
         if self._quiet is not None and not self.relays:
             self._quiet.set()
+
+    def session_ended(self, client: tuple[str, int], session: Session, word: str) -> None:
+        """A UDP session is over."""
+        self.accepted += 1
+        self.up += session.up_bytes
+        self.down += session.down_bytes
+        self.reasons[word] += 1
+        if self._wanted:
+            seconds = session.seen_at - session.started_at
+            self._note((client, None, "packets", session.up_bytes, session.down_bytes, seconds, word))
 
     async def quiet(self, limit: float) -> None:
         """Wait until no relay is live, at most `limit` seconds."""

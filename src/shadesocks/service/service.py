@@ -12,20 +12,22 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
+from collections.abc import Coroutine, Sequence
 from socket import SocketType
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.address import Address, pack_ip
 from ..core.errors import ConfigError, Problem
+from ..crypto.replay_packets import PacketSalts
+from ..net.datagrams import bind_socket, make_datagrams
 from ..net.listen import Listener, bind
 from ..net.options import TcpOptions, apply_options
 from ..net.origin import OriginPolicy
+from ..net.packets import Crowd
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
 from ..net.resolve import Resolver, ask_system, ipv6_first
-from .build import Shared, local_flow, server_flow
+from .build import Face, Port, Shared, datagram_options, local_port, server_port
 from .journal import Journal
 from .limits import raise_nofile
 from .state import SaltMemory, state_directory
@@ -33,7 +35,6 @@ from .state import SaltMemory, state_directory
 if TYPE_CHECKING:
     from ..config.model import Config
     from ..net.story import Wait
-    from ..proxy.flow import Flow
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +43,15 @@ SWEEP: Final = 1.0
 SWEEPS_PER_LOOK: Final = 5
 """Sweeps between two looks at all relays: idle time-outs are minutes, and a look costs 0.2 us a relay."""
 
-Port = tuple[Address, Callable[[Shared], "Flow"]]
-"""Where to listen, and what to do there."""
+SESSIONS_MOST: Final = 16_384
+"""UDP sessions of a process, unless a quarter of the descriptors is less: at 8 KiB each, 128 MiB."""
+SESSIONS_PER_SOURCE: Final = 1024
+"""UDP sessions of one source address: a household's, or a server's that is chained to this one."""
+BIND_TRIES: Final = 8
+"""Port 0 is one number for TCP and UDP: what the system gave the one may be another's for the other."""
+
+Bound = tuple[SocketType | None, SocketType | None, Port]
+"""The TCP socket, the UDP socket, and whose they are."""
 
 
 class Service:
@@ -53,6 +61,8 @@ class Service:
         self._config = config
         self._ports = ports
         self._listeners: list[Listener] = []
+        self._addresses: list[Address] = []
+        self._faces: list[Face] = []
         self._own_ports: set[int] = set()
         self._options = TcpOptions(config.keep_alive, config.user_timeout, config.no_delay)
         self._sweeper: asyncio.TimerHandle | None = None
@@ -63,17 +73,17 @@ class Service:
     @classmethod
     def server(cls, config: Config) -> Service:
         """The servers of a configuration: what `shadesocks server` runs."""
-        return cls(config, [(server.address, partial(server_flow, server=server)) for server in config.servers])
+        return cls(config, [server_port(server) for server in config.servers])
 
     @classmethod
     def local(cls, config: Config) -> Service:
         """The local listeners of a configuration: what `shadesocks local` runs."""
-        return cls(config, [(local.address, partial(local_flow, local=local)) for local in config.locals])
+        return cls(config, [local_port(local) for local in config.locals])
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Where the service listens, with the ports the system chose where 0 was asked for."""
-        return tuple(listener.address for listener in self._listeners)
+        return tuple(self._addresses)
 
     @property
     def totals(self) -> tuple[int, int, int]:
@@ -92,10 +102,10 @@ class Service:
         try:
             reactor = Reactor(config.event_model)
         except ValueError as error:
-            for sock, _ in bound:
-                sock.close()
+            _close(bound)
             raise ConfigError([Problem("config", None, "event_model", str(error))]) from None
         scratch = Scratch()
+        most = min(SESSIONS_MOST, max(1, descriptors // 4))
         self._shared = Shared(
             config,
             reactor,
@@ -105,33 +115,69 @@ class Service:
             OriginPolicy(allow_private=config.allow_private, own_ports=self._own_ports),
             SaltMemory(state_directory(config.state_dir), reactor.loop.time),
             config.silent_limit or max(1, descriptors // 4),
+            make_datagrams(reactor, config.udp_io),
+            Crowd(most, config.udp_max_associations or most, config.udp_max_per_source or SESSIONS_PER_SOURCE),
+            PacketSalts(),
         )
         log.info("using event model: %s", reactor.poller.name)
-        for sock, build in bound:
-            listener = Listener(reactor, sock, build(self._shared).accept, descriptors)
-            self._listeners.append(listener)
-            self._own_ports.add(listener.address.port)
-            log.info("listening on %s", listener.address)
+        for streams, packets, port in bound:
+            face = port.open(self._shared, packets)
+            self._faces.append(face)
+            for sock, way in ((streams, "on"), (packets, "for datagrams on")):
+                if sock is not None:
+                    address = Address(*sock.getsockname()[:2])
+                    self._own_ports.add(address.port)
+                    if address not in self._addresses:
+                        self._addresses.append(address)
+                    log.info("listening %s %s", way, address)
+            if streams is not None:
+                assert face.flow is not None, "a port that listens for streams serves them"
+                self._listeners.append(Listener(reactor, streams, face.flow.accept, descriptors))
+        if self._shared.crowd.relays:
+            log.info("datagrams go by %s", self._shared.datagrams.name)
         self._sweeper = reactor.loop.call_later(SWEEP, self._sweep)
 
-    async def _bind_all(self) -> list[tuple[SocketType, Callable[[Shared], Flow]]]:
-        bound: list[tuple[SocketType, Callable[[Shared], Flow]]] = []
+    async def _bind_all(self) -> list[Bound]:
+        bound: list[Bound] = []
         problems = []
-        loop = asyncio.get_running_loop()
-        for address, build in self._ports:
+        for port in self._ports:
             try:
-                family, where = await _listen_address(loop, address)
-                bound.append((bind(where, family, self._options), build))
+                bound.append(await self._bind(port))
             except OSError as error:
+                address = port.streams or port.packets
                 text = f"cannot listen on {address}: {error.strerror}"
                 if error.errno == errno.EADDRINUSE:
                     text += "; another program, or another instance, has that port"
                 problems.append(Problem("config", None, "", text))
         if problems:
-            for sock, _ in bound:
-                sock.close()
+            _close(bound)
             raise ConfigError(problems)
         return bound
+
+    async def _bind(self, port: Port) -> Bound:
+        """Bind both sockets of a port; where the system chooses the number, one for both."""
+        options = datagram_options(self._config)
+        loop = asyncio.get_running_loop()
+        for tries_left in reversed(range(BIND_TRIES)):
+            streams = packets = None
+            try:
+                if port.streams is not None:
+                    family, where = await _listen_address(loop, port.streams)
+                    streams = bind(where, family, self._options)
+                if port.packets is not None:
+                    family, where = await _listen_address(loop, port.packets)
+                    if streams is not None and not where[1]:
+                        where = (where[0], streams.getsockname()[1])
+                    packets = bind_socket(where, family, options)
+            except OSError as error:
+                chosen = port.streams is not None and not port.streams.port
+                if streams is not None:
+                    streams.close()
+                if error.errno == errno.EADDRINUSE and chosen and tries_left:
+                    continue
+                raise
+            break
+        return streams, packets, port
 
     def _sweep(self) -> None:
         """Once a second: write the journal; every few seconds look at all relays."""
@@ -145,6 +191,8 @@ class Service:
                     # Keep-alive matters to those that live: set here, a short connection never pays for it.
                     apply_options(relay.right.sock, self._options)
                 relay.sweep(now, idle, half_closed)
+            for packets in self._shared.crowd.relays:
+                packets.sweep()
             reactor.settle()
             self._shared.salts.tell()
         self.journal.flush()
@@ -165,9 +213,15 @@ class Service:
         shared = self._shared
         for relay in list(self.journal.relays):
             relay.close("stopped")
+        for face in self._faces:
+            face.close()
+        self._faces.clear()
+        for packets in list(shared.crowd.relays):
+            packets.close()
         shared.reactor.stop()
         shared.names.close()
         shared.salts.close()
+        shared.packet_salts.close()
         self._own_ports.clear()
         self.journal.flush()
 
@@ -181,6 +235,14 @@ class Service:
         if self._listeners:
             self._shared.reactor.settle()
         self._listeners.clear()
+        self._addresses.clear()
+
+
+def _close(bound: Sequence[Bound]) -> None:
+    for streams, packets, _ in bound:
+        for sock in (streams, packets):
+            if sock is not None:
+                sock.close()
 
 
 async def _listen_address(loop: asyncio.AbstractEventLoop, address: Address) -> tuple[int, tuple[Any, ...]]:

@@ -3,7 +3,8 @@
     packet     salt || AEAD(nonce 0, address || payload)         a fresh salt, and so a key, for each
 
 Both directions look the same, so a recorded answer is a valid request to whoever the answer came from: a salt is
-remembered once it was opened, and ours once they were sent; each is good once.
+remembered once it was opened, and ours once they were sent; each is good once. A client and a server of one process
+share that memory, and may speak to each other (a chain): what one side knows is marked as its own.
 """
 
 from __future__ import annotations
@@ -22,31 +23,51 @@ NewSalt = Callable[[bytes], bool]
 """Records a salt; False when it was known. `crypto.replay_packets.PacketSalts.insert`."""
 
 
-class AeadPackets:
-    """An AEAD method with its master key: shadow, host and every talk in one, since nothing is kept for a peer."""
+_HOST: Final = b"h"
+_CLIENT: Final = b"c"
+"""Behind each salt that is recorded: whose knowledge it is."""
 
-    __slots__ = ("_insert", "_key", "_make", "_nonce", "_random", "_salt_size", "idle_min")
+
+class AeadPackets:
+    """An AEAD method with its master key."""
+
+    __slots__ = ("_insert", "_key", "_method", "_random", "idle_min")
 
     def __init__(self, method: Method, key: bytes, random: Random, insert: NewSalt) -> None:
+        self._method = method
         self._key = key
         self._random = random
         self._insert = insert
+        self.idle_min = 0
+
+    def host(self) -> AeadSide:
+        """See `packet.PacketShadow`."""
+        return AeadSide(self._method, self._key, self._random, self._insert, _HOST)
+
+    def join(self) -> AeadSide:
+        """See `packet.PacketShadow`."""
+        return AeadSide(self._method, self._key, self._random, self._insert, _CLIENT)
+
+
+class AeadSide:
+    """Host and every talk of one side in one, since nothing is kept for a peer."""
+
+    __slots__ = ("_insert", "_key", "_make", "_nonce", "_random", "_salt_size", "_side")
+
+    def __init__(self, method: Method, key: bytes, random: Random, insert: NewSalt, side: bytes) -> None:
+        self._key = key
+        self._random = random
+        self._insert = insert
+        self._side = side
         self._make: Final = CIPHERS[method.cipher]
         self._nonce: Final = bytes(method.nonce_size)
         self._salt_size: Final = method.salt_size
-        self.idle_min = 0
-
-    def host(self) -> AeadPackets:
-        """See `packet.PacketShadow`."""
-        return self
-
-    join = host
 
     def identify(self, packet: memoryview, source: Hashable, out: memoryview, at: int) -> Hashable:
         """A client is its address."""
         return source
 
-    def meet(self, key: Hashable) -> AeadPackets:
+    def meet(self, key: Hashable) -> AeadSide:
         """See `packet.PacketHost`."""
         return self
 
@@ -62,7 +83,7 @@ class AeadPackets:
         except InvalidTag:
             raise AuthenticationError from None
         payload = payload_at(out, at, end)
-        if not self._insert(salt):
+        if not self._insert(salt + self._side):
             raise ReplayError
         return at, payload, end
 
@@ -70,7 +91,7 @@ class AeadPackets:
         """See `packet.Talk`."""
         start, _, stop = span
         salt = self._random(self._salt_size)
-        self._insert(salt)
+        self._insert(salt + self._side)
         body = at + self._salt_size
         end = body + stop - start + TAG_SIZE
         out[at:body] = salt

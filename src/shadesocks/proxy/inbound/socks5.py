@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...core.errors import RemoteProtocolError
+from ...core.errors import LimitError, RemoteProtocolError
 from ...core.reasons import reason
 from ...net.end import End
 from ...net.options import NOW
@@ -12,20 +12,24 @@ from ...net.pipe import READ_MIN
 from ...net.poller import READ
 from ...net.story import ready
 from ...wire.reader import Reader
-from ...wire.socks5 import Command, pack_reply, serve
+from ...wire.socks5 import CONNECT, SUCCEEDED, UDP_ASSOCIATE, Command, pack_reply, reply_code, serve
 from ..seams import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from socket import SocketType
 
     from ...net.lane import Lane
     from ...net.pipe import Scratch
     from ...net.reactor import Reactor
+    from .associations import Associations
 
 
 class Socks5Inbound:
-    """One SOCKS5 port. `deadline` bounds the dialogue; `header_lane` is how long a first payload is waited for."""
+    """One SOCKS5 port. `deadline` bounds the dialogue; `header_lane` is how long a first payload is waited for.
+
+    With `associations` it serves UDP ASSOCIATE; without `streams` it refuses CONNECT.
+    """
 
     def __init__(
         self,
@@ -34,14 +38,19 @@ class Socks5Inbound:
         deadline: Lane,
         header_lane: Lane,
         users: Mapping[str, str] | None = None,
+        associations: Associations | None = None,
+        *,
+        streams: bool = True,
     ) -> None:
         self._reactor = reactor
         self._scratch = scratch
         self._deadline = deadline
         self._users = users
+        self._associations = associations
+        self._commands = (CONNECT,) * streams + (UDP_ASSOCIATE,) * (associations is not None)
         self.header_lane: Lane | None = header_lane
 
-    async def handshake(self, sock: SocketType, _client: Any) -> Request | None:
+    async def handshake(self, sock: SocketType, client: Any) -> Request | None:
         """Hold the dialogue up to the request; see `seams.Inbound`. The reply waits for the dial."""
 
         def send(message: bytes) -> None:
@@ -49,12 +58,15 @@ class Socks5Inbound:
 
         story = self._reactor.current
         assert story is not None, "a handshake is a story"
-        reader = Reader(serve(send, users=self._users))
+        reader = Reader(serve(send, self._commands, self._users))
         self._deadline.start(story)
         try:
             command = await self._read(reader, sock)
         finally:
             self._deadline.cancel(story)
+        if command.code == UDP_ASSOCIATE:
+            self._associate(sock, client, command, send)
+            return None
         end = End(sock)
         end.held = reader.rest
 
@@ -62,6 +74,16 @@ class Socks5Inbound:
             send(pack_reply(reason(word).reply))
 
         return Request(end, command.target, answer=answer)
+
+    def _associate(self, sock: SocketType, client: Any, command: Command, send: Callable[[bytes], None]) -> None:
+        """Hand the connection over to an association, and say where its datagrams go."""
+        assert self._associations is not None, "the command is served where there are associations"
+        try:
+            bound = self._associations.open(sock, client, command.target)
+        except LimitError as error:
+            send(pack_reply(reply_code(error.code)))
+            raise RemoteProtocolError(error.code) from error
+        send(pack_reply(SUCCEEDED, bound))
 
     async def _read(self, reader: Reader[Command], sock: SocketType) -> Command:
         scratch = self._scratch.inward

@@ -1,0 +1,215 @@
+"""What leads on from the front of a packet relay: straight to the targets, or to the next server.
+
+Neither waits for a name: a message whose target, or whose server, is still looked up is held, a few for each session,
+and goes its way when the name is known.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from ..core.address import parse_address
+from ..core.errors import DialError, LimitError
+from ..wire.packet import HEADROOM
+from .connect import dial_error
+from .datagrams import Arena, DatagramOptions, Datagrams, DatagramSocket, open_socket
+
+if TYPE_CHECKING:
+    import asyncio
+    from socket import SocketType
+
+    from ..core.address import Address
+    from ..wire.packet import PacketShadow, Span
+    from .connect import Found, Judge, Names
+    from .packets import PacketRelay, Session
+
+HELD_MOST: Final = 16
+"""Messages of one session that wait for names: a program sends one, and a few again before the answer is late."""
+ROUTES_MOST: Final = 4096
+"""Targets, and senders, remembered between two ticks; some 200 bytes each."""
+_DNS: Final = b"\0\x35"
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class DirectBack:
+    """The back of a server: each session has a socket of both families, so one source port towards every target.
+
+    A target is judged on the address that it is then sent to, and again after each tick: what a name means may
+    change, and so may what is allowed. In between, the answer is remembered by the target's wire form.
+    """
+
+    room = 0
+
+    def __init__(self, datagrams: Datagrams, names: Names, judge: Judge, options: DatagramOptions) -> None:
+        self.datagrams = datagrams
+        self._names = names
+        self._judge = judge
+        self._make = partial(open_socket, options)
+        self._routes: dict[bytes, Hashable] = {}
+        self._refusals: dict[bytes, str] = {}
+        self._senders: dict[Hashable, bytes] = {}
+
+    def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
+        """See `packets.Back`."""
+        middle = self.datagrams.middle
+        start, payload, end = span
+        address = bytes(middle.view[start:payload])
+        outlet = session.outlet or _give(relay, session, self._make)
+        to = self._routes.get(address)
+        if to is None:
+            to = self._find(relay, session, address, span, outlet)
+            if to is None:
+                return
+        if session.only_dns and not address.endswith(_DNS):
+            relay.spoke_elsewhere(session)
+        session.up_packets += 1
+        session.up_bytes += end - payload
+        self.datagrams.put(outlet, to, middle, payload, end)
+
+    def _find(
+        self, relay: PacketRelay, session: Session, address: bytes, span: Span, outlet: DatagramSocket
+    ) -> Hashable | None:
+        """Return where a target is, None when that is looked up first; raises DialError."""
+        if address in self._refusals:
+            raise DialError(self._refusals[address])
+        target, _ = parse_address(address)
+        found = self._names.cached(target.host)
+        if found is None:
+            _hold(self, relay, session, self._names.lookup(target.host), span)
+            return None
+        if len(self._routes) + len(self._refusals) >= ROUTES_MOST:
+            self.tick()
+        word = "no_name"
+        for _, ip in found:
+            if self._judge.refuse(ip, target.port) is not None:
+                word = "denied"
+                continue
+            to = self.datagrams.token(outlet.wide, ip, target.port)
+            if to is not None:
+                self._routes[address] = to
+                return to
+            word = "unreachable"
+        self._refusals[address] = word
+        raise DialError(word)
+
+    def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
+        """See `packets.Back`: whoever sent it is put before what was sent."""
+        inward = self.datagrams.inward
+        address = self._senders.get(source)
+        if address is None:
+            if len(self._senders) >= ROUTES_MOST:
+                self._senders.clear()
+            address = self._senders[source] = self.datagrams.pack(source)
+        begin = start - len(address)
+        inward.view[begin:start] = address
+        return inward, (begin, start, end)
+
+    def tick(self) -> None:
+        """See `packets.Back`."""
+        self._routes.clear()
+        self._refusals.clear()
+
+
+class ShadowBack:
+    """The back of a client, and of a chain: each session has a socket connected to the server, and a talk with it."""
+
+    room = HEADROOM
+
+    def __init__(
+        self,
+        datagrams: Datagrams,
+        names: Names,
+        server: Address,
+        packets: PacketShadow,
+        options: DatagramOptions,
+    ) -> None:
+        self.datagrams = datagrams
+        self._names = names
+        self._server = server
+        self._packets = packets
+        self._options = options
+
+    def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
+        """See `packets.Back`."""
+        datagrams = self.datagrams
+        middle, outward = datagrams.middle, datagrams.outward
+        _, payload, end = span
+        outlet = session.outlet
+        if outlet is None:
+            found = self._names.cached(self._server.host)
+            if found is None:
+                _hold(self, relay, session, self._names.lookup(self._server.host), span)
+                return
+            outlet = _give(relay, session, partial(self._connect, found))
+        far = session.far
+        if far is None:
+            far = session.far = self._packets.join()
+        if session.only_dns and bytes(middle.view[payload - 2 : payload]) != _DNS:
+            relay.spoke_elsewhere(session)
+        session.up_packets += 1
+        session.up_bytes += end - payload
+        at = outward.at
+        datagrams.put(outlet, None, outward, at, far.seal(middle.view, span, outward.view, at, now))
+
+    def _connect(self, found: tuple[Found, ...]) -> SocketType:
+        """Return a socket connected to the first address of the server that there is a way to."""
+        code = errno.EHOSTUNREACH
+        for family, ip in found:
+            sock = open_socket(self._options, family=family)
+            code = sock.connect_ex((ip, self._server.port))
+            if not code:
+                return sock
+            sock.close()
+        raise dial_error(code)
+
+    def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
+        """See `packets.Back`."""
+        middle = self.datagrams.middle
+        assert session.far is not None, "a session has its outlet for what it sent"
+        packet = self.datagrams.inward.view[start:end]
+        return middle, session.far.open(packet, middle.view, middle.at + HEADROOM, now)
+
+    def tick(self) -> None:
+        """See `packets.Back`."""
+
+
+def _give(relay: PacketRelay, session: Session, make: Callable[[], SocketType]) -> DatagramSocket:
+    """Give a session its socket; raises LimitError, DialError."""
+    try:
+        sock = make()
+    except OSError as error:
+        if error.errno in _EXHAUSTED:
+            relay.evict()  # the next one finds room
+        raise LimitError("limit", "no socket can be made") from None
+    return relay.give_outlet(session, sock)
+
+
+def _hold(
+    back: DirectBack | ShadowBack,
+    relay: PacketRelay,
+    session: Session,
+    lookup: asyncio.Future[tuple[Found, ...]],
+    span: Span,
+) -> None:
+    """Keep a message until a name is known, and forward it then."""
+    if session.held >= HELD_MOST:
+        lookup.cancel()
+        raise LimitError("limit", "too many messages wait for names")
+    middle = back.datagrams.middle
+    start, payload, end = span
+    message = bytes(middle.view[start:end])
+    session.held += 1
+
+    def found(lookup: asyncio.Future[tuple[Found, ...]]) -> None:
+        session.held -= 1
+        if lookup.cancelled() or relay.sessions.get(session.key) is not session:
+            return
+        begin = middle.at + back.room
+        stop = begin + len(message)
+        middle.view[begin:stop] = message
+        relay.retry(session, (begin, begin + payload - start, stop), lookup.exception())
+
+    lookup.add_done_callback(found)

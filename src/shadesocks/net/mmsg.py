@@ -1,0 +1,357 @@
+"""Many datagrams in one system call: recvmmsg, sendmmsg, and segments (UDP_SEGMENT, UDP_GRO) of Linux.
+
+The kernel is given arrays of message headers, made once and told apart by their places; a datagram costs a few
+stores into them through memoryviews. What each idea saves is measured in docs/adr/0010:
+
+    recvmmsg       one call for up to 32 datagrams; the raw bytes of the sender are its token, with no text made of it
+    sendmmsg       one call for all answers of a turn
+    UDP_SEGMENT    datagrams of one size to one receiver pass the kernel's layers as one: where its time goes
+    UDP_GRO        the same on the way in, where the sender or the network card did so
+
+A run is what goes out as one message: pieces of one size, the last may be smaller, to one receiver. Only the address
+of a piece is noted, so it may stand in any arena; it is gathered by the kernel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import socket
+import struct
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from contextlib import closing
+from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOL_UDP, SocketType, inet_pton
+from typing import TYPE_CHECKING, Any, Final
+
+from ..wire.packet import HEADROOM, PACKET_MAX
+from .datagrams import (
+    DROPS,
+    MAPPED,
+    PENDING,
+    SLOT_SIZE,
+    SLOTS,
+    Arena,
+    DatagramSocket,
+    Received,
+    is_full,
+    text_of,
+    unmap,
+)
+from .options import NOW
+
+if TYPE_CHECKING:
+    from .reactor import Reactor
+
+UDP_SEGMENT: Final = 103
+"""Linux 4.18."""
+UDP_GRO: Final = 104
+"""Linux 5.0."""
+RUN_MAX: Final = 60
+"""Pieces of one run; Linux takes 64 (UDP_MAX_SEGMENTS)."""
+RUN_SIZE_MAX: Final = 64_000
+"""Bytes of one run: it is one IP packet until it is cut."""
+SEGMENT_MAX: Final = 1472
+"""Bytes of one piece in a run: what an Ethernet frame carries. Larger ones go one by one."""
+PIECES: Final = 256
+"""Pieces of one flush."""
+
+# struct mmsghdr of 64-bit Linux, in words of 4 bytes.
+_WORDS: Final = 16
+_HEADER_SIZE: Final = 64
+_NAME_SIZE, _PIECE_COUNT, _CONTROL_SIZE, _SIZE = 2, 6, 10, 14
+_NAME_STEP: Final = 28
+"""Bytes kept for a sockaddr: sockaddr_in6 has 28, sockaddr_in 16."""
+_CONTROL_STEP: Final = 24
+"""Bytes kept for a control message: a header of 16, and 2 or 4 bytes, aligned."""
+
+_SEGMENT_HEAD: Final = struct.pack("=Qii", 18, SOL_UDP, UDP_SEGMENT)  # 16 of header, 2 of size
+_V6: Final = struct.Struct("=H2s4s16s4s")
+_V4: Final = struct.Struct("=H2s4s8s")
+_NO_FLOW: Final = bytes(4)
+_UNRUN: Final = frozenset({errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.EOPNOTSUPP, errno.ENOTSUP})
+"""What a run fails with where its pieces may pass alone: too large for the path, or a device without check sums."""
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("name_size", ctypes.c_uint32),
+        ("pieces", ctypes.c_void_p),
+        ("piece_count", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("control_size", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    )
+
+
+class _Message(ctypes.Structure):
+    _fields_ = (("header", _Header), ("size", ctypes.c_uint))
+
+
+class _Piece(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
+
+
+def _room(size: int) -> tuple[memoryview, int]:
+    """Return zeroed memory that stays where it is, and its address."""
+    memory = (ctypes.c_char * size)()
+    return memoryview(memory).cast("B"), ctypes.addressof(memory)
+
+
+class _Headers:
+    """An array of message headers: with names, and with or without control messages."""
+
+    __slots__ = ("address", "controls", "names", "words")
+
+    def __init__(self, count: int, name_size: int, *, control: bool) -> None:
+        raw, self.address = _room(count * _HEADER_SIZE)
+        self.words = raw.cast("I")
+        self.names, names = _room(count * _NAME_STEP)
+        self.controls, controls = _room(count * _CONTROL_STEP)
+        for index in range(count):
+            message = _Message.from_address(self.address + index * _HEADER_SIZE)
+            message.header.name = names + index * _NAME_STEP
+            message.header.name_size = name_size
+            message.header.piece_count = 1
+            message.header.control = controls + index * _CONTROL_STEP if control else None
+            message.header.control_size = _CONTROL_STEP if control else 0
+
+    def point(self, index: int, pieces: int) -> None:
+        """Let a header begin with the piece at that address."""
+        _Message.from_address(self.address + index * _HEADER_SIZE).header.pieces = pieces
+
+
+class BatchedDatagrams:
+    """See `datagrams.Datagrams`, and the header of this file.
+
+    Raises:
+        OSError: the kernel lacks a call.
+        AttributeError: the C library does.
+    """
+
+    def __init__(self, reactor: Reactor) -> None:
+        if ctypes.sizeof(_Message) != _HEADER_SIZE or socket.htons(1) == 1:
+            raise OSError(errno.ENOSYS, "not a 64-bit little-endian system")
+        library = ctypes.CDLL(None, use_errno=True)
+        self._receive = library.recvmmsg
+        self._receive.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
+        self._send = library.sendmmsg
+        self._send.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
+        self._queue = reactor.queue
+        self.inward, self.middle, self.outward = Arena(SLOT_SIZE * SLOTS), Arena(), Arena()
+        for arena in (self.inward, self.middle, self.outward):
+            arena.base = ctypes.addressof(ctypes.c_char.from_buffer(arena.view))
+        self.dropped: Counter[str] = Counter()
+        self._make_inbox()
+        self._make_outbox()
+        self.segments, self.coalesces = self._probe()
+        self.name = "recvmmsg, sendmmsg" + ", UDP_SEGMENT" * self.segments + ", UDP_GRO" * self.coalesces
+        self._segment_max = SEGMENT_MAX if self.segments else -1
+
+    def _probe(self) -> tuple[bool, bool]:
+        """Return whether the kernel cuts runs, and whether it makes them."""
+        able = []
+        with closing(SocketType(AF_INET, SOCK_DGRAM, 0)) as sock:
+            if self._receive(sock.fileno(), self._heads[False].address, 1, NOW, None) >= 0:
+                raise OSError(errno.ENOSYS, "recvmmsg received what nobody sent")
+            if (code := ctypes.get_errno()) not in (errno.EAGAIN, errno.EWOULDBLOCK):
+                raise OSError(code, "recvmmsg does not work here")
+            for option, value in ((UDP_SEGMENT, 0), (UDP_GRO, 1)):
+                try:
+                    sock.setsockopt(SOL_UDP, option, value)
+                    able.append(True)
+                except OSError:
+                    able.append(False)
+        return able[0], able[1]
+
+    # -- in ------------------------------------------------------------------------------------
+
+    def _make_inbox(self) -> None:
+        pieces, self._slot_pieces = _room(SLOTS * ctypes.sizeof(_Piece))
+        self._starts = range(HEADROOM, SLOT_SIZE * SLOTS, SLOT_SIZE)
+        slots = self._slots = pieces.cast("Q")  # kept, or the memory would not be
+        for index, start in enumerate(self._starts):
+            slots[2 * index] = self.inward.base + start
+            slots[2 * index + 1] = PACKET_MAX + 1
+        self._heads = {}
+        for wide in (False, True):
+            heads = self._heads[wide] = _Headers(SLOTS, _NAME_STEP if wide else 16, control=True)
+            for index in range(SLOTS):
+                heads.point(index, self._slot_pieces + index * ctypes.sizeof(_Piece))
+
+    def prepare(self, sock: SocketType) -> DatagramSocket:
+        """See `datagrams.Datagrams`."""
+        if self.coalesces:
+            sock.setsockopt(SOL_UDP, UDP_GRO, 1)
+        return DatagramSocket(sock)
+
+    def receive(self, source: DatagramSocket) -> Sequence[Received]:
+        """See `datagrams.Datagrams`."""
+        heads = self._heads[source.wide]
+        count = self._receive(source.fd, heads.address, SLOTS, NOW, None)
+        words, names = heads.words, heads.names
+        name_size = _NAME_STEP if source.wide else 16
+        found: list[Received] = []
+        at = name = 0
+        for start in self._starts[: max(count, 0)]:
+            end = start + words[at + _SIZE]
+            sender = bytes(names[name : name + name_size])
+            if words[at + _CONTROL_SIZE]:
+                self._cut(heads, name // _NAME_STEP, sender, start, end, found)
+            else:
+                found.append((sender, start, end))
+            words[at + _CONTROL_SIZE] = _CONTROL_STEP  # the kernel has written what it used
+            at += _WORDS
+            name += _NAME_STEP
+        return found
+
+    def _cut(self, heads: _Headers, index: int, sender: bytes, start: int, end: int, found: list[Received]) -> None:
+        """Take a run apart: the control message has the size of its pieces."""
+        at = index * _CONTROL_STEP + 16
+        size = int.from_bytes(heads.controls[at : at + 4], "little") or end - start
+        while start < end:
+            found.append((sender, start, min(start + size, end)))
+            start += size
+
+    # -- out -----------------------------------------------------------------------------------
+
+    def _make_outbox(self) -> None:
+        raw, self._piece_base = _room(PIECES * ctypes.sizeof(_Piece))
+        self._pieces = raw.cast("Q")
+        self._runs = _Headers(PIECES, 0, control=True)
+        self._first_piece = self._runs.words.cast("B").cast("Q")
+        for index in range(PIECES):
+            at = index * _CONTROL_STEP
+            self._runs.controls[at : at + 16] = _SEGMENT_HEAD
+        self._through: DatagramSocket | None = None
+        self._piece_count = self._run_count = 0
+        self._run = self._run_most = 0
+        """Pieces in the last run, and how many it may have."""
+        self._segment = -1
+        """The size that the next piece of the last run may have at most; -1: none can follow."""
+        self._to: Any = None
+        self._is_queued = False
+
+    def put(self, through: DatagramSocket, to: Any, arena: Arena, start: int, end: int) -> None:
+        """See `datagrams.Datagrams`."""
+        if through is not self._through or self._piece_count == PIECES:
+            self.flush()  # the piece at hand stays where it is; those before it are gone
+            self._through = through
+            if not self._is_queued:
+                self._is_queued = True
+                self._queue.append(self._end_turn)
+        count = self._piece_count
+        self._piece_count = count + 1
+        size = end - start
+        self._pieces[2 * count] = arena.base + start
+        self._pieces[2 * count + 1] = size
+        runs = self._runs
+        words = runs.words
+        if size <= self._segment and to == self._to:
+            at = (self._run_count - 1) * _WORDS
+            self._run += 1
+            words[at + _PIECE_COUNT] = self._run
+            if self._run == 2:
+                words[at + _CONTROL_SIZE] = _CONTROL_STEP
+                control = (self._run_count - 1) * _CONTROL_STEP + 16
+                runs.controls[control : control + 2] = self._segment.to_bytes(2, "little")
+            if size < self._segment or self._run == self._run_most:
+                self._segment = -1
+        else:
+            index = self._run_count
+            self._run_count = index + 1
+            at = index * _WORDS
+            self._first_piece[index * 8 + 2] = self._piece_base + 16 * count
+            words[at + _PIECE_COUNT] = 1
+            words[at + _CONTROL_SIZE] = 0
+            if to is None:
+                words[at + _NAME_SIZE] = 0
+            else:
+                words[at + _NAME_SIZE] = len(to)
+                runs.names[index * _NAME_STEP : index * _NAME_STEP + len(to)] = to
+            if 0 < size <= self._segment_max:
+                self._to = to
+                self._run = 1
+                self._segment = size
+                self._run_most = min(RUN_MAX, RUN_SIZE_MAX // size)
+            else:
+                self._segment = -1
+        arena.at = end
+        if is_full(end):
+            self.flush()
+
+    def flush(self) -> None:
+        """See `datagrams.Datagrams`."""
+        through, count = self._through, self._run_count
+        self.middle.at = self.outward.at = 0
+        if through is None:
+            return
+        self._through = None
+        self._piece_count = self._run_count = 0
+        self._segment = -1
+        sent = self._send(through.fd, self._runs.address, count, NOW)
+        if sent != count:
+            self._send_rest(through.fd, max(sent, 0), count)
+
+    def _end_turn(self) -> None:
+        self._is_queued = False
+        self.flush()
+
+    def _send_rest(self, fd: int, done: int, count: int) -> None:
+        """Send what the kernel left of a flush: it stops at the first run that it refuses."""
+        words = self._runs.words
+        told = False
+        while done < count:
+            sent = self._send(fd, self._runs.address + done * _HEADER_SIZE, count - done, NOW)
+            if sent > 0:
+                done += sent
+                told = False
+                continue
+            code = ctypes.get_errno()
+            if code in PENDING and not told:
+                told = True  # an error of an earlier datagram: try once more
+                continue
+            pieces = words[done * _WORDS + _PIECE_COUNT]
+            if pieces > 1 and code in _UNRUN:
+                self._send_alone(fd, done, pieces)
+            else:
+                self.dropped[DROPS.get(code, "host_unreachable")] += pieces
+            done += 1
+            told = False
+
+    def _send_alone(self, fd: int, index: int, pieces: int) -> None:
+        """Send each piece of a run as a message of its own, and make no more runs of that size."""
+        first, words = self._first_piece, self._runs.words
+        self._segment_max = min(self._segment_max, self._pieces[(first[index * 8 + 2] - self._piece_base) // 8 + 1] - 1)
+        words[index * _WORDS + _PIECE_COUNT] = 1
+        words[index * _WORDS + _CONTROL_SIZE] = 0
+        for _ in range(pieces):
+            if self._send(fd, self._runs.address + index * _HEADER_SIZE, 1, NOW) != 1:
+                self.dropped[DROPS.get(ctypes.get_errno(), "host_unreachable")] += 1
+            first[index * 8 + 2] += 16
+
+    # -- addresses -----------------------------------------------------------------------------
+
+    def token(self, wide: bool, ip: str, port: int) -> Hashable | None:
+        """See `datagrams.Datagrams`: the bytes of a sockaddr."""
+        if ":" in ip:
+            return _V6.pack(AF_INET6, port.to_bytes(2), _NO_FLOW, inet_pton(AF_INET6, ip), _NO_FLOW) if wide else None
+        packed = inet_pton(AF_INET, ip)
+        if wide:
+            return _V6.pack(AF_INET6, port.to_bytes(2), _NO_FLOW, MAPPED + packed, _NO_FLOW)
+        return _V4.pack(AF_INET, port.to_bytes(2), packed, bytes(8))
+
+    def name_of(self, token: Any) -> tuple[str, int]:
+        """See `datagrams.Datagrams`."""
+        return text_of(_ip(token)), int.from_bytes(token[2:4])
+
+    def pack(self, token: Any) -> bytes:
+        """See `datagrams.Datagrams`."""
+        ip = _ip(token)
+        port: bytes = token[2:4]
+        return (b"\1" if len(ip) == 4 else b"\4") + ip + port
+
+
+def _ip(token: bytes) -> bytes:
+    return unmap(token[8:24]) if len(token) == _NAME_STEP else token[4:8]

@@ -1,0 +1,314 @@
+"""The relay of datagrams: the hot loop of UDP.
+
+One `PacketRelay` for each port that clients write to (the front), one `Session` for each of its clients: an AEAD
+or SOCKS5 client is an address, a 2022 client is a session id. What leads on from there is the back: `DirectBack`
+for a server, `ShadowBack` for a client or a chain (`net/backs.py`). A datagram passes in this order:
+
+    up     front socket -> host.identify -> session's talk.open -> back.forward -> session's own socket
+    down   session's own socket -> back.read -> session's talk.seal -> front socket, to where the client is now
+
+Rules:
+ 1. A packet that does not authenticate creates nothing: the talk of an unknown key is kept after `open` returned only.
+ 2. A client moves (2022) after `open` returned, so after the window took the packet: no replay diverts an answer.
+ 3. One receive for each event, of 32 datagrams at most; what is there beyond comes with the next poll.
+ 4. What `put` was given is sent by the end of the turn.
+ 5. Sessions stand in the order of their last use: the first is the one to go, by age or for room.
+ 6. No error of a datagram, of a name or of a socket ends anything but that datagram.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from ..core.errors import DialError, LimitError, RemoteProtocolError
+from ..core.reasons import reason
+from .datagrams import Arena, Datagrams, DatagramSocket, group_of
+from .poller import READ
+
+if TYPE_CHECKING:
+    from socket import SocketType
+
+    from ..wire.packet import PacketHost, Span, Talk
+    from .reactor import Reactor
+
+DNS_IDLE: Final = 20.0
+"""Seconds after which a socket that only spoke to port 53 is closed: an answer comes within 10, or never."""
+
+
+class Session:
+    """One client's datagrams: who it is, where it is, its own socket towards the targets, and its account."""
+
+    __slots__ = (
+        "_relay",
+        "down_bytes",
+        "down_packets",
+        "far",
+        "group",
+        "held",
+        "key",
+        "only_dns",
+        "outlet",
+        "seen_at",
+        "source",
+        "started_at",
+        "talk",
+        "up_bytes",
+        "up_packets",
+    )
+
+    def __init__(self, relay: PacketRelay, key: Hashable, source: Hashable, talk: Talk, group: bytes) -> None:
+        self._relay = relay
+        self.key = key
+        self.source = source
+        """The token of the address that answers go to."""
+        self.talk = talk
+        self.group = group
+        self.far: Talk | None = None
+        """The talk with the next server, where there is one."""
+        self.outlet: DatagramSocket | None = None
+        self.only_dns = True
+        self.held = 0
+        """Messages that wait for a name."""
+        self.seen_at = self.started_at = relay.reactor.loop.time()
+        self.up_packets = self.up_bytes = self.down_packets = self.down_bytes = 0
+
+    def on_event(self, _events: int) -> None:
+        """The outlet has something."""
+        self._relay.on_outlet(self)
+
+    def crash(self) -> None:
+        """A handler raised, and the reactor took it away: the session ends."""
+        self._relay.end(self, "internal")
+
+
+class Back(Protocol):
+    """What leads on from a front."""
+
+    room: int
+    """Bytes kept free before a message in `middle`."""
+
+    def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
+        """Send the message at `span` of `middle` on, and count it; raises DialError, LimitError."""
+
+    def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
+        """Return the message that a datagram of the outlet, in `inward`, is or holds; raises RemoteProtocolError."""
+
+    def tick(self) -> None:
+        """A second or so has passed."""
+
+
+class PacketLedger(Protocol):
+    """Who is told of sessions that end; the service's journal."""
+
+    def session_ended(self, client: tuple[str, int], session: Session, word: str) -> None:
+        """A session is over."""
+
+
+class Crowd:
+    """How many sessions there may be: in the process, at one port, from one source. One for a process."""
+
+    __slots__ = ("_groups", "each", "live", "most", "per_source", "relays")
+
+    def __init__(self, most: int, each: int, per_source: int) -> None:
+        self.most = most
+        self.each = each
+        self.per_source = per_source
+        self.live = 0
+        self.relays: list[PacketRelay] = []
+        self._groups: Counter[bytes] = Counter()
+
+    def enter(self, relay: PacketRelay, group: bytes) -> None:
+        """Count one in; where it is one too many, the one unused for longest goes."""
+        if self._groups[group] >= self.per_source:
+            self._evict_from(relay, group)
+        if len(relay.sessions) >= self.each:
+            relay.evict()
+        elif self.live >= self.most:
+            max(self.relays, key=lambda other: len(other.sessions)).evict()
+        self.live += 1
+        self._groups[group] += 1
+
+    def leave(self, group: bytes) -> None:
+        """Count one out."""
+        self.live -= 1
+        self._groups[group] -= 1
+        if not self._groups[group]:
+            del self._groups[group]
+
+    def _evict_from(self, relay: PacketRelay, group: bytes) -> None:
+        for other in (relay, *self.relays):
+            for session in other.sessions.values():
+                if session.group == group:
+                    other.end(session, "crowded")
+                    return
+
+
+class PacketRelay:
+    """One front and its sessions."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        datagrams: Datagrams,
+        sock: SocketType,
+        host: PacketHost,
+        back: Back,
+        crowd: Crowd,
+        ledger: PacketLedger,
+        wall: Callable[[], int],
+        idle: float,
+    ) -> None:
+        """Begin to serve a bound socket, which is the relay's from now on; `idle` is in seconds."""
+        self.reactor = reactor
+        self.sessions: Final[OrderedDict[Hashable, Session]] = OrderedDict()
+        """By key; the one unused for longest comes first."""
+        self.dropped: Final[Counter[str]] = Counter()
+        """Datagrams that were received and not sent on, by reason word."""
+        self.up_packets = self.up_bytes = self.down_packets = self.down_bytes = 0
+        """Payload of sessions that are over."""
+        self._datagrams = datagrams
+        self._front = datagrams.prepare(sock)
+        self._host = host
+        self._back = back
+        self._crowd = crowd
+        self._ledger = ledger
+        self._wall = wall
+        self._idle = idle
+        self._dns: set[Session] = set()
+        """Sessions whose socket spoke to port 53 only."""
+        crowd.relays.append(self)
+        reactor.watch(self._front.fd, READ, self._on_front)
+
+    # -- up ------------------------------------------------------------------------------------
+
+    def _on_front(self, _events: int) -> None:
+        datagrams, sessions, back = self._datagrams, self.sessions, self._back
+        identify, forward, room = self._host.identify, back.forward, back.room
+        inward, middle = datagrams.inward.view, datagrams.middle
+        out = middle.view
+        now, seen_at = self._wall(), self.reactor.loop.time()
+        for source, start, end in datagrams.receive(self._front):
+            packet = inward[start:end]
+            at = middle.at + room
+            try:
+                key = identify(packet, source, out, at)
+                session = sessions.get(key)
+                if session is None:
+                    talk = self._host.meet(key)
+                    span = talk.open(packet, out, at, now)
+                    session = self._admit(key, source, talk)
+                else:
+                    span = session.talk.open(packet, out, at, now)
+                    sessions.move_to_end(key)
+                    if session.source != source:
+                        session.source = source
+                session.seen_at = seen_at
+                forward(self, session, span, now)
+            except (RemoteProtocolError, DialError, LimitError) as error:
+                self.dropped[reason(error.code).word] += 1
+            except Exception as error:  # rule 6, and the reactor's second
+                self.reactor.failed(error)
+
+    def _admit(self, key: Hashable, source: Hashable, talk: Talk) -> Session:
+        group = group_of(self._datagrams.name_of(source)[0])
+        self._crowd.enter(self, group)
+        session = self.sessions[key] = Session(self, key, source, talk, group)
+        return session
+
+    def retry(self, session: Session, span: Span, error: BaseException | None) -> None:
+        """Forward a message that waited for a name, unless the look-up failed. Called by the event loop."""
+        try:
+            if error is not None:
+                raise error
+            self._back.forward(self, session, span, self._wall())
+        except (DialError, LimitError) as failed:
+            self.dropped[reason(failed.code).word] += 1
+        except Exception as failed:  # rule 6
+            self.reactor.failed(failed)
+        self.reactor.settle()
+
+    # -- down ----------------------------------------------------------------------------------
+
+    def on_outlet(self, session: Session) -> None:
+        """Take what came for a session to where its client is."""
+        outlet = session.outlet
+        if outlet is None:
+            return
+        datagrams, front = self._datagrams, self._front
+        read, seal, put = self._back.read, session.talk.seal, datagrams.put
+        outward = datagrams.outward
+        out = outward.view
+        now = self._wall()
+        for source, start, end in datagrams.receive(outlet):
+            try:
+                arena, span = read(session, source, start, end, now)
+            except RemoteProtocolError as error:
+                self.dropped[reason(error.code).word] += 1
+                continue
+            at = outward.at
+            put(front, session.source, outward, at, seal(arena.view, span, out, at, now))
+            session.down_packets += 1
+            session.down_bytes += span[2] - span[1]
+        self.sessions.move_to_end(session.key)
+        session.seen_at = self.reactor.loop.time()
+
+    def give_outlet(self, session: Session, sock: SocketType) -> DatagramSocket:
+        """Let a session have its own socket."""
+        outlet = session.outlet = self._datagrams.prepare(sock)
+        self.reactor.watch(outlet.fd, READ, session.on_event)
+        session.only_dns = True
+        self._dns.add(session)
+        return outlet
+
+    def spoke_elsewhere(self, session: Session) -> None:
+        """A session spoke to a port other than 53: its socket lives as long as it."""
+        session.only_dns = False
+        self._dns.discard(session)
+
+    # -- ends ----------------------------------------------------------------------------------
+
+    def sweep(self) -> None:
+        """End what was unused for too long."""
+        now = self.reactor.loop.time()
+        for session in [session for session in self._dns if now - session.seen_at >= DNS_IDLE]:
+            self._close_outlet(session)
+        while self.sessions:
+            session = next(iter(self.sessions.values()))
+            if now - session.seen_at < self._idle:
+                break
+            self.end(session, "idle")
+        self._back.tick()
+
+    def evict(self) -> None:
+        """End the session that was unused for longest."""
+        self.end(next(iter(self.sessions.values())), "crowded")
+
+    def end(self, session: Session, word: str) -> None:
+        """End a session and account for it; nothing happens to one that is over."""
+        if self.sessions.get(session.key) is not session:
+            return
+        del self.sessions[session.key]
+        self._crowd.leave(session.group)
+        self._close_outlet(session)
+        self.up_packets += session.up_packets
+        self.up_bytes += session.up_bytes
+        self.down_packets += session.down_packets
+        self.down_bytes += session.down_bytes
+        self._ledger.session_ended(self._datagrams.name_of(session.source), session, word)
+
+    def _close_outlet(self, session: Session) -> None:
+        self._dns.discard(session)
+        if session.outlet is not None:
+            self._datagrams.flush()  # what was put for it is sent before its descriptor may be another's
+            self.reactor.close(session.outlet.sock)
+            session.outlet = None
+
+    def close(self, word: str = "stopped") -> None:
+        """End every session, and the front."""
+        for session in list(self.sessions.values()):
+            self.end(session, word)
+        self._datagrams.flush()
+        self.reactor.close(self._front.sock)
+        self._crowd.relays.remove(self)
