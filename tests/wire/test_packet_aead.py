@@ -149,20 +149,23 @@ def test_what_one_said_and_gets_back_is_refused(name: str) -> None:
     assert client.hears(answer).payload == b"answer"
 
 
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("name", AEAD)
-def test_the_memory_of_a_process_does_all_of_that_too(name: str) -> None:
-    """`PacketSalts` in the place of a set: a replay and a reflection are refused, all else passes."""
-    first, second = PacketSalts(), PacketSalts()
-    client = Client(packets_of(name, insert=first.insert))
-    server = Server(packets_of(name, insert=second.insert))
+def test_the_memory_of_a_process_does_all_of_that_too(name: str, shared: bool) -> None:
+    """`PacketSalts` in the place of a set. Two sides in one process, a chain, share it and still hear each other."""
+    salts = PacketSalts(), PacketSalts()
+    client = Client(packets_of(name, insert=salts[0].insert))
+    server = Server(packets_of(name, insert=salts[0 if shared else 1].insert))
     for number in range(200):
         request = client.says(TARGET, b"%d" % number)
+        assert word_of(client.hears, request) == "salt_reused"
         assert server.hears(request).payload == b"%d" % number
         answer = server.says(TARGET, b"%d" % number)
         assert word_of(server.hears, request) == word_of(server.hears, answer) == "salt_reused"
         assert client.hears(answer).payload == b"%d" % number
-    first.close()
-    second.close()
+        assert word_of(client.hears, request) == word_of(client.hears, answer) == "salt_reused"
+    for store in salts:
+        store.close()
 
 
 @pytest.mark.parametrize("message", [b"", b"\x05" + bytes(10), b"\x03\0\0\x50", b"\x01\x7f\0\0\x01\0", b"\x03\xffname"])
