@@ -215,11 +215,14 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 
 def free_port() -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A port nobody has at this moment, neither for TCP nor for UDP: sessions of other servers hold many of those."""
+    while True:
+        with socket.socket() as sock, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+            sock.bind(("127.0.0.1", 0))
+            port: int = sock.getsockname()[1]
+            with contextlib.suppress(OSError):
+                datagrams.bind(("0.0.0.0", port))  # noqa: S104 - where sessions of other servers are bound
+                return port
 
 
 def family(pid: int) -> list[int]:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
 
-from .datagrams import Inbox, Outbox, dropped, open_socket
+from .datagrams import IP_PKTINFO, Inbox, Outbox, dropped, open_socket
 from .process import BenchError, udp_queue
 from .target import PATIENCE_SECONDS
 from .udp_target import ORDER, pace
-from .udp_wire import Endpoint, Session, WrongAnswer, answer_size, seal_all, sources
+from .udp_wire import Endpoint, Session, WrongAnswer, answer_size, open_answer, seal_all, sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,29 +65,35 @@ class Batch:
     """Sealed datagrams of some sessions, made once and sent to each system: the load is the same to the byte."""
 
     def __init__(self, account: Account, sessions: Sequence[Session], target: Endpoint, size: int, count: int) -> None:
+        self._account = account
         self.sessions = sessions
         self.target = target
         self.size = size
         self.wanted = answer_size(account.method, size)
         """The size of each answer to one of these."""
         self.outbox = Outbox(seal_all(sessions, target, size, count), [session.source for session in sessions])
-        self.made_at = time.monotonic()
 
-    def judge(self, answer: bytes) -> None:
-        """Raises unless this is the echo of one of these datagrams, to its own session, from the target."""
-        for session in self.sessions:
-            with contextlib.suppress(InvalidTag, WrongAnswer):
-                sender, payload = session.open(answer)
-                number = int.from_bytes(payload[:8], "big")
-                if (
-                    sender == self.target
-                    and len(payload) == self.size
-                    and number < self.outbox.count
-                    and self.sessions[number % len(self.sessions)] is session
-                    and not any(payload[8:])
-                ):
-                    return
-        raise BenchError(f"a wrong answer of {len(answer)} bytes came")
+    def judge(self, answer: bytes, came_to: str | None = None) -> int:
+        """The number of the datagram that this is the echo of; raises unless it is one, and (2022) to its session.
+
+        `came_to` is the address that got it, where that is known: nothing else tells the older methods' sessions apart.
+        """
+        try:
+            answered, sender, payload = open_answer(self._account, answer)
+        except (InvalidTag, WrongAnswer) as error:
+            raise BenchError(f"a wrong answer of {len(answer)} bytes came: {error!r}") from None
+        number = int.from_bytes(payload[:8], "big")
+        session = self.sessions[number % len(self.sessions)]
+        if (
+            sender != self.target
+            or len(payload) != self.size
+            or number >= self.outbox.count
+            or any(payload[8:])
+            or answered not in (b"", session.id)
+            or came_to not in (None, session.source)
+        ):
+            raise BenchError(f"a wrong answer of {len(answer)} bytes came: not what was sent, or not to who sent it")
+        return number
 
 
 class Client:
@@ -124,6 +130,30 @@ class Client:
         while count := self._inbox.receive(self._sock.fileno(), socket.MSG_DONTWAIT):
             total += count
         return total
+
+    def rehearse(self, batch: Batch, count: int, window: int) -> int:
+        """The first `count` round trips, each answer opened and compared, and seen to come to its own address once.
+
+        Returns how many came. Before any clock: it makes the sessions known to the server.
+        """
+        self.clear()
+        batch.outbox.address(self._server)
+        seen: set[int] = set()
+        self._sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        try:
+            for first in range(0, count, window):
+                end = min(first + window, count)
+                batch.outbox.send(self._sock.fileno(), first, end - first)
+                with contextlib.suppress(BlockingIOError):
+                    while len(seen) < end:
+                        answer, ((_, _, info),) = self._sock.recvmsg(65536, 64)[:2]
+                        number = batch.judge(answer, socket.inet_ntoa(info[8:12]))
+                        if number in seen:
+                            raise BenchError("an answer came twice")
+                        seen.add(number)
+        finally:
+            self._sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 0)
+        return len(seen)
 
     def trips(self, batch: Batch, first: int, count: int, window: int) -> Tally:
         """Send `count`, never more than `window` of them under way; one of the answers at the end is opened.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from .figures import Results
 from .plan import Plan, alternate
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .systems import Found
+
+START_TRIES: Final = 2
+"""A port found free can be taken before the server has it: sessions of other servers take one every moment."""
 
 
 class Bench(Protocol):
@@ -63,20 +66,26 @@ class Starter:
 
     def start(self, found: Found, account: Account, target: UdpTargetProcess) -> Server | None:
         """A fresh server that was seen to answer rightly over UDP."""
+        why: Exception | None = None
+        for _ in range(START_TRIES):
+            try:
+                return self._start(found, account, target)
+            except Exception as error:  # whatever a peer does wrong ends its part, not the run
+                why = error
+        self._useless.add((found.name, account.method.name))
+        self._bench.results.fail(f"{found.name}, {account.method.name}, udp", str(why) or repr(why))
+        self._bench.say(f"  {found.name} is left out of UDP with {account.method.name}: {why!r}")
+        return None
+
+    def _start(self, found: Found, account: Account, target: UdpTargetProcess) -> Server:
         self._serial += 1
         directory = self._bench.directory / f"udp-{found.name}-{self._serial}"
+        server = Server(
+            found, account, directory, self._bench.cores, lambda port: found.launch_udp(directory, port, account)
+        )
         try:
-            server = Server(
-                found, account, directory, self._bench.cores, lambda port: found.launch_udp(directory, port, account)
-            )
-            try:
-                check(account, server.address, target.echo)
-            except BaseException:
-                server.stop()
-                raise
-        except Exception as error:  # whatever a peer does wrong ends its part, not the run
-            self._useless.add((found.name, account.method.name))
-            self._bench.results.fail(f"{found.name}, {account.method.name}, udp", str(error) or repr(error))
-            self._bench.say(f"  {found.name} is left out of UDP with {account.method.name}: {error!r}")
-            return None
+            check(account, server.address, target.echo)
+        except BaseException:
+            server.stop()
+            raise
         return server

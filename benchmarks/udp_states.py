@@ -55,15 +55,15 @@ class UdpStates:
             client = stack.enter_context(Client(server.address))
             with bench.attempt(server, "udp-idle"):
                 warm = make_sessions(account, WARM_SESSIONS, net=2)
-                client.trips(Batch(account, warm, target.echo, SIZE, WARM_SESSIONS), 0, WARM_SESSIONS, WINDOW)
+                client.rehearse(Batch(account, warm, target.echo, SIZE, WARM_SESSIONS), WARM_SESSIONS, WINDOW)
                 before, before_own = settled_memory(server)
                 held = server.descriptors()
                 batch = Batch(account, make_sessions(account, count), target.echo, SIZE, count)
-                tally = client.trips(batch, 0, count, WINDOW)
+                lost = count - client.rehearse(batch, count, WINDOW)
                 after, after_own = settled_memory(server)
                 held = min(count, server.descriptors() - held)
-                if tally.lost:
-                    raise BenchError(f"{tally.lost} of {count} sessions had no answer")
+                if lost:
+                    raise BenchError(f"{lost} of {count} sessions had no answer")
                 if held <= 0:
                     raise BenchError("it holds no socket for a session")
                 if held < count:

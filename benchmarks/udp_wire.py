@@ -58,8 +58,7 @@ class Session:
         self.id = os.urandom(8) if session_id is None else session_id
         self._next = 0
         if account.method.is_2022:
-            self._block = Cipher(algorithms.AES(account.key), modes.ECB())  # noqa: S305 - SIP022 names ECB
-            self._encrypt = self._block.encryptor().update
+            self._encrypt = Cipher(algorithms.AES(account.key), modes.ECB()).encryptor().update  # noqa: S305 - SIP022
             self._cipher = AESGCM(subkey(account, self.id))
 
     def seal(self, target: Endpoint, payload: bytes, now: float | None = None) -> bytes:
@@ -74,23 +73,31 @@ class Session:
         return self._encrypt(separate) + self._cipher.encrypt(separate[4:], body, None)
 
     def open(self, datagram: bytes) -> tuple[Endpoint, bytes]:
-        """Who answered, and with what."""
-        method = self._account.method
-        if method.is_2022:
-            separate = self._block.decryptor().update(datagram[:16])
-            plain = AESGCM(subkey(self._account, separate[:8])).decrypt(separate[4:], datagram[16:], None)
-            kind, _stamp, answered, padding = struct.unpack_from(">BQ8sH", plain)
-            if kind != 1 or answered != self.id:
-                raise WrongAnswer("the answer has the wrong type, or belongs to another session")
-            plain = plain[19 + padding :]
-        else:
-            salt = datagram[: method.size]
-            plain = method.cipher(subkey(self._account, salt)).decrypt(
-                bytes(method.nonce_size), datagram[method.size :], None
-            )
-        if plain[:1] != b"\x01":
-            raise WrongAnswer("the answer does not come from an IPv4 address")
-        return (str(IPv4Address(plain[1:5])), int.from_bytes(plain[5:7], "big")), plain[ADDRESS:]
+        """Who answered, and with what; raises when that was not an answer to this session (2022)."""
+        answered, sender, payload = open_answer(self._account, datagram)
+        if answered and answered != self.id:
+            raise WrongAnswer("it belongs to another session")
+        return sender, payload
+
+
+def open_answer(account: Account, datagram: bytes) -> tuple[bytes, Endpoint, bytes]:
+    """The session that is answered (2022; else nothing), who answers, and with what."""
+    method, answered = account.method, b""
+    if method.is_2022:
+        block = Cipher(algorithms.AES(account.key), modes.ECB()).decryptor()  # noqa: S305 - SIP022 names ECB
+        separate = block.update(datagram[:16])
+        plain = AESGCM(subkey(account, separate[:8])).decrypt(separate[4:], datagram[16:], None)
+        kind, _stamp, answered, padding = struct.unpack_from(">BQ8sH", plain)
+        if kind != 1:
+            raise WrongAnswer(f"it has the type {kind}")
+        plain = plain[19 + padding :]
+    else:
+        salt = datagram[: method.size]
+        cipher = method.cipher(subkey(account, salt))
+        plain = cipher.decrypt(bytes(method.nonce_size), datagram[method.size :], None)
+    if plain[:1] != b"\x01":
+        raise WrongAnswer("it does not come from an IPv4 address")
+    return answered, (str(IPv4Address(plain[1:5])), int.from_bytes(plain[5:7], "big")), plain[ADDRESS:]
 
 
 def seal_under(account: Account, salt: bytes, plain: bytes) -> bytes:

@@ -95,7 +95,7 @@ class UdpWorks:
         count = self._bench.plan.trips // (4 if work == "udp-ping" else 1)
         for flows_name, flows, window in cases:
             for size in SIZES:
-                # In front those that make each session known, which no clock sees.
+                # In front those that make each session known, and of which every answer is opened.
                 warm = max(flows, window)
                 batch = Batch(account, sessions[:flows], target.echo, size, warm + count)
                 self._trips(
@@ -123,7 +123,7 @@ class UdpWorks:
         sums: dict[str, tuple[Tally, float]] = {}
         for server, client in asked:
             with bench.attempt(server, what):
-                client.trips(batch, 0, warm, window)
+                client.rehearse(batch, warm, window)
         block = (batch.outbox.count - warm) // BLOCKS
         for number in range(BLOCKS):
             for server, client in asked[:: -1 if number % 2 else 1]:

@@ -31,12 +31,12 @@ TARGET = ("127.0.0.1", 5353)
 
 
 class Fake:
-    """Answers as an echo behind a server would; each `lose`-th not at all, and with other bytes when it `lies`."""
+    """An echo behind a server; each `lose`-th is not answered, all with other bytes if it `lies`, or `twice`."""
 
-    def __init__(self, lose: int = 0, lies: bool = False) -> None:
+    def __init__(self, lose: int = 0, lies: bool = False, twice: bool = False) -> None:
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sock.bind(("127.0.0.1", 0))
-        self._lose, self._lies = lose, lies
+        self._lose, self._lies, self._times = lose, lies, 2 if twice else 1
         self.sources: set[str] = set()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -58,7 +58,8 @@ class Fake:
                 continue
             target, payload = opener.open(data)
             plain = pack_address(target) + (payload[:-1] + b"!" if self._lies else payload)
-            self._sock.sendto(seal_under(ACCOUNT, os.urandom(32), plain), sender)
+            for _ in range(self._times):
+                self._sock.sendto(seal_under(ACCOUNT, os.urandom(32), plain), sender)
 
     def __enter__(self) -> Fake:
         return self
@@ -84,6 +85,30 @@ def test_every_round_trip_is_counted(window: int) -> None:
         assert fake.sources == {"127.1.0.1", "127.1.0.2", "127.1.0.3"}
     assert (tally.sent, tally.came, tally.lost) == (300, 300, 0)
     assert tally.seconds > 0
+
+
+def test_a_rehearsal_opens_every_answer() -> None:
+    sessions = make_sessions(ACCOUNT, 3)
+    with Fake() as fake, Client(fake.address) as client:
+        assert client.rehearse(Batch(ACCOUNT, sessions, TARGET, 100, 50), 50, 16) == 50
+        batch = Batch(ACCOUNT, sessions, TARGET, 100, 30)
+        assert client.rehearse(batch, 20, 16) == 20
+        assert client.trips(batch, 20, 10, 5).came == 10  # the addresses are not asked for any more
+    with Fake(lose=10) as fake, Client(fake.address) as client:
+        assert client.rehearse(Batch(ACCOUNT, sessions, TARGET, 100, 20), 20, 16) == 18
+    with Fake(twice=True) as fake, Client(fake.address) as client, pytest.raises(BenchError, match="twice"):
+        client.rehearse(Batch(ACCOUNT, sessions, TARGET, 100, 20), 20, 16)
+    with Fake(lies=True) as fake, Client(fake.address) as client, pytest.raises(BenchError, match="wrong answer"):
+        client.rehearse(Batch(ACCOUNT, sessions, TARGET, 100, 20), 20, 16)
+
+
+def test_an_answer_to_another_session_or_address_is_wrong() -> None:
+    sessions = make_sessions(ACCOUNT, 2)
+    batch = Batch(ACCOUNT, sessions, TARGET, 100, 2)
+    answer = seal_under(ACCOUNT, bytes(32), pack_address(TARGET) + (1).to_bytes(8, "big") + bytes(92))
+    assert batch.judge(answer, sessions[1].source) == 1
+    with pytest.raises(BenchError, match="not to who sent it"):
+        batch.judge(answer, sessions[0].source)
 
 
 def test_every_loss_is_counted() -> None:
