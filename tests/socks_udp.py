@@ -19,6 +19,8 @@ Address = tuple[str, int]
 BUFFER: Final = 4 << 20
 """Bytes asked for as receive buffer; a burst of large datagrams must not be lost on the test's own side."""
 
+_UDP_SEGMENT: Final = 103
+
 
 class NotForUs(Exception):
     """A datagram that is no SOCKS5 datagram, or came from somewhere else than the relay."""
@@ -60,6 +62,15 @@ def udp_socket(host: str, port: int = 0) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def send_joined(sock: socket.socket, datagrams: list[bytes], place: Address) -> None:
+    """Hand several datagrams to the kernel as one (UDP_SEGMENT of Linux); all but the last must be of one size.
+
+    Over loopback they arrive as one at a socket that takes such (UDP_GRO), with the size beside them.
+    """
+    size = struct.pack("=H", len(datagrams[0]))
+    sock.sendmsg([b"".join(datagrams)], [(socket.IPPROTO_UDP, _UDP_SEGMENT, size)], 0, place)
 
 
 class Association:

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.echo import ThirdParty, echo, hosts, sink
-from tests.peers import PEERS, SERVES_UDP, Pair, run_pair
+from tests.peers import PEERS, SERVES_UDP, Pair, run, run_pair
 from tests.socks_udp import associate, udp_socket
 
 OURS: Final = (("ours", "ours"), ("ours", "libev"), ("libev", "ours"), ("ours", "rust"), ("rust", "ours"))
@@ -55,6 +56,8 @@ NO_EMPTY_UP: Final = frozenset({"rust"})
 SIZES: Final = (1, 512, 1300, 1472, 9000, 65_000)
 """A name query, what fits common paths, the largest of Ethernet, a jumbo frame, nearly the largest of UDP."""
 CROWD, ROUNDS = 50, 3
+BURST: Final = 60
+"""So many fit into the smallest receive buffer, whatever their size."""
 MODE: Final = {"mode": "tcp_and_udp"}
 
 
@@ -67,6 +70,19 @@ def sizes(pair: Pair, empty_up: bool) -> None:
                 client.send(payload, target.address)
                 assert client.receive() == (payload, target.address), f"{size} bytes, {host}"
                 assert target.next()[0] == payload
+
+
+def burst(pair: Pair) -> None:
+    """Many at once, of all sizes and of one: each stays itself, whatever is joined on the way to save calls."""
+    draw = random.Random(BURST)  # noqa: S311 - data, no secret
+    for lengths in ([draw.randrange(1, 1400) for _ in range(BURST)], [700] * (BURST - 1) + [300]):
+        with echo() as target, associate(pair.local.address) as client:
+            client.send(b"first", target.address)  # a relay may look something up, and hold what follows
+            assert client.receive() == (b"first", target.address)
+            payloads = [draw.randbytes(size) for size in lengths]
+            for payload in payloads:
+                client.send(payload, target.address)
+            assert [client.receive() for _ in payloads] == [(payload, target.address) for payload in payloads]
 
 
 def empty_down(pair: Pair) -> None:
@@ -118,6 +134,8 @@ def crowd(pair: Pair) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "method" not in metafunc.fixturenames:
+        return
     cells = CELLS if metafunc.config.getoption("--whole") else SAMPLE
     metafunc.parametrize(("server", "local", "method"), cells, ids=["-".join(cell) for cell in cells])
 
@@ -127,7 +145,31 @@ def test_cell(server: str, local: str, method: str, tmp_path: Path) -> None:
         pytest.skip("our program serves no UDP yet")
     with run_pair(server, local, method, tmp_path, settings=MODE) as pair:
         sizes(pair, server not in NO_EMPTY_UP)
+        burst(pair)
         empty_down(pair)
         names(pair)
         full_cone(pair)
         crowd(pair)
+
+
+@pytest.mark.parametrize(("server", "local"), [("ours", "ours"), ("ours", "rust"), ("rust", "ours")])
+def test_both_families(server: str, local: str, tmp_path: Path) -> None:
+    """A server, and a client, that listen on all addresses of both families answer from the one that was asked."""
+    if not SERVES_UDP:
+        pytest.skip("our program serves no UDP yet")
+    if len(hosts()) == 1:
+        pytest.skip("this machine has no IPv6")
+    method = "2022-blake3-aes-256-gcm"
+    with (
+        run(server, "server", method, tmp_path, settings={**MODE, "server": "::"}) as far,
+        contextlib.ExitStack() as stack,
+    ):
+        for host in hosts():
+            settings = {**MODE, "server": host, "local_address": "::"}
+            near = stack.enter_context(run(local, "local", method, tmp_path, server_port=far.port, settings=settings))
+            for asked in hosts():
+                with associate((asked, near.port)) as client:
+                    assert client.relay == (asked, near.port)
+                    for target in [stack.enter_context(echo(where)) for where in hosts()]:
+                        client.send(b"hello", target.address)
+                        assert client.receive() == (b"hello", target.address)

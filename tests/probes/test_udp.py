@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import struct
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ import pytest
 from tests.echo import HOST, HOST6, echo, hosts
 from tests.interop.streams import LIMIT, pack_address
 from tests.peers import PASSWORDS, SECRET
-from tests.socks_udp import Address, udp_socket
+from tests.socks_udp import Address, send_joined, udp_socket
 
 from .craft import Crafter, bad_addresses, salt_size
 from .craft_udp import ID_MAX, REPLY, new_session
@@ -29,6 +30,7 @@ BURST: Final = 50
 """Datagrams that are sent before it is seen that they were read: so many fit into the smallest receive buffer."""
 SOURCES: Final = 8
 RSS_GROWTH_MAX: Final = 1 << 20
+JOINED: Final = 40
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -121,7 +123,7 @@ def bodies(post: Post, target: Address) -> dict[str, bytes]:
     address = pack_address(*target)
     header = make()
     found = {f"cut after {size}": (header + address)[:size] for size in range(len(header + address))}
-    found |= {name: header + wrong + b"x" for name, wrong in bad_addresses(target[1]).items()}
+    found |= {name: header + wrong + b"x" for name, wrong in bad_addresses(target[1]).items() if "with" not in name}
     name = b"\x03\xff" + b"a" * 250 + struct.pack("!H", target[1])
     found["name that runs past the end"] = header + name
     if post.crafter.is_2022:
@@ -162,6 +164,38 @@ def test_wrong_bodies_are_told_apart(udp_post: Post) -> None:
             for padding, shift in ((b"\x00", 0), (bytes(900), 0), (bytes(5000), 0), (b"", 25), (b"", -25)):
                 client.send(target.address, b"legal", shift=shift, padding=padding)
                 assert client.hear().payload == b"legal"
+
+
+@pytest.mark.xfail(strict=True, reason="a session has its socket before its first target is read")
+def test_a_name_with_control_characters_is_not_looked_up(udp_post: Post) -> None:
+    """Whoever knows the key may use up ids of its own; but nothing is delivered, and it costs no socket."""
+    with echo() as target, Client(udp_post) as client, Client(udp_post) as other:
+        assert came(client, target) == []
+        descriptors = udp_post.program.descriptors()
+        for name, address in bad_addresses(target.address[1]).items():
+            if "with" in name:
+                say_all(other, {name: address})
+        assert came(client, target) == []
+        assert udp_post.program.descriptors() == descriptors
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="UDP_SEGMENT is of Linux")
+def test_joined_datagrams_are_told_apart(udp_post: Post) -> None:
+    """Where the kernel hands over many as one; bad ones among them cost only themselves."""
+    with echo() as target, Client(udp_post) as client:
+        words = [b"%03d" % number + bytes(700) for number in range(JOINED)] + [b"last"]
+        datagrams = [client.make(target.address, word) for word in words]
+        bad = {3, 4, JOINED - 1}
+        for at in bad:
+            datagrams[at] = datagrams[at][:-1] + bytes([datagrams[at][-1] ^ 1])
+        send_joined(client.sock, datagrams, udp_post.program.address)
+        good = [word for at, word in enumerate(words) if at not in bad]
+        assert [client.hear().payload for _ in good] == good
+        seen = [target.next() for _ in good]
+        assert [data for data, _ in seen] == good
+        send_joined(target.sock, words, seen[0][1])
+        assert [client.hear().payload for _ in words] == words
+        assert came(client, target) == []
 
 
 def test_a_changed_copy_burns_nothing(udp_post: Post) -> None:

@@ -64,7 +64,7 @@ def eventually(holds: Callable[[], bool], limit: float = LIMIT) -> None:
     give_up_at = time.monotonic() + limit
     while not holds():
         assert time.monotonic() < give_up_at, "it did not happen"
-        time.sleep(0.005)
+        time.sleep(0.0005)
 
 
 class Client:
