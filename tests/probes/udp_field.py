@@ -182,10 +182,14 @@ class FakeServer:
 
 
 def queue_of(program: Program, port: int = 0) -> tuple[int, int]:
-    """Bytes that wait in the program's UDP socket, and the datagrams the kernel dropped there because it was full."""
+    """Bytes that wait in the program's UDP socket, and the datagrams the kernel dropped there because it was full.
+
+    A line may be missing from one reading of the table while others come and go; not from many.
+    """
     wanted = f":{port or program.port:04X}"
-    for line in Path(f"/proc/{program.pid}/net/udp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[1].endswith(wanted):
-            return int(fields[4].partition(":")[2], 16), int(fields[12])
+    for _ in range(100):
+        for line in Path(f"/proc/{program.pid}/net/udp").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[1].endswith(wanted):
+                return int(fields[4].partition(":")[2], 16), int(fields[12])
     raise AssertionError(f"no UDP socket on port {port or program.port}")
