@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from shadesocks.config import Config
+from shadesocks.config import Config, LocalConfig, Mode, examine
 from shadesocks.config.flags import PASSWORD_VARIABLE
+from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
 
-from .samples import KEY, METHOD, SERVER, STRONG, look, problems, text_of
+from .samples import KEY, METHOD, SERVER, STRONG, look, problems, text_of, warnings
 
 
 def config_of(text: str | None, overrides: dict[str, str], environ: dict[str, str] | None = None) -> Config:
@@ -83,6 +84,46 @@ def test_the_password_of_the_environment() -> None:
     assert problems(text_of(password=...), environ=environ)  # a file says where its password is
 
 
+def test_options_about_udp() -> None:
+    more = {
+        "mode": "tcp_and_udp",
+        "local_udp_address": "[::1]:1053",
+        "udp_associate_address": "203.0.113.9",
+        "udp_timeout": "60",
+        "udp_max_associations": "100",
+    }
+    config = config_of(None, {**FLAGS, **more})
+    assert (config.udp_timeout, config.udp_max_associations) == (60.0, 100)
+    assert config.servers[0].mode is Mode.TCP_AND_UDP
+    config = config_of(None, {**FLAGS, **more, "local_address": "127.0.0.1:1080"})
+    assert config.locals == (
+        LocalConfig(
+            Address("127.0.0.1", 1080), "socks", Mode.TCP_AND_UDP, Address("::1", 1053), Address("203.0.113.9", 0)
+        ),
+    )
+
+
+def test_a_warning_about_the_mode_names_the_flag_that_says_it() -> None:
+    file = text_of(server=..., server_port=..., password=..., method=..., servers=[{**SERVER, "mode": "tcp_only"}])
+    flags = {"local_address": "127.0.0.1:1080", "mode": "tcp_and_udp"}
+    (warning,) = warnings(file, "local", overrides=flags)
+    assert warning.startswith("-U: this listener serves UDP, but every server has it off")
+
+
+def test_a_fallback_holds_where_nobody_says_otherwise() -> None:
+    fallbacks = {"udp_require_association": "false"}
+
+    def required(text: str, **overrides: str) -> list[bool]:
+        report = examine(text, role="local", fallbacks=fallbacks, overrides=overrides, environ={})
+        assert report.config is not None, report.problems
+        return [local.udp_require_association for local in report.config.locals]
+
+    assert required(text_of()) == [False]
+    assert required(text_of(udp_require_association=True)) == [True]
+    assert required(text_of(locals=[{}, {"local_port": 1, "udp_require_association": True}])) == [False, True]
+    assert required(text_of(), udp_require_association="true") == [True]
+
+
 def test_messages_name_the_flag() -> None:
     overrides = {
         "server": "a b:99999",
@@ -91,7 +132,11 @@ def test_messages_name_the_flag() -> None:
         "timeout": "soon",
         "nofile": "1",
         "event_model": "iocp",
-        "mode": "udp_only",
+        "mode": "sctp",
+        "udp_timeout": "9",
+        "udp_max_associations": "0",
+        "local_udp_address": "127.0.0.1:0",
+        "udp_associate_address": "proxy.example:http",
         "outbound_proxy": "http://h",
         "local_address": "h:x",
         "state_dir": "a\nb",
@@ -100,14 +145,17 @@ def test_messages_name_the_flag() -> None:
         "--encrypt-method: no method has this name; the nearest known one is aes-256-gcm",
         "--event-model: the word is not known; write auto, epoll, kqueue or portable",
         "--local-addr: expected a port",
-        "--mode: only TCP is served for now; UDP comes in a later version, so nothing would be left to serve; "
-        "write tcp_only",
+        "--mode: the word is not known; write tcp_only, tcp_and_udp or udp_only",
         "--nofile: 1 is too small; the least is 64",
         "--outbound-proxy: this is no usable link: a link begins with ss://",
         "--server-addr: 99999 is no port; ports are numbers from 1 to 65535",
         "--server-addr: this is no host name; names are made of letters, digits, hyphens and dots",
         "--state-dir: this holds characters that cannot be printed",
         "--timeout: expected a number of seconds",
+        "--udp-associate-addr: expected a port",
+        "--udp-bind-addr: 0 is no port; ports are numbers from 1 to 65535",
+        "--udp-max-associations: 0 is too small; the least is 1",
+        "--udp-timeout: 9 is too small; the least is 10 s",
     ]
 
 

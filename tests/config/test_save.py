@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shadesocks.config import Config, LocalConfig, ServerConfig, dump, load
+from shadesocks.config import Config, LocalConfig, Mode, ServerConfig, dump, load
 from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.methods import METHODS
@@ -17,7 +17,10 @@ from shadesocks.wire.uri import parse_link
 from .samples import KEY, METHOD, SERVER, STRONG
 
 ONE = ServerConfig(Address("203.0.113.5", 8388), METHODS[METHOD], Secret(KEY))
-PROXY = ServerConfig(Address("::1", 1), METHODS["aes-256-gcm"], Secret(STRONG + "@/:%é"))
+PROXY = ServerConfig(Address("::1", 1), METHODS["aes-256-gcm"], Secret(STRONG + "@/:%é"), mode=Mode.TCP_AND_UDP)
+BOTH = replace(ONE, mode=Mode.TCP_AND_UDP)
+UDP = replace(ONE, mode=Mode.UDP_ONLY)
+LOCAL = LocalConfig(Address("::1", 1080))
 CONFIGS = [
     Config(),
     Config((ONE,)),
@@ -27,6 +30,38 @@ CONFIGS = [
     Config((replace(ONE, dial_timeout=3.0), ONE)),
     Config(
         (ONE, replace(ONE, handshake_timeout=3.0)), (LocalConfig(Address("::1", 1)), LocalConfig(Address("::1", 2)))
+    ),
+    Config((BOTH,)),
+    Config((BOTH,), (LOCAL,)),
+    Config((BOTH,), (replace(LOCAL, mode=Mode.TCP_AND_UDP),)),
+    Config((ONE, replace(UDP, outbound_proxy=PROXY)), (replace(LOCAL, mode=Mode.UDP_ONLY),)),
+    Config(
+        (UDP,),
+        (
+            LocalConfig(
+                Address("::1", 1080),
+                mode=Mode.UDP_ONLY,
+                udp_listen=Address("127.0.0.1", 1053),
+                udp_associate_address=Address("2001:db8::1", 0),
+                udp_require_association=False,
+                udp_socket_per_association=True,
+            ),
+        ),
+    ),
+    Config(
+        (BOTH,),
+        (
+            LocalConfig(Address("::1", 1), mode=Mode.TCP_AND_UDP, udp_associate_address=Address("h.example", 5)),
+            LocalConfig(Address("::1", 2), mode=Mode.TCP_AND_UDP, udp_require_association=False),
+        ),
+    ),
+    Config(
+        udp_timeout=60.0,
+        udp_max_associations=10,
+        udp_max_per_source=5,
+        udp_receive_buffer=4096,
+        udp_send_buffer=1 << 20,
+        udp_io="plain",
     ),
     Config(
         handshake_timeout=1.0,
@@ -59,6 +94,13 @@ def test_the_short_form_is_what_every_program_reads() -> None:
         f'    "password": "{KEY}"\n'
         "}\n"
     )
+
+
+def test_one_mode_of_all_stands_at_the_top() -> None:
+    assert json.loads(dump(Config((BOTH,), (replace(LOCAL, mode=Mode.TCP_AND_UDP),))))["mode"] == "tcp_and_udp"
+    keys = json.loads(dump(Config((BOTH,), (LOCAL,))))
+    assert "mode" not in keys
+    assert [entry["mode"] for entry in (*keys["servers"], *keys["locals"])] == ["tcp_and_udp", "tcp_only"]
 
 
 def test_nested_keys() -> None:

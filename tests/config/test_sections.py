@@ -99,11 +99,5 @@ def test_groups_are_objects() -> None:
     ]
 
 
-def test_a_choice_may_be_taken_with_a_warning() -> None:
-    assert warnings(text_of(mode="tcp_and_udp")) == [
-        "c.json:1: mode: only TCP is served for now; UDP comes in a later version"
-    ]
-
-
 def test_a_value_is_reported_once() -> None:
     assert len(problems(text_of(timeout=-1, local_port=1080, remarks=3))) == 2

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from shadesocks.config import Config, ServerConfig
+from shadesocks.config import Config, Mode, ServerConfig
 from shadesocks.config.servers import is_loopback
 from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
@@ -54,6 +54,29 @@ def test_timeouts(top: dict[str, object], own: dict[str, object], expected: tupl
 def test_the_timeout_of_the_file_is_that_of_the_config() -> None:
     config = config_of(text_of(timeout=300))
     assert (config.handshake_timeout, config.dial_timeout) == (300.0, 300.0)
+
+
+@pytest.mark.parametrize(
+    ("top", "own", "expected"),
+    [
+        ({}, {}, Mode.TCP_ONLY),
+        ({"mode": "tcp_and_udp"}, {}, Mode.TCP_AND_UDP),
+        ({"mode": "tcp_and_udp"}, {"mode": "UDP_only"}, Mode.UDP_ONLY),
+        ({}, {"mode": "tcp_and_udp"}, Mode.TCP_AND_UDP),
+    ],
+)
+def test_the_mode_of_the_file_and_one_s_own(top: dict[str, object], own: dict[str, object], expected: Mode) -> None:
+    text = json.dumps({**top, "servers": [{**SERVER, **own}]})
+    assert config_of(text).servers[0].mode is expected
+    assert warnings(text) == []
+
+
+def test_a_link_serves_both_whatever_the_mode_of_the_file() -> None:
+    for mode in Mode:
+        (server,) = config_of(text_of(outbound_proxy=LINK, mode=mode.value)).servers
+        assert server.mode is mode
+        assert server.outbound_proxy is not None
+        assert server.outbound_proxy.mode is Mode.TCP_AND_UDP
 
 
 # Passwords
@@ -151,7 +174,7 @@ def test_none_is_for_loopback(host: str, loopback: bool) -> None:
 # Outbound proxies
 
 LINK = f"ss://{METHOD}:{KEY.replace('=', '%3D')}@proxy.example:443"
-PROXY = ServerConfig(Address("proxy.example", 443), METHODS[METHOD], Secret(KEY))
+PROXY = ServerConfig(Address("proxy.example", 443), METHODS[METHOD], Secret(KEY), mode=Mode.TCP_AND_UDP)
 
 
 @pytest.mark.parametrize("link", [LINK, [LINK]])

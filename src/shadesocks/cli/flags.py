@@ -22,7 +22,6 @@ _PREFIX: Final = "row_"
 """Of the names of the parameters that come from rows of the table; the number of the row follows."""
 
 _PLUGINS = "plugins come in a later version"
-_UDP = "only TCP is served for now; UDP comes in a later version"
 _NAMES = "names are looked up by the system's resolver; a choice comes in a later version"
 _SYSTEM = "this version leaves this to the system"
 _ROUTES = "connections leave by the system's own routes; a choice comes in a later version"
@@ -33,7 +32,6 @@ _SUBSCRIBE = "subscriptions come in a later version"
 
 _RUST: Final = {
     _PLUGINS: "--plugin --plugin-opts --plugin-mode",
-    _UDP: "--udp-timeout --udp-max-associations --udp-bind-addr --udp-associate-addr",
     "access lists come in a later version": "--acl",
     _NAMES: "--dns --dns-cache-size",
     _SYSTEM: "--tcp-fast-open --fast-open --tcp-multipath --mptcp --inbound-send-buffer-size "

@@ -6,7 +6,7 @@ Imports nothing above the cipher table; opens files only in `files.py`.
 
 from .files import default_path, find_config, read_config, search_list, write_private
 from .load import Report, config_from_link, examine, for_local, for_server, load
-from .model import DEFAULT_LOCAL, Config, LocalConfig, ServerConfig
+from .model import DEFAULT_LOCAL, Config, LocalConfig, Mode, ServerConfig
 from .options import Option, options
 from .save import dump
 
@@ -14,6 +14,7 @@ __all__ = [
     "DEFAULT_LOCAL",
     "Config",
     "LocalConfig",
+    "Mode",
     "Option",
     "Report",
     "ServerConfig",

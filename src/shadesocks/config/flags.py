@@ -12,19 +12,23 @@ from typing import Final
 
 from .findings import Findings
 from .links import ReadLink, link_entries, parse_entry
+from .options import MODE_FLAGS
 from .reader import Mark, Node
 from .sections import Entry, Section
 from .settings import SETTINGS, Place, Setting
+from .values import split_port
 
 NO_FILE: Final = Mark("command line")
 """Where a key is missing when there is no file."""
 PASSWORD_VARIABLE: Final = "SS_SERVER_PASSWORD"  # noqa: S105 - shadowsocks-rust's name of a variable, no password
 """Taken where a server is given by flags without a password."""
 
-_PORT_OF: Final = {"server": "server_port", "local_address": "local_port"}
+_PORT_OF: Final = {"server": "server_port", "local_address": "local_port", "local_udp_address": "local_udp_port"}
 """Settings whose flag takes HOST:PORT, and where the port goes."""
 _LIST_OF: Final = {"server": Place.SERVER, "server_url": Place.SERVER, "local_address": Place.LOCAL}
 """Settings whose flag takes the place of a whole list."""
+_WORDS: Final = {row.switch: row.flags[0] for row in MODE_FLAGS}
+"""Flags that are a word of `mode`, which has no flag by its own name."""
 _SERVER_KEYS: Final = ("server", "server_port", "method", "password", "remarks")
 
 
@@ -57,9 +61,9 @@ def _entries(overrides: Mapping[str, str], findings: Findings) -> Iterator[tuple
     for name, text in overrides.items():
         setting = SETTINGS[name]
         if not text.isprintable() and name != "password":
-            findings.problem(_mark(setting), "", "this holds characters that cannot be printed")
+            findings.problem(_mark(setting, text), "", "this holds characters that cannot be printed")
         elif name in _PORT_OF:
-            host, port = _split(text)
+            host, port = split_port(text)
             yield name, _entry(setting, host)
             if port:
                 port_name = _PORT_OF[name]
@@ -68,18 +72,10 @@ def _entries(overrides: Mapping[str, str], findings: Findings) -> Iterator[tuple
             yield name, _entry(setting, text)
 
 
-def _mark(setting: Setting) -> Mark:
-    return Mark(setting.flags[-1] if setting.flags else f"--{setting.name.replace('_', '-')}")
+def _mark(setting: Setting, text: str) -> Mark:
+    return Mark(setting.flags[-1] if setting.flags else _WORDS.get(text, f"--{setting.name.replace('_', '-')}"))
 
 
 def _entry(setting: Setting, text: str) -> Entry:
-    mark = _mark(setting)
+    mark = _mark(setting, text)
     return Entry("", mark, Node(text, mark))
-
-
-def _split(text: str) -> tuple[str, str]:
-    """Cut HOST:PORT; an IPv6 address has its colons in brackets, or stands without a port."""
-    head, colon, port = text.rpartition(":")
-    if colon and (":" not in head or head.endswith("]")):
-        return head, port
-    return text, ""

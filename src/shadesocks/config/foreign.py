@@ -40,7 +40,7 @@ class Foreign:
     """True where the program must not start as if the key were not there."""
 
 
-_UDP = "has no effect yet: this version serves TCP only"
+_PATHS = "has no effect yet: this version leaves the sizes of packets and their fragments to the system"
 _SOCKETS = "has no effect yet: this version leaves this to the system"
 _ROUTES = "has no effect yet: connections leave by the system's own routes"
 _BUFFERS = "has no effect: the system sizes its buffers itself"
@@ -48,6 +48,7 @@ _NAMES = "has no effect yet: names are looked up by the system's resolver"
 _DAEMON = "has no effect yet: let the service manager start and stop this program"
 _PLUGIN = "cannot be honoured yet: plugins come in a later version, and the other end would speak through one"
 _BALANCE = "has no effect yet: several servers are used in order"
+_FIRST = "has no effect yet: datagrams go to the first server that serves UDP"
 _FACES = "has no effect yet: this version serves socks only"
 _OTA = "cannot be honoured yet: one-time authentication comes with the old ciphers"
 _LEGACY = "is not needed: ciphers come with this program"
@@ -94,11 +95,10 @@ _TABLE: Final = (
     # Plugins, beside `plugin` itself
     *_rows(RUST, "plugin_opts plugin_args plugin_mode", "has no effect without a plugin", _SERVERS),
     # UDP
-    *_rows(RUST, "udp_timeout udp_max_associations udp_mtu", _UDP),
-    *_rows(RUST, "outbound_udp_allow_fragmentation", _UDP, _SERVERS),
-    *_rows(RUST, "udp_weight", _UDP, (Place.SERVER,)),
-    *_rows(RUST, "local_udp_address local_udp_port", _UDP, _LOCALS, roles=LOCAL_END),
-    *_rows(LIBEV, "mtu", _UDP),
+    *_rows(RUST, "udp_mtu", "has no effect: datagrams of every size are taken"),
+    *_rows(RUST, "outbound_udp_allow_fragmentation", _PATHS, _SERVERS),
+    *_rows(RUST, "udp_weight", _FIRST, (Place.SERVER,), roles=LOCAL_END),
+    *_rows(LIBEV, "mtu", _PATHS),
     # Sockets and routes
     *_rows(RUST, "fast_open mptcp", _SOCKETS),
     *_rows(RUST, "ipv6_only", _SOCKETS),

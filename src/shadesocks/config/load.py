@@ -12,7 +12,7 @@ no message repeats the text of a value.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
@@ -22,10 +22,10 @@ from .dialects import DIALECTS, find_dialect
 from .findings import Findings
 from .flags import NO_FILE, add_flags
 from .links import LinkLike, ReadLink, link_entries
-from .model import DEFAULT_LOCAL, DEFAULT_MODE, Config, LocalConfig, Mode
+from .model import DEFAULT_LOCAL, DEFAULT_MODE, Config, LocalConfig, Mode, ServerConfig
 from .reader import BROKEN, Mark, Node, read
-from .sections import Section, sort_members
-from .servers import Surroundings, build_proxy, build_server, is_loopback, mode_of, timeouts
+from .sections import Entry, Section, sort_members
+from .servers import LINK_MODE, Surroundings, build_proxy, build_server, is_loopback, mode_of, timeouts
 from .settings import LOCAL_END, SETTINGS, Place, Role
 from .values import shown
 
@@ -46,6 +46,7 @@ def load(
     role: Role | None = None,
     strict: bool = False,
     overrides: Mapping[str, str] | None = None,
+    fallbacks: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
     read_link: ReadLink | None = None,
     dialect: str | None = None,
@@ -58,6 +59,7 @@ def load(
         role: the end to start; it must find all it needs. None: any valid configuration will do.
         strict: unknown keys are problems, not warnings.
         overrides: options of the command line, by the name of their setting.
+        fallbacks: what holds for the top level where neither the text nor an option says, in the same form.
         environ: where `${NAME}` passwords are looked up; the process's own by default.
         read_link: reads ss:// links, `wire.uri.parse_link`; needed where there may be some.
         dialect: one of `dialects.DIALECTS`; None finds out.
@@ -71,6 +73,7 @@ def load(
         role=role,
         strict=strict,
         overrides=overrides,
+        fallbacks=fallbacks,
         environ=environ,
         read_link=read_link,
         dialect=dialect,
@@ -87,6 +90,7 @@ def examine(
     role: Role | None = None,
     strict: bool = False,
     overrides: Mapping[str, str] | None = None,
+    fallbacks: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
     read_link: ReadLink | None = None,
     dialect: str | None = None,
@@ -100,18 +104,21 @@ def examine(
     top = sort_members(root, Place.TOP, "", findings, strict=strict)
     if overrides:
         add_flags(top, overrides, environ, read_link, findings)
+    for name, value in (fallbacks or {}).items():
+        top.entries.setdefault(name, Entry("", NO_FILE, Node(value, NO_FILE)))
     return _Builder(top, role, findings, strict=strict, environ=environ, read_link=read_link).report()
 
 
 def config_from_link(link: LinkLike, *, where: str = "link", role: Role | None = None) -> Config:
-    """Return the configuration of the one server that a link names.
+    """Return the configuration of the one server that a link names, over TCP and UDP.
 
     Raises:
         ConfigError: the link asks for what this version cannot do.
     """
     findings = Findings(role)
     mark = Mark(where)
-    top = Section(Place.TOP, "", mark, link_entries(link, "", mark, findings))
+    entries = link_entries(link, "", mark, findings) | {"mode": Entry("", mark, Node(LINK_MODE.value, mark))}
+    top = Section(Place.TOP, "", mark, entries)
     report = _Builder(top, role, findings).report()
     if report.config is None:
         raise ConfigError(report.problems)
@@ -140,7 +147,7 @@ def _for_role(config: Config, role: Role, where: str) -> Config:
     findings = Findings(role)
     mark = Mark(where)
     entries = config.servers if role == "server" else config.locals
-    _check_needs(bool(config.servers), [(entry.address, mark, "") for entry in entries], mark, findings)
+    _check_needs(bool(config.servers), [(_ways(entry), mark, "") for entry in entries], mark, findings)
     if findings.problems:
         raise ConfigError(findings.problems)
     return _filled(config, role)
@@ -148,25 +155,45 @@ def _for_role(config: Config, role: Role, where: str) -> Config:
 
 _NO_SERVER: Final = "no server is named; give server, server_port, method and password, or -s, -m and -k"
 
-Listener = tuple[Address, Mark, str]
-"""An address to listen on, and the place and key of the entry that says so."""
+Way = tuple[str, Address]
+"""What follows "is taken", and an address to listen on: a port of TCP and the same port of UDP are two."""
+Listener = tuple[Iterable[Way], Mark, str]
+"""Where an entry listens, and the place and key of the entry."""
+
+
+def _ways(entry: ServerConfig | LocalConfig) -> Iterator[Way]:
+    """Yield where an entry listens."""
+    if isinstance(entry, LocalConfig):
+        yield "", entry.address  # whatever the mode: associations are connections
+        if entry.mode.udp and not entry.udp_socket_per_association:
+            yield " for UDP", entry.udp_address
+        return
+    if entry.mode.tcp:
+        yield "", entry.address
+    if entry.mode.udp:
+        yield " for UDP", entry.address
 
 
 def _check_needs(has_server: bool, listeners: Iterable[Listener], mark: Mark, findings: Findings) -> None:
     """Report what an end lacks to be started."""
     if not has_server:
         findings.problem(mark, "", _NO_SERVER)
-    seen: set[Address] = set()
-    for address, place, key in listeners:
-        if address in seen:
-            findings.problem(place, key, f"{address} is taken by an entry before this one; choose another port")
-        seen.add(address)
+    seen: set[Way] = set()
+    for ways, place, key in listeners:
+        found = set(ways)
+        if found & seen:
+            which, address = min(found & seen, key=lambda way: way[0])
+            text = f"{address} is taken{which} by an entry before this one; choose another port"
+            findings.problem(place, key, text)
+        seen |= found
 
 
 def _filled(config: Config, role: Role | None) -> Config:
-    """Add what an end has by default."""
+    """Add what an end has by default: a listener for what the servers serve."""
     if role == "local" and not config.locals:
-        return replace(config, locals=(DEFAULT_LOCAL,))
+        modes = {server.mode for server in config.servers}
+        mode = modes.pop() if len(modes) == 1 else Mode.TCP_AND_UDP
+        return replace(config, locals=(replace(DEFAULT_LOCAL, mode=mode),))
     return config
 
 
@@ -245,28 +272,30 @@ class _Builder:
             around = replace(around, outbound_proxy=build_proxy(top.entries["outbound_proxy"], around, findings))
         server_sections = self._sections(Place.SERVER, _ONE_SERVER)
         local_sections = self._sections(Place.LOCAL, _ONE_LOCAL)
+        if self._role == "local" and not local_sections:
+            local_sections = [top]  # the default listener, with what the top level says of it
         servers = [(section, build_server(section, around, findings)) for section in server_sections]
-        locals_ = [(section, _build_local(section, around.mode, findings)) for section in local_sections]
+        locals_ = [(section, _build_local(section, top, around.mode, findings)) for section in local_sections]
         for section in (top, *server_sections, *local_sections):
             section.check(findings)
         if top.has("method") and top not in server_sections:
             entry = top.entries["method"]
             findings.warn(entry.mark, entry.key, "this method is of no server: each entry of servers[] names its own")
+        _check_listeners(top, servers, locals_, findings)
         if self._role is not None:
             listeners = [
-                (model.address, section.mark, section.path)
+                (_ways(model), section.mark, section.path)
                 for section, model in (servers if self._role == "server" else locals_)
                 if model is not None
             ]
             _check_needs(bool(servers), listeners, top.mark, findings)
-        config = Config(
+        return Config(
             tuple(server for _, server in servers if server is not None),
             tuple(local for _, local in locals_ if local is not None),
             handshake,
             dial,
             **given,
         )
-        return _filled(config, self._role)
 
     def _sections(self, place: Place, single: tuple[str, ...]) -> list[Section]:
         """Return the entries of one list that are in use, the one of the top level first."""
@@ -292,7 +321,10 @@ class _Builder:
         return None
 
 
-def _build_local(section: Section, mode: Mode, findings: Findings) -> LocalConfig | None:
+# Listeners of the client
+
+
+def _build_local(section: Section, top: Section, mode: Mode, findings: Findings) -> LocalConfig | None:
     """Return the listener of a section, None after a problem."""
     address = DEFAULT_LOCAL.address
     host = section.value("local_address", findings) if section.has("local_address") else address.host
@@ -304,4 +336,67 @@ def _build_local(section: Section, mode: Mode, findings: Findings) -> LocalConfi
         entry = section.entries["local_address"]
         text = "whoever can reach this address can use the proxy, without a password; 127.0.0.1 is for this machine"
         findings.warn(entry.mark, entry.key, text, LOCAL_END)
-    return LocalConfig(Address(host, port), protocol, mode_of(section, mode, findings))
+    # Any: the table says the type of each value.
+    shared: dict[str, Any] = {
+        name: (section if section.has(name) else top).value(name, findings)
+        for name in _SHARED_FIELDS
+        if section.has(name) or top.has(name)
+    }
+    given = {name: value for name, value in shared.items() if value is not None}
+    address, mode = Address(host, port), mode_of(section, mode, findings)
+    return LocalConfig(address, protocol, mode, _udp_listen(section, address, findings), **given)
+
+
+_UDP_LISTEN: Final = ("local_udp_address", "local_udp_port")
+_SHARED_FIELDS: Final = ("udp_associate_address", "udp_require_association", "udp_socket_per_association")
+"""Settings of a listener that it takes from the top level where it does not say itself."""
+
+
+def _udp_listen(section: Section, address: Address, findings: Findings) -> Address | None:
+    """Return where datagrams come in, None where that is the address of TCP."""
+    if not section.has(*_UDP_LISTEN):
+        return None
+    host, port = (section.value(name, findings) for name in _UDP_LISTEN)
+    return Address(host if isinstance(host, str) else address.host, port if isinstance(port, int) else address.port)
+
+
+Servers = Sequence[tuple[Section, ServerConfig | None]]
+Locals = Sequence[tuple[Section, LocalConfig | None]]
+
+
+def _check_listeners(top: Section, servers: Servers, locals_: Locals, findings: Findings) -> None:
+    """Warn of what the client is told about UDP that comes to nothing."""
+    if locals_ and all(section is not top for section, _ in locals_):
+        _warn_all(top, _UDP_LISTEN, "this is of no listener: each entry of locals[] names its own", findings)
+    for section, local in locals_:
+        if local is not None and not local.mode.udp:
+            text = 'has no effect: this listener serves no UDP; write "mode": "tcp_and_udp", or give -U'
+            _warn_all(section, (*_UDP_LISTEN, "udp_associate_address"), text, findings)
+        for name in _TRANSPORTS:
+            if local is None or not getattr(local.mode, name) or not _is_off(name, top, servers):
+                continue
+            said = section if section.has("mode") else top
+            entry = said.entries.get("mode") or Entry(section.path, section.mark, Node(None, section.mark))
+            text = (
+                f"this listener serves {name.upper()}, but every server has it off; it goes to them all the same, "
+                "and they may not answer: give one of them the mode tcp_and_udp"
+            )
+            findings.warn(entry.mark, entry.key, text, LOCAL_END)
+
+
+_TRANSPORTS: Final = ("tcp", "udp")
+
+
+def _is_off(transport: str, top: Section, servers: Servers) -> bool:
+    """True where every server says itself that it does not serve this way; most of a client's files say nothing."""
+    return bool(servers) and all(
+        (section.has("mode") or top.has("mode")) and server is not None and not getattr(server.mode, transport)
+        for section, server in servers
+    )
+
+
+def _warn_all(section: Section, names: Iterable[str], text: str, findings: Findings) -> None:
+    for name in names:
+        if section.has(name):
+            entry = section.entries[name]
+            findings.warn(entry.mark, entry.key, text, LOCAL_END)

@@ -9,6 +9,7 @@ line or traceback of a model shows one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 
 from ..core.address import Address
@@ -42,21 +43,25 @@ def _str(name: str) -> str:
     return default
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """What is served: streams (TCP), datagrams (UDP), or both."""
+class Mode(Enum):
+    """What is served: streams (TCP), datagrams (UDP), or both. The value is the word of a file."""
 
-    tcp: bool
-    udp: bool
+    TCP_ONLY = "tcp_only"
+    TCP_AND_UDP = "tcp_and_udp"
+    UDP_ONLY = "udp_only"
+
+    @property
+    def tcp(self) -> bool:
+        """True where streams are served."""
+        return self is not Mode.UDP_ONLY
+
+    @property
+    def udp(self) -> bool:
+        """True where datagrams are served."""
+        return self is not Mode.TCP_ONLY
 
 
-MODES: Final = {
-    "tcp_only": Mode(tcp=True, udp=False),
-    "tcp_and_udp": Mode(tcp=True, udp=True),
-    "udp_only": Mode(tcp=False, udp=True),
-}
-"""By the words of a file."""
-DEFAULT_MODE: Final = MODES[_str("mode")]
+DEFAULT_MODE: Final = Mode(_str("mode"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +97,10 @@ class LocalConfig:
     """Where SOCKS datagrams come in; None: on the address and port of TCP."""
     udp_associate_address: Address | None = None
     """What UDP ASSOCIATE answers with, port 0 for the socket's own; None: the address that the client reached."""
-    udp_require_association: bool = True
-    """Whether datagrams are taken only from a host with a live association."""
-    udp_socket_per_association: bool = False
+    udp_require_association: bool = _bool("udp_require_association")
+    """Whether datagrams are taken only from a host with a live association. Resolved as the mode."""
+    udp_socket_per_association: bool = _bool("udp_socket_per_association")
+    """Whether each association has a port of its own. Resolved as the mode."""
 
     @property
     def udp_address(self) -> Address:
@@ -135,17 +141,17 @@ class Config:
     """None: a quarter of the descriptor limit."""
     state_dir: str | None = None
     """None: $STATE_DIRECTORY, else the user's state directory."""
-    udp_timeout: float = 300.0
+    udp_timeout: float = _float("udp_timeout")
     """Seconds without a datagram after which a session ends."""
     udp_max_associations: int | None = None
     """Sessions of one server or listener; None: the service chooses."""
     udp_max_per_source: int | None = None
     """Sessions of one source address; None: the service chooses."""
     udp_receive_buffer: int | None = None
-    """Bytes of SO_RCVBUF of UDP sockets; None: the service chooses."""
+    """Bytes of SO_RCVBUF of UDP sockets; None: left to the system."""
     udp_send_buffer: int | None = None
     """Bytes of SO_SNDBUF of UDP sockets; None: left to the system."""
-    udp_io: str = "auto"
+    udp_io: str = _str("udp_io")
     log_level: str = _str("log_level")
     log_without_time: bool = _bool("log_without_time")
     log_targets: bool = _bool("log_targets")

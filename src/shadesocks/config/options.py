@@ -33,6 +33,7 @@ class Option:
 
 _METAVARS: Final = {
     Kind.HOST: "HOST:PORT",
+    Kind.ADDRESS: "HOST[:PORT]",
     Kind.PORT: "PORT",
     Kind.TEXT: "TEXT",
     Kind.SECRET: "PASSWORD",
@@ -45,9 +46,9 @@ _METAVARS: Final = {
 }
 _SECRETS: Final = (Kind.SECRET, Kind.LINK)
 
-_MODE_FLAGS: Final = (
-    Option("mode", ("-u",), "", "Serve UDP only.", switch="udp_only"),
-    Option("mode", ("-U",), "", "Serve TCP and UDP.", switch="tcp_and_udp"),
+MODE_FLAGS: Final = (
+    Option("mode", ("-u",), "", "Serve UDP only: the mode udp_only.", switch="udp_only"),
+    Option("mode", ("-U",), "", "Serve TCP and UDP: the mode tcp_and_udp. Default: TCP only.", switch="tcp_and_udp"),
 )
 """shadowsocks-rust's letters; shadowsocks-libev means the opposite by them."""
 
@@ -55,7 +56,7 @@ _MODE_FLAGS: Final = (
 def options(role: Role) -> tuple[Option, ...]:
     """Return the options of one end, in the order of the table."""
     rows = [_option(setting) for setting in TABLE if setting.flags and role in setting.roles]
-    return (*rows, *_MODE_FLAGS)
+    return (*rows, *MODE_FLAGS)
 
 
 def _option(setting: Setting) -> Option:

@@ -36,6 +36,9 @@ server -c FILE` and `shadesocks local -c FILE` each take their keys from it.
 
 - One server and one listener stand at the top level; several stand in the lists `servers` (or `shadowsocks`) and
   `locals`, which go together with those of the top level. Several servers are used in order.
+- `mode` at the top level is that of every server and listener that names none; so are `udp_associate_addr`,
+  `udp_require_association` and `udp_socket_per_association` for listeners. An ss:// link has no word for a mode: the
+  server of an `outbound_proxy` serves both.
 - A password `${NAME}` is taken from the environment.
 - `timeout` sets `handshake_timeout` and `dial_timeout`, each unless it is given itself; a server's own come first.
 - An option of the command line takes the place of its key. A server given by `-s` or `--server-url` takes the place of
@@ -52,6 +55,7 @@ _PLACES: Final = {
 }
 _KINDS: Final = {
     Kind.HOST: "host",
+    Kind.ADDRESS: "host, or host:port",
     Kind.PORT: "port, 1 to 65535",
     Kind.TEXT: "text",
     Kind.SECRET: "text, secret",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Final
 
-from .model import Config, LocalConfig, ServerConfig
+from .model import DEFAULT_MODE, Config, LocalConfig, Mode, ServerConfig
 from .settings import SETTINGS
 
 INDENT: Final = 4
@@ -29,15 +29,20 @@ def dump(config: Config | Mapping[str, object]) -> str:
 
 def _keys(config: Config) -> dict[str, object]:
     keys: dict[str, object] = {}
-    servers = [_server(server, config) for server in config.servers]
+    modes = {*(server.mode for server in config.servers), *(local.mode for local in config.locals)}
+    mode = modes.pop() if len(modes) == 1 else None
+    servers = [_server(server, config, mode) for server in config.servers]
     if len(servers) == 1 and _ONLY_IN_LISTS.isdisjoint(servers[0]):
         keys |= servers[0]
     elif servers:
         keys["servers"] = servers
-    if len(config.locals) == 1:
-        keys |= _local(config.locals[0])
-    elif config.locals:
-        keys["locals"] = [_local(local) for local in config.locals]
+    locals_ = [_local(local, mode) for local in config.locals]
+    if len(locals_) == 1 and _ONLY_IN_LISTS.isdisjoint(locals_[0]):
+        keys |= locals_[0]
+    elif locals_:
+        keys["locals"] = locals_
+    if mode is not None and mode is not DEFAULT_MODE:
+        keys["mode"] = mode.value
     for name in _TOP_FIELDS:
         value = getattr(config, name)
         if value != SETTINGS[name].default:
@@ -46,8 +51,8 @@ def _keys(config: Config) -> dict[str, object]:
 
 
 _TOP_FIELDS: Final = tuple(field.name for field in fields(Config) if field.name in SETTINGS)
-_ONLY_IN_LISTS: Final = frozenset(("id", "handshake_timeout", "dial_timeout"))
-"""Keys of a server that mean something else at the top level, or nothing."""
+_ONLY_IN_LISTS: Final = frozenset(("id", "handshake_timeout", "dial_timeout", "mode"))
+"""Keys of an entry that mean something else at the top level, or nothing."""
 
 
 def _put(keys: dict[str, object], path: str, value: object) -> None:
@@ -60,7 +65,7 @@ def _put(keys: dict[str, object], path: str, value: object) -> None:
     keys[last] = value
 
 
-def _server(server: ServerConfig, config: Config) -> dict[str, object]:
+def _server(server: ServerConfig, config: Config, mode: Mode | None) -> dict[str, object]:
     keys: dict[str, object] = {
         "server": server.address.host,
         "server_port": server.address.port,
@@ -77,6 +82,8 @@ def _server(server: ServerConfig, config: Config) -> dict[str, object]:
         keys["dial_timeout"] = server.dial_timeout
     if server.outbound_proxy is not None:
         keys["outbound_proxy"] = _link(server.outbound_proxy)
+    if server.mode is not mode:
+        keys["mode"] = server.mode.value
     return keys
 
 
@@ -88,8 +95,19 @@ def _link(server: ServerConfig) -> str:
     return f"ss://{user}@{server.address}"
 
 
-def _local(local: LocalConfig) -> dict[str, object]:
+def _local(local: LocalConfig, mode: Mode | None) -> dict[str, object]:
     keys: dict[str, object] = {"local_address": local.address.host, "local_port": local.address.port}
     if local.protocol != SETTINGS["protocol"].default:
         keys["protocol"] = local.protocol
+    if local.mode is not mode:
+        keys["mode"] = local.mode.value
+    if local.udp_listen is not None:
+        keys["local_udp_address"], keys["local_udp_port"] = local.udp_listen.host, local.udp_listen.port
+    answer = local.udp_associate_address
+    if answer is not None:
+        keys[SETTINGS["udp_associate_address"].path] = str(answer) if answer.port else answer.host
+    for name in ("udp_require_association", "udp_socket_per_association"):
+        value = getattr(local, name)
+        if value != SETTINGS[name].default:
+            keys[name] = value
     return keys

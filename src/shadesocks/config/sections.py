@@ -75,8 +75,6 @@ class Section:
         except UnfitError as unfit:
             findings.problem(entry.mark, entry.key, str(unfit))
             return None
-        if isinstance(value, str) and value in setting.noted:
-            findings.warn(entry.mark, entry.key, setting.noted[value], setting.roles)
         return value
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ..core.address import Address, pack_ip
@@ -18,7 +18,7 @@ from ..crypto.keys import parse_keys
 from ..crypto.methods import Edition, Method
 from .findings import Findings
 from .links import ReadLink, link_entries, parse_entry
-from .model import DEFAULT_MODE, MODES, Mode, ServerConfig
+from .model import DEFAULT_MODE, Mode, ServerConfig
 from .passwords import ENOUGH_BITS, is_weak_key, strength
 from .sections import Entry, Section
 from .settings import Place
@@ -28,6 +28,8 @@ _MISSING: Final = {
     "server_port": 'is missing; add the port, as in "server_port": 8388, or give -s HOST:PORT',
     "method": 'is missing; add a method, as in "method": "2022-blake3-aes-256-gcm", or give -m METHOD',
 }
+LINK_MODE: Final = Mode.TCP_AND_UDP
+"""Of the server that a link names: SIP002 has no word for it, and what the server does not serve nobody asks it for."""
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -42,6 +44,7 @@ class Surroundings:
     environ: Mapping[str, str]
     read_link: ReadLink | None
     mode: Mode = DEFAULT_MODE
+    """Of a server that names none."""
 
 
 def build_server(section: Section, around: Surroundings, findings: Findings) -> ServerConfig | None:
@@ -84,13 +87,13 @@ def build_proxy(entry: Entry, around: Surroundings, findings: Findings) -> Serve
     if link is None:
         return None
     section = Section(Place.SERVER, entry.key, entry.mark, link_entries(link, entry.key, entry.mark, findings))
-    return build_server(section, around, findings)
+    return build_server(section, replace(around, mode=LINK_MODE), findings)
 
 
 def mode_of(section: Section, mode: Mode, findings: Findings) -> Mode:
     """Return the mode of a section: its own, else the one given."""
     word = section.value("mode", findings) if section.has("mode") else None
-    return MODES[word] if isinstance(word, str) else mode
+    return Mode(word) if isinstance(word, str) else mode
 
 
 def timeouts(section: Section, handshake: float, dial: float, findings: Findings) -> tuple[float, float]:

@@ -34,6 +34,7 @@ class Kind(Enum):
     """What a value is; the text completes the sentence "expected ..."."""
 
     HOST = "a host name or an IP address in quotes"
+    ADDRESS = "a host and perhaps a port in quotes"
     PORT = "a port: a number from 1 to 65535"
     TEXT = "text in quotes"
     SECRET = "a password: text in quotes"  # noqa: S105 - what is expected, not a password
@@ -70,8 +71,6 @@ class Setting:
     aliases: tuple[str, ...] = ()
     """Other spellings of the key."""
     choices: tuple[str, ...] = ()
-    noted: Mapping[str, str] = field(default_factory=dict)
-    """Choices that are taken with a warning, and its sentence."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Choices of the source that cannot be had here, and the sentence that says so."""
     source: str = "shadesocks"
@@ -108,6 +107,10 @@ KEEP_ALIVE_MAX: Final = 32767
 """Seconds; Linux's MAX_TCP_KEEPIDLE."""
 USER_TIMEOUT_MAX: Final = 2147483
 """Seconds; TCP_USER_TIMEOUT is a signed int of milliseconds."""
+UDP_TIMEOUT_MIN: Final = 10
+"""Seconds; shadowsocks-libev's least. A shorter session ends between two questions of one program."""
+BUFFER_MIN: Final = 4096
+"""Bytes; with less, a socket drops single datagrams of the size that the Internet carries."""
 
 
 def _later(what: str) -> str:
@@ -218,11 +221,58 @@ TABLE: Final = (
     Setting(
         "mode",
         Kind.CHOICE,
-        "TCP, UDP or both.",
+        "TCP, UDP or both. With `udp_only`, a SOCKS port takes TCP connections for UDP ASSOCIATE, and refuses others.",
         places=_EVERYWHERE,
         default="tcp_only",
         choices=("tcp_only", "tcp_and_udp", "udp_only"),
         source=RUST,
+    ),
+    Setting(
+        "local_udp_address",
+        Kind.HOST,
+        "Address the client takes datagrams on. As a flag: HOST:PORT.",
+        places=_LOCALS,
+        roles=LOCAL_END,
+        default_text="local_address",
+        flags=("--udp-bind-addr",),
+        source=RUST,
+    ),
+    Setting(
+        "local_udp_port",
+        Kind.PORT,
+        "Port the client takes datagrams on.",
+        places=_LOCALS,
+        roles=LOCAL_END,
+        default_text="local_port",
+        source=RUST,
+    ),
+    Setting(
+        "udp_associate_address",
+        Kind.ADDRESS,
+        "What UDP ASSOCIATE answers with, where others reach the client by another address. As a flag: HOST[:PORT].",
+        key="udp_associate_addr",
+        places=_LOCALS,
+        roles=LOCAL_END,
+        default_text="the address that the program connected to",
+        flags=("--udp-associate-addr",),
+        source=RUST,
+    ),
+    Setting(
+        "udp_require_association",
+        Kind.FLAG,
+        "Take datagrams only from a host that has an association (RFC 1928 §7).",
+        places=_LOCALS,
+        roles=LOCAL_END,
+        default=True,
+        default_text="true; false for a program that was started as `sslocal`",
+    ),
+    Setting(
+        "udp_socket_per_association",
+        Kind.FLAG,
+        "Give each association a socket and a port of its own, instead of one for all on the number of the SOCKS port.",
+        places=_LOCALS,
+        roles=LOCAL_END,
+        default=False,
     ),
     # Time-outs
     Setting(
@@ -298,6 +348,17 @@ TABLE: Final = (
         high=YEAR,
         flags=("--drain-timeout",),
     ),
+    Setting(
+        "udp_timeout",
+        Kind.SECONDS,
+        "A UDP session without a datagram for so long ends; with the 2022 methods after 60 s at the earliest.",
+        default=300.0,
+        unit="s",
+        low=UDP_TIMEOUT_MIN,
+        high=YEAR,
+        flags=("--udp-timeout",),
+        source=RUST,
+    ),
     # Sockets
     Setting(
         "no_delay",
@@ -344,6 +405,49 @@ TABLE: Final = (
         high=2**31 - 1,
         flags=("-n", "--nofile"),
         source=RUST,
+    ),
+    Setting(
+        "udp_max_associations",
+        Kind.COUNT,
+        "The most UDP sessions of one server or listener; a new one takes the place of the one that was idle longest.",
+        default_text="a quarter of the descriptor limit, 16384 at most",
+        low=1,
+        high=2**31 - 1,
+        flags=("--udp-max-associations",),
+        source=RUST,
+    ),
+    Setting(
+        "udp_max_per_source",
+        Kind.COUNT,
+        "The most UDP sessions of one source address, which is a /64 network for IPv6.",
+        default_text="1024",
+        low=1,
+        high=2**31 - 1,
+    ),
+    Setting(
+        "udp_receive_buffer",
+        Kind.COUNT,
+        "SO_RCVBUF of UDP sockets: what may wait while the program is busy.",
+        default_text="left to the system",
+        unit="bytes",
+        low=BUFFER_MIN,
+        high=2**31 - 1,
+    ),
+    Setting(
+        "udp_send_buffer",
+        Kind.COUNT,
+        "SO_SNDBUF of UDP sockets.",
+        default_text="left to the system",
+        unit="bytes",
+        low=BUFFER_MIN,
+        high=2**31 - 1,
+    ),
+    Setting(
+        "udp_io",
+        Kind.CHOICE,
+        "How datagrams move: `auto` in batches where the system can, `plain` one by one.",
+        default="auto",
+        choices=("auto", "plain"),
     ),
     Setting(
         "event_model",

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from math import isfinite
 from typing import Final
 
-from ..core.address import NAME_MAX, pack_ip
+from ..core.address import NAME_MAX, Address, pack_ip
 from ..crypto.methods import ALIASES, METHODS, Edition, Method, find_method, is_ready
 from .reader import Node
 from .settings import Kind, Setting
@@ -193,6 +194,20 @@ def check_host(text: str) -> str:
     return host
 
 
+def split_port(text: str) -> tuple[str, str]:
+    """Cut HOST:PORT; an IPv6 address has its colons in brackets, or stands without a port, which is empty then."""
+    head, colon, port = text.rpartition(":")
+    if colon and (":" not in head or head.endswith("]")):
+        return head, port
+    return text, ""
+
+
+def _address(setting: Setting, node: Node) -> Address:
+    """Port 0 stands for none."""
+    host, port = split_port(_text(setting, node))
+    return Address(check_host(host), _port(replace(setting, kind=Kind.PORT), Node(port, node.mark)) if port else 0)
+
+
 def _check_name(host: str) -> None:
     try:
         name = host if host.isascii() else host.encode("idna").decode("ascii")
@@ -231,6 +246,7 @@ def _method(setting: Setting, node: Node) -> Method:
 
 _CONVERTERS: Final[dict[Kind, Callable[[Setting, Node], object]]] = {
     Kind.HOST: _host,
+    Kind.ADDRESS: _address,
     Kind.PORT: _port,
     Kind.TEXT: _text,
     Kind.SECRET: _text,
