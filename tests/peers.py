@@ -244,7 +244,7 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1", **extra}
 
 
-def ports(pid: int, kind: Literal["tcp", "udp"]) -> set[int]:
+def ports_of(pid: int, kind: Literal["tcp", "udp"]) -> set[int]:
     """The ports of that very process: those it listens on by TCP, those of its UDP sockets. Nothing is sent to ask."""
     found = {}
     states = ("0A",) if kind == "tcp" else ("07", "01")  # listening; not connected, connected
@@ -265,7 +265,7 @@ def ports(pid: int, kind: Literal["tcp", "udp"]) -> set[int]:
 
 def listens(pid: int, port: int) -> bool:
     """True when that very process holds a listening TCP socket on the port: no connection is spent on asking."""
-    return port in ports(pid, "tcp")
+    return port in ports_of(pid, "tcp")
 
 
 def _accepts(port: int) -> bool:
@@ -282,7 +282,7 @@ def _await_listening(program: Program, udp: bool) -> None:
         if not program.alive:
             raise StartError(f"{program.name} ended with status {program.process.returncode}:\n{program.log()[-4000:]}")
         there = listens(program.pid, program.port) if known else _accepts(program.port)
-        if there and (not (udp and known) or program.port in ports(program.pid, "udp")):
+        if there and (not (udp and known) or program.port in ports_of(program.pid, "udp")):
             return
         time.sleep(0.01)
     raise StartError(
@@ -346,12 +346,13 @@ def run(
     A program of ours that wrote a traceback fails the test when the block ends.
     """
     peer = need(name)
+    wants = settings or {}
     with contextlib.ExitStack() as stack:
         for attempt in range(START_TRIES):
             chosen = port or free_port()
             ports = (chosen, 0) if role == "server" else (server_port, chosen)
             config = folder / f"{name}-{role}-{chosen}.json"
-            config.write_text(json.dumps(settings_for(peer, role, method, *ports) | dict(settings or {})))
+            config.write_text(json.dumps(settings_for(peer, role, method, *ports) | dict(wants)))
             command = (*(peer.server if role == "server" else peer.local), "-c", str(config))
             try:
                 program = stack.enter_context(
@@ -361,7 +362,7 @@ def run(
                         folder,
                         nofile=nofile,
                         title=f"{name}-{role}-{method}",
-                        udp=(settings or {}).get("mode") == "tcp_and_udp",
+                        udp=wants.get("mode") == "tcp_and_udp" and not wants.get("udp_socket_per_association"),
                     )
                 )
                 break

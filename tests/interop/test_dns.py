@@ -18,7 +18,7 @@ import pytest
 
 from tests.echo import HOST, DnsServer, hosts
 from tests.interop.streams import LIMIT
-from tests.peers import SERVES_UDP, need_tool, ports, run_pair
+from tests.peers import SERVES_UDP, need_tool, ports_of, run_pair
 from tests.socks_udp import Address, associate, udp_socket
 
 from .test_udp import MODE
@@ -103,6 +103,6 @@ def test_dig(server: str, local: str, method: str, tmp_path: Path) -> None:
                 text = ask(dig, forwarder.address, "+bufsize=4096", "shade.example", "TXT")
                 assert text.replace('"', "").replace(" ", "") == "t" * TEXT
                 _, source = dns.next()
-                assert source[1] in ports(pair.server.pid, "udp"), f"{source} is no socket of the server"
+                assert source[1] in ports_of(pair.server.pid, "udp"), f"{source} is no socket of the server"
                 assert forwarder.up >= 2
                 assert forwarder.down >= 2
