@@ -44,8 +44,6 @@ SECRET: Final = (*AEAD, *AEAD2022)
 """Methods that authenticate, so all but `none`."""
 EVERY: Final = (*SECRET, "none")
 
-SERVES_UDP: Final = "only TCP for now" not in (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
-
 _KEY16, _KEY32 = "AQIDBAUGBwgJCgsMDQ4PEA==", "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="
 PASSWORDS: Final = {
     **dict.fromkeys(EVERY, "correct horse battery staple"),

@@ -22,7 +22,7 @@ from typing import Final
 import pytest
 
 from tests.echo import ThirdParty, echo, hosts, sink
-from tests.peers import PEERS, SERVES_UDP, Pair, run, run_pair
+from tests.peers import PEERS, Pair, run, run_pair
 from tests.socks_udp import associate, udp_socket
 
 OURS: Final = (("ours", "ours"), ("ours", "libev"), ("libev", "ours"), ("ours", "rust"), ("rust", "ours"))
@@ -141,8 +141,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_cell(server: str, local: str, method: str, tmp_path: Path) -> None:
-    if "ours" in (server, local) and not SERVES_UDP:
-        pytest.skip("our program serves no UDP yet")
     with run_pair(server, local, method, tmp_path, settings=MODE) as pair:
         sizes(pair, server not in NO_EMPTY_UP)
         burst(pair)
@@ -155,8 +153,6 @@ def test_cell(server: str, local: str, method: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("server", "local"), [("ours", "ours"), ("ours", "rust"), ("rust", "ours")])
 def test_both_families(server: str, local: str, tmp_path: Path) -> None:
     """A server, and a client, that listen on all addresses of both families answer from the one that was asked."""
-    if not SERVES_UDP:
-        pytest.skip("our program serves no UDP yet")
     if len(hosts()) == 1:
         pytest.skip("this machine has no IPv6")
     method = "2022-blake3-aes-256-gcm"

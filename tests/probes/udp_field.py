@@ -20,7 +20,7 @@ import pytest
 
 from tests.echo import HOST, UdpTarget
 from tests.interop.streams import LIMIT, pack_address
-from tests.peers import PASSWORDS, SERVES_UDP, Program, run
+from tests.peers import PASSWORDS, Program, run
 from tests.socks_udp import Address, udp_socket
 
 from .craft_udp import REPLY, REQUEST, Opened, UdpCrafter, new_session
@@ -40,8 +40,6 @@ class Post:
 @contextlib.contextmanager
 def serve(method: str, folder: Path, *, port: int = 0, **settings: object) -> Iterator[Post]:
     """Run our server with UDP."""
-    if not SERVES_UDP:
-        pytest.skip("our program serves no UDP yet")
     with run("ours", "server", method, folder, port=port, settings={**MODE, **settings}) as program:
         yield Post(method, program, UdpCrafter(method, PASSWORDS[method]))
 
@@ -151,8 +149,6 @@ class FakeServer:
     @contextlib.contextmanager
     def local(self, folder: Path, **settings: object) -> Iterator[Program]:
         """Run our client, with this as its server."""
-        if not SERVES_UDP:
-            pytest.skip("our program serves no UDP yet")
         settings = {**MODE, **settings}
         with run("ours", "local", self.method, folder, server_port=self.address[1], settings=settings) as program:
             yield program
