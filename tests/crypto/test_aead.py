@@ -36,8 +36,8 @@ def test_a_context_that_was_dropped_is_made_again() -> None:
     others = [Keyed(CIPHERS["aes-gcm"], bytes(16)) for _ in range(CONTEXTS_MAX + 5)]
     for other in others:
         other.cipher()
-    assert first._live is None
-    assert sum(other._live is not None for other in others) == CONTEXTS_MAX
+    assert first.live is None
+    assert sum(other.live is not None for other in others) == CONTEXTS_MAX
     first.cipher().encrypt_into(bytes(12), b"bytes", None, after)
     assert before == after
     assert repr(first) == "Keyed(…)"

@@ -93,24 +93,25 @@ CIPHERS: Final[dict[str, Callable[[bytes], Aead]]] = {
 class Keyed:
     """A key that makes its cipher context when it is used, and may lose it again."""
 
-    __slots__ = ("_live", "_make", "key")
+    __slots__ = ("_make", "key", "live")
 
     _ring: Final[deque[Keyed]] = deque()
 
     def __init__(self, make: Callable[[bytes], Aead], key: bytes) -> None:
         self._make = make
         self.key = key
-        self._live: Aead | None = None
+        self.live: Aead | None = None
+        """The context while there is one; `cipher` makes it otherwise."""
 
     def cipher(self) -> Aead:
         """Return the context; hold it only for the length of one call."""
-        live = self._live
+        live = self.live
         if live is None:
-            live = self._live = self._make(self.key)
+            live = self.live = self._make(self.key)
             ring = self._ring
             ring.append(self)
             if len(ring) > CONTEXTS_MAX:
-                ring.popleft()._live = None
+                ring.popleft().live = None
         return live
 
     def __repr__(self) -> str:

@@ -56,7 +56,7 @@ class DirectBack:
         """See `packets.Back`."""
         middle = self.datagrams.middle
         start, payload, end = span
-        address = bytes(middle.view[start:payload])
+        address = middle.memory[start:payload]
         outlet = session.outlet or _give(relay, session, self._make)
         to = self._routes.get(address)
         if to is None:
@@ -147,7 +147,7 @@ class ShadowBack:
         far = session.far
         if far is None:
             far = session.far = self._packets.join()
-        if session.only_dns and bytes(middle.view[payload - 2 : payload]) != _DNS:
+        if session.only_dns and middle.memory[payload - 2 : payload] != _DNS:
             relay.spoke_elsewhere(session)
         session.up_packets += 1
         session.up_bytes += end - payload
@@ -200,7 +200,7 @@ def _hold(
         raise LimitError("limit", "too many messages wait for names")
     middle = back.datagrams.middle
     start, payload, end = span
-    message = bytes(middle.view[start:end])
+    message = middle.memory[start:end]
     session.held += 1
 
     def found(lookup: asyncio.Future[tuple[Found, ...]]) -> None:

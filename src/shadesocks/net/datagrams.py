@@ -41,7 +41,8 @@ ARENA_SIZE: Final = 512 * 1024
 resident."""
 FRONT_BUFFER: Final = 1 << 20
 """Bytes of SO_RCVBUF asked for a port that clients write to: 10 ms of 100 MB/s. Linux gives what rmem_max allows."""
-_ARENA_FULL: Final = ARENA_SIZE - (2 * HEADROOM + PACKET_MAX + 1 + OVERHEAD_MAX)
+ARENA_FULL: Final = ARENA_SIZE - (2 * HEADROOM + PACKET_MAX + 1 + OVERHEAD_MAX)
+"""An arena that is filled up to there is flushed before the next message."""
 
 MAPPED: Final = bytes(10) + b"\xff\xff"
 """IPv4 in IPv6, as a socket of both families has it."""
@@ -70,11 +71,12 @@ once they were told."""
 class Arena:
     """A buffer that pieces are put into one after the other, until they are sent."""
 
-    __slots__ = ("_memory", "at", "base", "view")
+    __slots__ = ("at", "base", "memory", "view")
 
     def __init__(self, size: int = ARENA_SIZE) -> None:
-        self._memory = mmap(-1, size)  # no page is resident before it is written
-        self.view: Final = memoryview(self._memory)
+        self.memory: Final = mmap(-1, size)  # no page is resident before it is written
+        """A slice of it is a copy: 0.05 us, where `bytes` of a slice of the view is 0.1."""
+        self.view: Final = memoryview(self.memory)
         self.at = 0
         """Where there is room: for one message of any size, with its headroom."""
         self.base = 0
@@ -84,12 +86,15 @@ class Arena:
 class DatagramSocket:
     """A UDP socket, and what is asked of it for each datagram."""
 
-    __slots__ = ("fd", "sock", "wide")
+    __slots__ = ("fd", "name_size", "sock", "wide")
 
     def __init__(self, sock: SocketType) -> None:
         self.sock = sock
         self.fd: Final = sock.fileno()
         self.wide: Final = sock.family == AF_INET6
+        """True where it takes IPv6, and IPv4 as a part of it."""
+        self.name_size: Final = 28 if self.wide else 16
+        """Bytes of a sockaddr_in6, of a sockaddr_in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,8 +281,3 @@ def unmap(packed: bytes) -> bytes:
 def text_of(packed: bytes) -> str:
     """Return the text of 4 or 16 bytes."""
     return inet_ntop(AF_INET if len(packed) == 4 else AF_INET6, packed)
-
-
-def is_full(at: int) -> bool:
-    """True when an arena that is filled up to there must be flushed before the next message."""
-    return at > _ARENA_FULL

@@ -21,11 +21,13 @@ import struct
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from contextlib import closing
+from mmap import mmap
 from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOL_UDP, SocketType, inet_pton
 from typing import TYPE_CHECKING, Any, Final
 
 from ..wire.packet import HEADROOM, PACKET_MAX
 from .datagrams import (
+    ARENA_FULL,
     DROPS,
     MAPPED,
     PENDING,
@@ -34,7 +36,6 @@ from .datagrams import (
     Arena,
     DatagramSocket,
     Received,
-    is_full,
     text_of,
     unmap,
 )
@@ -93,20 +94,21 @@ class _Piece(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
 
 
-def _room(size: int) -> tuple[memoryview, int]:
-    """Return zeroed memory that stays where it is, and its address."""
-    memory = (ctypes.c_char * size)()
-    return memoryview(memory).cast("B"), ctypes.addressof(memory)
+def _room(size: int) -> tuple[mmap, int]:
+    """Return zeroed memory that stays where it is, and its address. A slice of it is bytes at once."""
+    memory = mmap(-1, size)
+    return memory, ctypes.addressof(ctypes.c_char.from_buffer(memory))
 
 
 class _Headers:
-    """An array of message headers: with names, and with or without control messages."""
+    """An array of message headers, each with room for a name and a control message."""
 
-    __slots__ = ("address", "controls", "names", "words")
+    __slots__ = ("address", "controls", "first", "names", "words")
 
-    def __init__(self, count: int, name_size: int, *, control: bool) -> None:
-        raw, self.address = _room(count * _HEADER_SIZE)
-        self.words = raw.cast("I")
+    def __init__(self, count: int, name_size: int) -> None:
+        memory, self.address = _room(count * _HEADER_SIZE)
+        self.words = memoryview(memory).cast("I")
+        self.first = ctypes.c_void_p(self.address)
         self.names, names = _room(count * _NAME_STEP)
         self.controls, controls = _room(count * _CONTROL_STEP)
         for index in range(count):
@@ -114,8 +116,8 @@ class _Headers:
             message.header.name = names + index * _NAME_STEP
             message.header.name_size = name_size
             message.header.piece_count = 1
-            message.header.control = controls + index * _CONTROL_STEP if control else None
-            message.header.control_size = _CONTROL_STEP if control else 0
+            message.header.control = controls + index * _CONTROL_STEP
+            message.header.control_size = _CONTROL_STEP
 
     def point(self, index: int, pieces: int) -> None:
         """Let a header begin with the piece at that address."""
@@ -134,10 +136,9 @@ class BatchedDatagrams:
         if ctypes.sizeof(_Message) != _HEADER_SIZE or socket.htons(1) == 1:
             raise OSError(errno.ENOSYS, "not a 64-bit little-endian system")
         library = ctypes.CDLL(None, use_errno=True)
+        # No argtypes: plain ints pass as C ints, and pointers are made once. That saves 0.3 us of 0.9 a call.
         self._receive = library.recvmmsg
-        self._receive.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
         self._send = library.sendmmsg
-        self._send.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
         self._queue = reactor.queue
         self.inward, self.middle, self.outward = Arena(SLOT_SIZE * SLOTS), Arena(), Arena()
         for arena in (self.inward, self.middle, self.outward):
@@ -153,7 +154,7 @@ class BatchedDatagrams:
         """Return whether the kernel cuts runs, and whether it makes them."""
         able = []
         with closing(SocketType(AF_INET, SOCK_DGRAM, 0)) as sock:
-            if self._receive(sock.fileno(), self._heads[False].address, 1, NOW, None) >= 0:
+            if self._receive(sock.fileno(), self._heads[False].first, 1, NOW, None) >= 0:
                 raise OSError(errno.ENOSYS, "recvmmsg received what nobody sent")
             if (code := ctypes.get_errno()) not in (errno.EAGAIN, errno.EWOULDBLOCK):
                 raise OSError(code, "recvmmsg does not work here")
@@ -170,13 +171,13 @@ class BatchedDatagrams:
     def _make_inbox(self) -> None:
         pieces, self._slot_pieces = _room(SLOTS * ctypes.sizeof(_Piece))
         self._starts = range(HEADROOM, SLOT_SIZE * SLOTS, SLOT_SIZE)
-        slots = self._slots = pieces.cast("Q")  # kept, or the memory would not be
+        slots = self._slots = memoryview(pieces).cast("Q")
         for index, start in enumerate(self._starts):
             slots[2 * index] = self.inward.base + start
             slots[2 * index + 1] = PACKET_MAX + 1
         self._heads = {}
         for wide in (False, True):
-            heads = self._heads[wide] = _Headers(SLOTS, _NAME_STEP if wide else 16, control=True)
+            heads = self._heads[wide] = _Headers(SLOTS, _NAME_STEP if wide else 16)
             for index in range(SLOTS):
                 heads.point(index, self._slot_pieces + index * ctypes.sizeof(_Piece))
 
@@ -189,14 +190,16 @@ class BatchedDatagrams:
     def receive(self, source: DatagramSocket) -> Sequence[Received]:
         """See `datagrams.Datagrams`."""
         heads = self._heads[source.wide]
-        count = self._receive(source.fd, heads.address, SLOTS, NOW, None)
+        count = self._receive(source.fd, heads.first, SLOTS, NOW, None)
+        if count <= 0:  # nothing more; or an ICMP error, which is told once
+            return ()
         words, names = heads.words, heads.names
-        name_size = _NAME_STEP if source.wide else 16
+        name_size = source.name_size
         found: list[Received] = []
         at = name = 0
-        for start in self._starts[: max(count, 0)]:
+        for start in self._starts[:count]:
             end = start + words[at + _SIZE]
-            sender = bytes(names[name : name + name_size])
+            sender = names[name : name + name_size]
             if words[at + _CONTROL_SIZE]:
                 self._cut(heads, name // _NAME_STEP, sender, start, end, found)
             else:
@@ -218,16 +221,18 @@ class BatchedDatagrams:
 
     def _make_outbox(self) -> None:
         raw, self._piece_base = _room(PIECES * ctypes.sizeof(_Piece))
-        self._pieces = raw.cast("Q")
-        self._runs = _Headers(PIECES, 0, control=True)
+        self._pieces = memoryview(raw).cast("Q")
+        self._runs = _Headers(PIECES, 0)
         self._first_piece = self._runs.words.cast("B").cast("Q")
+        self._names = self._runs.names
+        self._words = self._runs.words
         for index in range(PIECES):
             at = index * _CONTROL_STEP
             self._runs.controls[at : at + 16] = _SEGMENT_HEAD
         self._through: DatagramSocket | None = None
         self._piece_count = self._run_count = 0
-        self._run = self._run_most = 0
-        """Pieces in the last run, and how many it may have."""
+        self._run = 0
+        """Pieces in the last run."""
         self._segment = -1
         """The size that the next piece of the last run may have at most; -1: none can follow."""
         self._to: Any = None
@@ -235,51 +240,58 @@ class BatchedDatagrams:
 
     def put(self, through: DatagramSocket, to: Any, arena: Arena, start: int, end: int) -> None:
         """See `datagrams.Datagrams`."""
-        if through is not self._through or self._piece_count == PIECES:
+        count = self._piece_count
+        if through is not self._through or count == PIECES:
             self.flush()  # the piece at hand stays where it is; those before it are gone
+            count = 0
             self._through = through
             if not self._is_queued:
                 self._is_queued = True
                 self._queue.append(self._end_turn)
-        count = self._piece_count
         self._piece_count = count + 1
         size = end - start
-        self._pieces[2 * count] = arena.base + start
-        self._pieces[2 * count + 1] = size
-        runs = self._runs
-        words = runs.words
+        pieces = self._pieces
+        pieces[2 * count] = arena.base + start
+        pieces[2 * count + 1] = size
+        arena.at = end
         if size <= self._segment and to == self._to:
-            at = (self._run_count - 1) * _WORDS
-            self._run += 1
-            words[at + _PIECE_COUNT] = self._run
-            if self._run == 2:
-                words[at + _CONTROL_SIZE] = _CONTROL_STEP
-                control = (self._run_count - 1) * _CONTROL_STEP + 16
-                runs.controls[control : control + 2] = self._segment.to_bytes(2, "little")
-            if size < self._segment or self._run == self._run_most:
-                self._segment = -1
+            self._join(size)
         else:
             index = self._run_count
             self._run_count = index + 1
             at = index * _WORDS
+            words = self._words
             self._first_piece[index * 8 + 2] = self._piece_base + 16 * count
             words[at + _PIECE_COUNT] = 1
             words[at + _CONTROL_SIZE] = 0
             if to is None:
                 words[at + _NAME_SIZE] = 0
             else:
-                words[at + _NAME_SIZE] = len(to)
-                runs.names[index * _NAME_STEP : index * _NAME_STEP + len(to)] = to
+                name_size = words[at + _NAME_SIZE] = through.name_size
+                name = index * _NAME_STEP
+                self._names[name : name + name_size] = to
             if 0 < size <= self._segment_max:
                 self._to = to
                 self._run = 1
                 self._segment = size
-                self._run_most = min(RUN_MAX, RUN_SIZE_MAX // size)
             else:
                 self._segment = -1
-        arena.at = end
-        if is_full(end):
+        if end > ARENA_FULL:
             self.flush()
+
+    def _join(self, size: int) -> None:
+        """Let a piece be one more of the last run."""
+        index = self._run_count - 1
+        at = index * _WORDS
+        segment = self._segment
+        run = self._run = self._run + 1
+        self._words[at + _PIECE_COUNT] = run
+        if run == 2:
+            self._words[at + _CONTROL_SIZE] = _CONTROL_STEP
+            control = index * _CONTROL_STEP + 16
+            self._runs.controls[control : control + 2] = segment.to_bytes(2, "little")
+        if size < segment or run >= RUN_MAX or (run + 1) * segment > RUN_SIZE_MAX:
+            self._segment = -1
 
     def flush(self) -> None:
         """See `datagrams.Datagrams`."""
@@ -290,7 +302,7 @@ class BatchedDatagrams:
         self._through = None
         self._piece_count = self._run_count = 0
         self._segment = -1
-        sent = self._send(through.fd, self._runs.address, count, NOW)
+        sent = self._send(through.fd, self._runs.first, count, NOW)
         if sent != count:
             self._send_rest(through.fd, max(sent, 0), count)
 
@@ -303,7 +315,7 @@ class BatchedDatagrams:
         words = self._runs.words
         told = False
         while done < count:
-            sent = self._send(fd, self._runs.address + done * _HEADER_SIZE, count - done, NOW)
+            sent = self._send(fd, ctypes.c_void_p(self._runs.address + done * _HEADER_SIZE), count - done, NOW)
             if sent > 0:
                 done += sent
                 told = False
@@ -326,8 +338,9 @@ class BatchedDatagrams:
         self._segment_max = min(self._segment_max, self._pieces[(first[index * 8 + 2] - self._piece_base) // 8 + 1] - 1)
         words[index * _WORDS + _PIECE_COUNT] = 1
         words[index * _WORDS + _CONTROL_SIZE] = 0
+        message = ctypes.c_void_p(self._runs.address + index * _HEADER_SIZE)
         for _ in range(pieces):
-            if self._send(fd, self._runs.address + index * _HEADER_SIZE, 1, NOW) != 1:
+            if self._send(fd, message, 1, NOW) != 1:
                 self.dropped[DROPS.get(ctypes.get_errno(), "host_unreachable")] += 1
             first[index * 8 + 2] += 16
 

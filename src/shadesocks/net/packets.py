@@ -71,12 +71,29 @@ class Session:
         self.only_dns = True
         self.held = 0
         """Messages that wait for a name."""
-        self.seen_at = self.started_at = relay.reactor.loop.time()
+        self.seen_at = self.started_at = relay.time()
         self.up_packets = self.up_bytes = self.down_packets = self.down_bytes = 0
 
     def on_event(self, _events: int) -> None:
-        """The outlet has something."""
-        self._relay.on_outlet(self)
+        """Take what came for the session to where its client is."""
+        relay, outlet = self._relay, self.outlet
+        if outlet is None:
+            return
+        datagrams, front, source = relay.datagrams, relay.front, self.source
+        read, seal, put, outward = relay.back.read, self.talk.seal, datagrams.put, datagrams.outward
+        now = relay.now
+        for sender, start, end in datagrams.receive(outlet):
+            try:
+                arena, span = read(self, sender, start, end, now)
+            except RemoteProtocolError as error:
+                relay.dropped[reason(error.code).word] += 1
+                continue
+            at = outward.at
+            put(front, source, outward, at, seal(arena.view, span, outward.view, at, now))
+            self.down_packets += 1
+            self.down_bytes += span[2] - span[1]
+        relay.sessions.move_to_end(self.key)
+        self.seen_at = relay.time()
 
     def crash(self) -> None:
         """A handler raised, and the reactor took it away: the session ends."""
@@ -162,34 +179,38 @@ class PacketRelay:
     ) -> None:
         """Begin to serve a bound socket, which is the relay's from now on; `idle` is in seconds."""
         self.reactor = reactor
+        self.time = reactor.loop.time
         self.sessions: Final[OrderedDict[Hashable, Session]] = OrderedDict()
         """By key; the one unused for longest comes first."""
         self.dropped: Final[Counter[str]] = Counter()
         """Datagrams that were received and not sent on, by reason word."""
         self.up_packets = self.up_bytes = self.down_packets = self.down_bytes = 0
         """Payload of sessions that are over."""
-        self._datagrams = datagrams
-        self._front = datagrams.prepare(sock)
+        self.datagrams = datagrams
+        self.front = datagrams.prepare(sock)
         self._host = host
-        self._back = back
+        self.back = back
         self._crowd = crowd
         self._ledger = ledger
-        self._wall = wall
+        self.wall = wall
+        self.now = wall()
+        """Unix time of the last datagram from a client, or of the last sweep: what answers are stamped with."""
         self._idle = idle
         self._dns: set[Session] = set()
         """Sessions whose socket spoke to port 53 only."""
         crowd.relays.append(self)
-        reactor.watch(self._front.fd, READ, self._on_front)
+        reactor.watch(self.front.fd, READ, self._on_front)
 
     # -- up ------------------------------------------------------------------------------------
 
     def _on_front(self, _events: int) -> None:
-        datagrams, sessions, back = self._datagrams, self.sessions, self._back
+        datagrams, sessions, back = self.datagrams, self.sessions, self.back
         identify, forward, room = self._host.identify, back.forward, back.room
         inward, middle = datagrams.inward.view, datagrams.middle
         out = middle.view
-        now, seen_at = self._wall(), self.reactor.loop.time()
-        for source, start, end in datagrams.receive(self._front):
+        now, seen_at = self.wall(), self.time()
+        self.now = now
+        for source, start, end in datagrams.receive(self.front):
             packet = inward[start:end]
             at = middle.at + room
             try:
@@ -212,7 +233,7 @@ class PacketRelay:
                 self.reactor.failed(error)
 
     def _admit(self, key: Hashable, source: Hashable, talk: Talk) -> Session:
-        group = group_of(self._datagrams.name_of(source)[0])
+        group = group_of(self.datagrams.name_of(source)[0])
         self._crowd.enter(self, group)
         session = self.sessions[key] = Session(self, key, source, talk, group)
         return session
@@ -222,7 +243,7 @@ class PacketRelay:
         try:
             if error is not None:
                 raise error
-            self._back.forward(self, session, span, self._wall())
+            self.back.forward(self, session, span, self.wall())
         except (DialError, LimitError) as failed:
             self.dropped[reason(failed.code).word] += 1
         except Exception as failed:  # rule 6
@@ -231,32 +252,9 @@ class PacketRelay:
 
     # -- down ----------------------------------------------------------------------------------
 
-    def on_outlet(self, session: Session) -> None:
-        """Take what came for a session to where its client is."""
-        outlet = session.outlet
-        if outlet is None:
-            return
-        datagrams, front = self._datagrams, self._front
-        read, seal, put = self._back.read, session.talk.seal, datagrams.put
-        outward = datagrams.outward
-        out = outward.view
-        now = self._wall()
-        for source, start, end in datagrams.receive(outlet):
-            try:
-                arena, span = read(session, source, start, end, now)
-            except RemoteProtocolError as error:
-                self.dropped[reason(error.code).word] += 1
-                continue
-            at = outward.at
-            put(front, session.source, outward, at, seal(arena.view, span, out, at, now))
-            session.down_packets += 1
-            session.down_bytes += span[2] - span[1]
-        self.sessions.move_to_end(session.key)
-        session.seen_at = self.reactor.loop.time()
-
     def give_outlet(self, session: Session, sock: SocketType) -> DatagramSocket:
         """Let a session have its own socket."""
-        outlet = session.outlet = self._datagrams.prepare(sock)
+        outlet = session.outlet = self.datagrams.prepare(sock)
         self.reactor.watch(outlet.fd, READ, session.on_event)
         session.only_dns = True
         self._dns.add(session)
@@ -271,7 +269,8 @@ class PacketRelay:
 
     def sweep(self) -> None:
         """End what was unused for too long."""
-        now = self.reactor.loop.time()
+        self.now = self.wall()
+        now = self.time()
         for session in [session for session in self._dns if now - session.seen_at >= DNS_IDLE]:
             self._close_outlet(session)
         while self.sessions:
@@ -279,7 +278,7 @@ class PacketRelay:
             if now - session.seen_at < self._idle:
                 break
             self.end(session, "idle")
-        self._back.tick()
+        self.back.tick()
 
     def evict(self) -> None:
         """End the session that was unused for longest."""
@@ -296,12 +295,12 @@ class PacketRelay:
         self.up_bytes += session.up_bytes
         self.down_packets += session.down_packets
         self.down_bytes += session.down_bytes
-        self._ledger.session_ended(self._datagrams.name_of(session.source), session, word)
+        self._ledger.session_ended(self.datagrams.name_of(session.source), session, word)
 
     def _close_outlet(self, session: Session) -> None:
         self._dns.discard(session)
         if session.outlet is not None:
-            self._datagrams.flush()  # what was put for it is sent before its descriptor may be another's
+            self.datagrams.flush()  # what was put for it is sent before its descriptor may be another's
             self.reactor.close(session.outlet.sock)
             session.outlet = None
 
@@ -309,6 +308,6 @@ class PacketRelay:
         """End every session, and the front."""
         for session in list(self.sessions.values()):
             self.end(session, word)
-        self._datagrams.flush()
-        self.reactor.close(self._front.sock)
+        self.datagrams.flush()
+        self.reactor.close(self.front.sock)
         self._crowd.relays.remove(self)

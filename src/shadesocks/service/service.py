@@ -180,7 +180,7 @@ class Service:
         return streams, packets, port
 
     def _sweep(self) -> None:
-        """Once a second: write the journal; every few seconds look at all relays."""
+        """Once a second: look at the UDP sessions, write the journal; every few seconds look at all relays."""
         reactor = self._shared.reactor
         self._sweeps += 1
         if self._sweeps % SWEEPS_PER_LOOK == 0:
@@ -191,10 +191,10 @@ class Service:
                     # Keep-alive matters to those that live: set here, a short connection never pays for it.
                     apply_options(relay.right.sock, self._options)
                 relay.sweep(now, idle, half_closed)
-            for packets in self._shared.crowd.relays:
-                packets.sweep()
-            reactor.settle()
             self._shared.salts.tell()
+        for packets in self._shared.crowd.relays:
+            packets.sweep()
+        reactor.settle()
         self.journal.flush()
         self._sweeper = reactor.loop.call_later(SWEEP, self._sweep)
 

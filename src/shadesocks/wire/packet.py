@@ -81,12 +81,14 @@ def payload_at(buffer: memoryview, start: int, end: int) -> int:
     Raises:
         RemoteProtocolError: `truncated_header` or `bad_atyp`.
     """
-    if end - start < 4:
+    if start >= end:
         raise RemoteProtocolError("truncated_header")
     kind = buffer[start]
     if kind == IPV4:
         at = start + 7
     elif kind == NAME:
+        if end - start < 2:
+            raise RemoteProtocolError("truncated_header")
         at = start + 4 + buffer[start + 1]
         if at == start + 4:
             raise RemoteProtocolError("empty_domain")

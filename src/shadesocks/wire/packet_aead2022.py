@@ -35,8 +35,10 @@ REMEMBERED: Final = 60
 
 _UP: Final = Struct(">BQH")
 _DOWN: Final = Struct(f">BQ{ID_SIZE}sH")
-_DNS: Final = b"\0\x35"
+DNS: Final = 53
+"""The port of name servers."""
 _NONCE_SIZE: Final = 24
+_GCM_MIN: Final = BLOCK_SIZE + _UP.size + TAG_SIZE
 
 _ZEROS: Final = bytes(PADDING_MAX)
 
@@ -49,8 +51,8 @@ class _Cover(Protocol):
     separate: bytes
     """The separate header of the packet that was looked at last."""
 
-    def look(self, packet: memoryview, out: memoryview, at: int) -> None:
-        """Set `separate`; raises RemoteProtocolError."""
+    def identify(self, packet: memoryview, source: Hashable, out: memoryview, at: int) -> bytes:
+        """Set `separate` and return the session id in it; raises RemoteProtocolError."""
 
     def key(self, session_id: bytes) -> Keyed | None:
         """Return what opens and seals the bodies of a session."""
@@ -65,19 +67,21 @@ class _Cover(Protocol):
 class _Gcm:
     """AES: a block for the separate header, GCM for the body, its key from the session id."""
 
-    __slots__ = ("_block", "_make", "_psk", "overhead", "separate")
+    __slots__ = ("_make", "_open_block", "_psk", "_seal_block", "overhead", "separate")
 
     def __init__(self, method: Method, psk: bytes, random: Random) -> None:
         self._psk = psk
-        self._block = Block(psk)
+        block = Block(psk)
+        self._open_block, self._seal_block = block.open, block.seal
         self._make = CIPHERS[method.cipher]
         self.overhead = BLOCK_SIZE + TAG_SIZE
         self.separate = b""
 
-    def look(self, packet: memoryview, out: memoryview, at: int) -> None:
-        if len(packet) < BLOCK_SIZE + _UP.size + TAG_SIZE:
+    def identify(self, packet: memoryview, source: Hashable, out: memoryview, at: int) -> bytes:
+        if len(packet) < _GCM_MIN:
             raise RemoteProtocolError("truncated_header")
-        self.separate = self._block.open(packet[:BLOCK_SIZE])
+        separate = self.separate = self._open_block(packet[:BLOCK_SIZE])
+        return separate[:ID_SIZE]
 
     def key(self, session_id: bytes) -> Keyed:
         return Keyed(self._make, subkey_blake3(self._psk, session_id))
@@ -86,7 +90,7 @@ class _Gcm:
         assert keyed is not None, "this cover has a key for each session"
         end = at + len(packet) - BLOCK_SIZE - TAG_SIZE
         try:
-            keyed.cipher().decrypt_into(self.separate[4:], packet[BLOCK_SIZE:], None, out[at:end])
+            (keyed.live or keyed.cipher()).decrypt_into(self.separate[4:], packet[BLOCK_SIZE:], None, out[at:end])
         except InvalidTag:
             raise AuthenticationError from None
         return end
@@ -95,8 +99,8 @@ class _Gcm:
         assert keyed is not None, "this cover has a key for each session"
         begin = at + BLOCK_SIZE
         end = begin + len(body) + TAG_SIZE
-        out[at:begin] = self._block.seal(separate)
-        keyed.cipher().encrypt_into(separate[4:], body, None, out[begin:end])
+        out[at:begin] = self._seal_block(separate)
+        (keyed.live or keyed.cipher()).encrypt_into(separate[4:], body, None, out[begin:end])
         return end
 
 
@@ -111,7 +115,7 @@ class _XChaCha:
         self.overhead = _NONCE_SIZE + BLOCK_SIZE + TAG_SIZE
         self.separate = b""
 
-    def look(self, packet: memoryview, out: memoryview, at: int) -> None:
+    def identify(self, packet: memoryview, source: Hashable, out: memoryview, at: int) -> bytes:
         end = at + len(packet) - _NONCE_SIZE - TAG_SIZE
         if end < at + BLOCK_SIZE + _UP.size:
             raise RemoteProtocolError("truncated_header")
@@ -122,6 +126,7 @@ class _XChaCha:
         self.separate = bytes(out[at : at + BLOCK_SIZE])
         # the body moves to where the other cover would have opened it
         out[at : end - BLOCK_SIZE] = bytes(out[at + BLOCK_SIZE : end])
+        return self.separate[:ID_SIZE]
 
     def key(self, session_id: bytes) -> None:
         return None
@@ -166,16 +171,13 @@ class Aead2022Packets:
 class Aead2022Host:
     """The server's side: sessions by their ids."""
 
-    __slots__ = ("_cover", "_random")
+    __slots__ = ("_cover", "_random", "identify")
 
     def __init__(self, cover: _Cover, random: Random) -> None:
         self._cover = cover
         self._random = random
-
-    def identify(self, packet: memoryview, source: Hashable, out: memoryview, at: int) -> Hashable:
-        """Return the session id."""
-        self._cover.look(packet, out, at)
-        return self._cover.separate[:ID_SIZE]
+        self.identify: Final = cover.identify
+        """A client is its session id."""
 
     def meet(self, key: Hashable) -> HostTalk:
         """See `packet.PacketHost`."""
@@ -198,17 +200,16 @@ class HostTalk:
 
     def open(self, packet: memoryview, out: memoryview, at: int, now: int) -> Span:
         """See `packet.Talk`."""
-        cover = self._cover
+        cover, window = self._cover, self._window
         packet_id = int.from_bytes(cover.separate[ID_SIZE:])
-        if not self._window.fresh(packet_id):
+        if not window.fresh(packet_id):
             raise ReplayError("packet_id_seen")
         end = cover.open(self._keyed, packet, out, at)
         kind, stamp, padding = _UP.unpack_from(out, at)
         if kind != REQUEST:
             raise RemoteProtocolError("bad_type")
-        start = at + _UP.size + padding
-        span = _checked(out, stamp, start, end, now)
-        self._window.accept(packet_id)
+        span = _checked(out, stamp, at + _UP.size + padding, end, now)
+        window.accept(packet_id)
         return span
 
     def seal(self, source: memoryview, span: Span, out: memoryview, at: int, now: int) -> int:
@@ -220,11 +221,12 @@ class HostTalk:
                 session_id = self._random(ID_SIZE)
             down = self._down = _Outgoing(self._cover, session_id)
         start, payload, end = span
-        padding = _padding(source, payload, end, self._random)
-        source[start - padding : start] = _ZEROS[:padding]
+        padding = 0
+        if payload == end or (source[payload - 1] == DNS and not source[payload - 2]):
+            padding = _pad(source, span, self._random)
         body = start - padding - _DOWN.size
         _DOWN.pack_into(source, body, RESPONSE, now, self._client_id, padding)
-        return down.seal(source[body:end], out, at)
+        return self._cover.seal(down.keyed, down.next(), source[body:end], out, at)
 
 
 class ClientTalk:
@@ -242,11 +244,13 @@ class ClientTalk:
     def seal(self, source: memoryview, span: Span, out: memoryview, at: int, now: int) -> int:
         """See `packet.Talk`."""
         start, payload, end = span
-        padding = _padding(source, payload, end, self._random)
-        source[start - padding : start] = _ZEROS[:padding]
+        padding = 0
+        if payload == end or (source[payload - 1] == DNS and not source[payload - 2]):
+            padding = _pad(source, span, self._random)
         body = start - padding - _UP.size
         _UP.pack_into(source, body, REQUEST, now, padding)
-        return self._up.seal(source[body:end], out, at)
+        up = self._up
+        return self._cover.seal(up.keyed, up.next(), source[body:end], out, at)
 
     def open(self, packet: memoryview, out: memoryview, at: int, now: int) -> Span:
         """See `packet.Talk`. A server that was started anew has a new session id: its first good packet makes it known.
@@ -255,8 +259,7 @@ class ClientTalk:
         (SIP022 §3.2.5), so that nobody who replays can push the current one out.
         """
         cover = self._cover
-        cover.look(packet, out, at)
-        session_id = cover.separate[:ID_SIZE]
+        session_id = cover.identify(packet, None, out, at)
         incoming = self._now
         if incoming is None or incoming.session_id != session_id:
             incoming = self._old
@@ -289,19 +292,18 @@ class ClientTalk:
 class _Outgoing:
     """What one end sends in a session: its id, its key, its counter."""
 
-    __slots__ = ("_cover", "_keyed", "_next", "session_id")
+    __slots__ = ("_next", "keyed", "session_id")
 
     def __init__(self, cover: _Cover, session_id: bytes) -> None:
-        self._cover = cover
-        self._keyed = cover.key(session_id)
+        self.keyed = cover.key(session_id)
         self._next = 0
         self.session_id = session_id
 
-    def seal(self, body: memoryview, out: memoryview, at: int) -> int:
-        """Send the next packet. Its 64 bits of counter outlast any session."""
+    def next(self) -> bytes:
+        """Return the separate header of the next packet. Its 64 bits of counter outlast any session."""
         packet_id = self._next
         self._next = packet_id + 1
-        return self._cover.seal(self._keyed, self.session_id + packet_id.to_bytes(ID_SIZE), body, out, at)
+        return self.session_id + packet_id.to_bytes(ID_SIZE)
 
 
 class _Incoming:
@@ -326,11 +328,13 @@ def _checked(out: memoryview, stamp: int, start: int, end: int, now: int) -> Spa
     return start, payload_at(out, start, end), end
 
 
-def _padding(source: memoryview, payload: int, end: int, random: Random) -> int:
-    """Return how much to pad: names that are looked up, whose packets have telling sizes, and what is empty.
+def _pad(source: memoryview, span: Span, random: Random) -> int:
+    """Write padding before a message and return its size.
 
-    Up to 900 bytes of zeros (SIP022 §3.2.3); a DNS packet is some 100, so this stays under any path's limit.
+    Padded are name look-ups, whose sizes tell what is looked up, and what is empty: by 900 bytes at most (SIP022
+    §3.2.3), and less where the message is long, so that it stays under any path's limit.
     """
-    if payload != end and bytes(source[payload - 2 : payload]) != _DNS:
-        return 0
-    return int.from_bytes(random(2)) % (max(0, PADDING_MAX - (end - payload)) + 1)
+    start, payload, end = span
+    padding = int.from_bytes(random(2)) % (max(0, PADDING_MAX - (end - payload)) + 1)
+    source[start - padding : start] = _ZEROS[:padding]
+    return padding
