@@ -41,12 +41,12 @@ curl -x socks5h://127.0.0.1:1080 https://example.com/
 )
 @click.option("-v", "verbose", count=True, help="Log more; twice for all.")
 def command_connect(link: str | None, port: int | None, verbose: int) -> int:
-    """Open a SOCKS5 port on this machine whose connections go out through the server of LINK.
+    """Open a SOCKS5 port on this machine whose connections and datagrams go out through the server of LINK.
 
-    A link holds the key: treat it as a password. LINK may be - for stdin, or stand in SHADESOCKS_LINK.
+    The port is one of TCP and of UDP (UDP ASSOCIATE). A link holds the key: treat it as a password. LINK may be - for
+    stdin, or stand in SHADESOCKS_LINK.
     """
     from ..config.load import config_from_link
-    from ..config.model import LocalConfig
     from ..core.address import Address
     from .logs import set_up_logs, warn_of
     from .run import run_service, start_local
@@ -55,7 +55,8 @@ def command_connect(link: str | None, port: int | None, verbose: int) -> int:
 
     config = config_from_link(parse(read_link(link)), where=LINK, role="local")
     where = Address(HOST, _free_port() if port is None else port)
-    config = replace(config, locals=(LocalConfig(where),), log_level=("info", "debug", "trace")[min(verbose, 2)])
+    local = replace(config.locals[0], address=where)
+    config = replace(config, locals=(local,), log_level=("info", "debug", "trace")[min(verbose, 2)])
     screen = standard_error()
     set_up_logs(screen, level=config.log_level)
     screen.hold()
@@ -70,13 +71,14 @@ async def _told(service: Service) -> None:
 
 
 def _free_port() -> int:
-    """Return the first port from 1080 on that nobody listens on."""
+    """Return the first port from 1080 on that nobody listens on, over TCP or UDP."""
     for port in range(PORT, PORT + _TRIES):
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
             try:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the listener will
                 probe.bind((HOST, port))
                 probe.listen(1)
+                datagrams.bind((HOST, port))
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     continue

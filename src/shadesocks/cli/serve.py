@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _SERVER_FLAGS: Final = frozenset({"server", "server_url"})
 """Given one of these, the file that was not named is not looked for (as in shadowsocks-rust)."""
+_HABITS: Final = {"sslocal": {"udp_require_association": "false"}}
+"""By the name of the program: what its users count on where their files do not say; shadowsocks-rust's never asks."""
 _LEVELS: Final = ("info", "debug", "trace")
 """Of no, one and two `-v`."""
 _START: Final = {"server": start_server, "local": start_local}
@@ -53,7 +55,8 @@ def _read(role: Role, file: str | None, verbose: int, given: dict[str, str]) -> 
         file = str(found)
     _ask_password(given)
     text, where = (None, COMMAND_LINE) if file is None else read_source(file)
-    return load(text, where=where, role=role, overrides=given, read_link=parse_link)
+    fallbacks = _HABITS.get(click.get_current_context().find_root().info_name or "")
+    return load(text, where=where, role=role, overrides=given, fallbacks=fallbacks, read_link=parse_link)
 
 
 def _ask_password(given: dict[str, str]) -> None:
@@ -77,13 +80,14 @@ def _options(role: Role) -> list[click.Parameter]:
 command_server: Final = Command(
     "server",
     usage="-c FILE  |  -s HOST:PORT -m METHOD -k PASSWORD",
-    help="""Run a Shadowsocks server.
+    help="""Run a Shadowsocks server: for TCP, and for UDP where the config or -U says so.
 
     Flags go before the keys of the config. Without -c and -s the config is looked for: server.json, then config.json,
     in the working directory, in the user's config directory and in /etc, under shadesocks and shadowsocks-rust.""",
     examples="""
 shadesocks server -c config.json
 shadesocks server -c config.json -v
+shadesocks server -c config.json -U               TCP and UDP, where the config names no mode
 SS_SERVER_PASSWORD=… shadesocks server -s 0.0.0.0:8388 -m 2022-blake3-aes-256-gcm
 """,
     params=_options("server"),
@@ -94,7 +98,8 @@ SS_SERVER_PASSWORD=… shadesocks server -s 0.0.0.0:8388 -m 2022-blake3-aes-256-
 command_local: Final = Command(
     "local",
     usage="-c FILE  |  -s HOST:PORT -m METHOD -k PASSWORD [-b HOST:PORT]  |  --server-url LINK [-b HOST:PORT]",
-    help="""Run a Shadowsocks client: a SOCKS5 port whose connections go out through a server.
+    help="""Run a Shadowsocks client: a SOCKS5 port whose connections go out through a server, and datagrams where the
+    config or -U says so.
 
     Flags go before the keys of the config. Without -c and -s the config is looked for: local.json, then config.json,
     in the working directory, in the user's config directory and in /etc, under shadesocks and shadowsocks-rust.""",

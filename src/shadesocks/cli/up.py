@@ -31,10 +31,10 @@ log = logging.getLogger("shadesocks.cli")
 METHOD: Final = "2022-blake3-aes-256-gcm"
 """The newest edition, with the cipher that processors help with."""
 _FIREWALLS: Final = {
-    "ufw": "sudo ufw allow {0}/tcp",
-    "firewall-cmd": "sudo firewall-cmd --permanent --add-port={0}/tcp && sudo firewall-cmd --reload",
+    "ufw": "sudo ufw allow {}",
+    "firewall-cmd": "sudo firewall-cmd --permanent --add-port={} && sudo firewall-cmd --reload",
 }
-"""A program that manages the firewall, and how it lets a port in."""
+"""A program that manages the firewall, and how it lets a port in, which is given as in 8388/tcp."""
 
 
 @command(
@@ -54,10 +54,10 @@ shadesocks up --config /etc/shadesocks/config.json --port 8388 --name office
 @click.option("--name", metavar="NAME", help="What clients show as the name of this server.")
 @click.option("-v", "verbose", count=True, help="Log more; twice for all.")
 def command_up(file: str | None, host: str | None, port: int | None, name: str | None, verbose: int) -> int:
-    """Make this machine a Shadowsocks server, and print the link for the others.
+    """Make this machine a Shadowsocks server for TCP and UDP, and print the link for the others.
 
-    The first run makes a config with a random key and a random port; later runs use it again. Other programs of
-    the family read it, too.
+    The first run makes a config with a random key and a random port; later runs use it again, and serve what it
+    says. Other programs of the family read it, too.
     """
     from dataclasses import replace
 
@@ -122,6 +122,7 @@ def _warn_if_open(path: Path) -> None:
 
 def _new_text(port: int | None, name: str | None) -> str:
     """Return the text of a new config: a key from the system's random source, and a port that is free."""
+    from ..config.model import Mode
     from ..config.save import dump
     from ..crypto.keys import make_key_text
     from ..crypto.methods import METHODS
@@ -136,6 +137,7 @@ def _new_text(port: int | None, name: str | None) -> str:
         "server_port": chosen,
         "method": METHOD,
         "password": make_key_text(METHODS[METHOD], os.urandom),
+        "mode": Mode.TCP_AND_UDP.value,
     }
     if name:
         keys["remarks"] = name
@@ -184,6 +186,9 @@ async def _told(config: Config, path: Path, host: str | None, name: str | None, 
     say(f"config: {path}")
     if is_new:
         say("    new, with a random key; the next `shadesocks up` uses it again")
+    if not any(server.mode.udp for server in config.servers):
+        # Opening a port that nobody asked for is not ours to do: a config means the same to `up` and to `server`.
+        say('    it serves TCP only; with "mode": "tcp_and_udp" in it, the next start serves UDP, too')
     _show_firewall(config)
     if _is_terminal():
         say("stop: Ctrl-C")
@@ -222,12 +227,15 @@ def _draw(link: str) -> None:
 
 
 def _show_firewall(config: Config) -> None:
-    ports = sorted({server.address.port for server in config.servers})
-    say(f"firewall: let TCP port {', '.join(map(str, ports))} in, here and at your provider; UDP is not used yet")
+    tcp = sorted({server.address.port for server in config.servers if server.mode.tcp})
+    udp = sorted({server.address.port for server in config.servers if server.mode.udp})
+    openings = [("TCP and UDP", tcp)] if tcp == udp else [("TCP", tcp), ("UDP", udp)]
+    words = [f"{what} port {', '.join(map(str, ports))}" for what, ports in openings if ports]
+    say(f"firewall: let {' and '.join(words)} in, here and at your provider")
     for program, line in _FIREWALLS.items():
         if shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"):
-            for port in ports:
-                say(f"    {line.format(port)}")
+            for opening in (*(f"{port}/tcp" for port in tcp), *(f"{port}/udp" for port in udp)):
+                say(f"    {line.format(opening)}")
 
 
 def _is_terminal() -> bool:

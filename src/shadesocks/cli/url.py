@@ -71,6 +71,7 @@ def _decode(text: str, qr: bool) -> None:
         "remarks": link.tag,
         "local_address": "127.0.0.1",
         "local_port": 1080,
+        "mode": "tcp_and_udp",  # as `connect` takes the link, which has no word for it
     }
     say(json.dumps({key: value for key, value in entry.items() if value is not None}, indent=4, ensure_ascii=False))
     if qr:

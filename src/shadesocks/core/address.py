@@ -30,7 +30,7 @@ NAME_MAX: Final = 255
 ADDRESS_MAX: Final = 1 + 1 + NAME_MAX + 2
 """Bytes of the longest address."""
 
-_CONTROLS: Final = frozenset([*range(0x21), 0x7F])
+CONTROLS: Final = bytes([*range(0x21), 0x7F])
 """Bytes no host name holds; NUL would cut the name in C libraries, line ends would forge log lines."""
 
 
@@ -72,7 +72,7 @@ def pack_host(host: str) -> bytes:
         name = host.encode("ascii") if host.isascii() else host.encode("idna")
     except UnicodeError:
         name = b""
-    if not 0 < len(name) <= NAME_MAX or not _CONTROLS.isdisjoint(name):
+    if not 0 < len(name) <= NAME_MAX or name.translate(None, CONTROLS) != name:
         raise LocalProtocolError("bad_domain", f"a host name is 1 to {NAME_MAX} bytes without spaces or controls")
     return b"\x03" + bytes((len(name),)) + name
 
@@ -115,7 +115,7 @@ def parse_address(data: Buffer, at: int = 0) -> tuple[Address, int]:
 
 def _name(raw: bytes) -> str:
     """Turn the bytes of a name into text; UTF-8 stays as it is, and becomes IDNA when it is looked up (protocol §2)."""
-    if not _CONTROLS.isdisjoint(raw):
+    if raw.translate(None, CONTROLS) != raw:
         raise RemoteProtocolError("bad_domain")
     try:
         return raw.decode()

@@ -57,22 +57,20 @@ class DirectBack:
         middle = self.datagrams.middle
         start, payload, end = span
         address = middle.memory[start:payload]
-        outlet = session.outlet or _give(relay, session, self._make)
         to = self._routes.get(address)
         if to is None:
-            to = self._find(relay, session, address, span, outlet)
+            to = self._find(relay, session, address, span)
             if to is None:
                 return
+        outlet = session.outlet or _give(relay, session, self._make)
         if session.only_dns and not address.endswith(_DNS):
             relay.spoke_elsewhere(session)
         session.up_packets += 1
         session.up_bytes += end - payload
         self.datagrams.put(outlet, to, middle, payload, end)
 
-    def _find(
-        self, relay: PacketRelay, session: Session, address: bytes, span: Span, outlet: DatagramSocket
-    ) -> Hashable | None:
-        """Return where a target is, None when that is looked up first; raises DialError."""
+    def _find(self, relay: PacketRelay, session: Session, address: bytes, span: Span) -> Hashable | None:
+        """Return where a target is, None when that is looked up first; raises DialError. A refused one has no socket."""
         if address in self._refusals:
             raise DialError(self._refusals[address])
         target, _ = parse_address(address)
@@ -87,6 +85,7 @@ class DirectBack:
             if self._judge.refuse(ip, target.port) is not None:
                 word = "denied"
                 continue
+            outlet = session.outlet or _give(relay, session, self._make)
             to = self.datagrams.token(outlet.wide, ip, target.port)
             if to is not None:
                 self._routes[address] = to

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Final, Protocol
 
-from ..core.address import IPV4, IPV6, NAME
+from ..core.address import CONTROLS, IPV4, IPV6, NAME
 from ..core.errors import RemoteProtocolError
 
 HEADROOM: Final = 1024
@@ -79,7 +79,7 @@ def payload_at(buffer: memoryview, start: int, end: int) -> int:
     """Return where the payload begins behind the address at `start`.
 
     Raises:
-        RemoteProtocolError: `truncated_header` or `bad_atyp`.
+        RemoteProtocolError: `truncated_header`, `bad_atyp`, `empty_domain` or `bad_domain`.
     """
     if start >= end:
         raise RemoteProtocolError("truncated_header")
@@ -92,6 +92,9 @@ def payload_at(buffer: memoryview, start: int, end: int) -> int:
         at = start + 4 + buffer[start + 1]
         if at == start + 4:
             raise RemoteProtocolError("empty_domain")
+        name = bytes(buffer[start + 2 : min(at - 2, end)])
+        if name.translate(None, CONTROLS) != name:
+            raise RemoteProtocolError("bad_domain")
     elif kind == IPV6:
         at = start + 19
     else:
