@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shadesocks.cli.exits import DIED, OK, USAGE
+from tests.socks_udp import associate
 
 from .programs import LINK, free_port, run, running
 from .terminal import on_terminal
@@ -34,6 +35,22 @@ def test_a_port_in_use_is_passed_over(tmp_path: Path) -> None:
         with running(tmp_path, "connect", LINK) as other:
             second = int(other.until_out("listening on").rpartition(":")[2])
     assert 1080 <= first < second < 1180
+
+
+def test_a_port_whose_datagrams_are_another_s_is_passed_over(tmp_path: Path) -> None:
+    with running(tmp_path, "connect", LINK) as one:
+        first = int(one.until_out("listening on").rpartition(":")[2])
+    with socket.socket(type=socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", first))
+        with running(tmp_path, "connect", LINK) as other:
+            assert int(other.until_out("listening on").rpartition(":")[2]) > first
+
+
+def test_it_serves_udp_on_the_same_port(tmp_path: Path) -> None:
+    with running(tmp_path, "connect", LINK, "--port", "0") as client:
+        port = int(client.until_out("listening on").rpartition(":")[2])
+        with associate(("127.0.0.1", port)) as association:
+            assert association.relay == ("127.0.0.1", port)
 
 
 def test_a_port_that_was_asked_for_is_used_or_refused(tmp_path: Path) -> None:

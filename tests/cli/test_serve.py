@@ -13,9 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from shadesocks.cli import serve
 from shadesocks.cli.exits import CONFIG, DIED, OK, USAGE
+from shadesocks.cli.exits import run as run_here
+from shadesocks.cli.programs import group
+from shadesocks.config import Config
+from tests.interop.streams import LIMIT
+from tests.socks_udp import associate, request, udp_socket
 
 from .programs import KEY, LINK, METHOD, Program, command, environment, free_port, run, running, socks_connect
+
+COMMAND_NOT_SUPPORTED = 7
+"""RFC 1928 §6."""
 
 
 def write(path: Path, **keys: object) -> str:
@@ -56,6 +65,68 @@ def test_one_file_starts_either_end_and_bytes_go_through(tmp_path: Path) -> None
             assert program.end(signal.SIGTERM) == OK
             assert not [line for line in program.err if "WARNING" in line]
             assert program.out == []
+
+
+@pytest.mark.parametrize("flag", ["-U", "-u"])
+def test_flags_turn_udp_on_at_either_end(flag: str, tmp_path: Path) -> None:
+    file = both_ends(tmp_path)
+    with (
+        udp_socket("127.0.0.1") as target,
+        running(tmp_path, "server", "-c", file, "--allow-private", flag) as server,
+        running(tmp_path, "local", "-c", file, flag) as local,
+    ):
+        server.until_err(" on 127.0.0.1:")
+        proxy = ("127.0.0.1", local.port())
+        with associate(proxy) as association:
+            association.send(b"question", target.getsockname())
+            target.settimeout(LIMIT)
+            assert target.recvfrom(100)[0] == b"question"
+        with socket.create_connection(proxy) as near:
+            near.sendall(b"\x05\x01\x00\x05\x01\x00\x01\x7f\x00\x00\x01\x00\x09")
+            answer = near.recv(2, socket.MSG_WAITALL) + near.recv(10, socket.MSG_WAITALL)
+        assert (answer[3] == COMMAND_NOT_SUPPORTED) == (flag == "-u")
+
+
+def test_where_datagrams_come_in_and_what_is_answered_are_flags(tmp_path: Path) -> None:
+    tcp, udp = free_port(), free_port()
+    argv = ["-b", f"127.0.0.1:{tcp}", "-U", "--udp-bind-addr", f"127.0.0.1:{udp}", "--udp-associate-addr"]
+    for given, answer in (("203.0.113.9", ("203.0.113.9", udp)), ("203.0.113.9:5", ("203.0.113.9", 5))):
+        with running(tmp_path, "local", "--server-url", LINK, *argv, given) as local:
+            local.until_err(f"127.0.0.1:{udp}")
+            control, relay = request(("127.0.0.1", tcp))
+            control.close()
+        assert relay == answer
+
+
+@pytest.mark.parametrize(
+    ("prog", "keys", "required"),
+    [
+        ("sslocal", {}, False),
+        ("sslocal", {"udp_require_association": True}, True),
+        ("local", {}, True),
+        ("local", {"udp_require_association": False}, False),
+    ],
+)
+def test_the_old_name_asks_for_no_association(
+    prog: str, keys: dict[str, object], required: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Config] = []
+
+    def keep(config: Config, *_: object) -> int:
+        seen.append(config)
+        return OK
+
+    def leave_logs_alone(*_: object, **__: object) -> None:
+        pass
+
+    monkeypatch.setattr(serve, "run_service", keep)
+    monkeypatch.setattr(serve, "set_up_logs", leave_logs_alone)
+    argv = ["-c", both_ends(tmp_path, mode="tcp_and_udp", **keys)]
+    assert (
+        run_here(*((serve.command_local, prog, argv) if prog == "sslocal" else (group, "shadesocks", [prog, *argv])))
+        == OK
+    )
+    assert [local.udp_require_association for local in seen[0].locals] == [required]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -191,7 +262,6 @@ def test_without_a_file_the_usual_places_are_searched(tmp_path: Path) -> None:
         ),
         (["server", "-s", "127.0.0.1:1", "-m", METHOD, "-k", "x"], USAGE, "--password: the key of"),
         (["server", "-s", "0.0.0.0:1", "-m", "none"], USAGE, "--allow-none"),
-        (["server", "-u", "-s", "127.0.0.1:1", "-m", METHOD, "-k", KEY], USAGE, "nothing would be left to serve"),
         (["local", "--protocol", "http", "--server-url", LINK], USAGE, "http comes in a later version"),
         (["local", "--server-url", "ss://nonsense"], USAGE, "--server-url"),
         (["local", "--event-model", "iocp", "--server-url", LINK], USAGE, "--event-model"),

@@ -46,12 +46,14 @@ def test_a_first_run_makes_a_server_and_tells_all(tmp_path: Path) -> None:
     assert f"\nconfig: {path}\n" in text
     keys = json.loads(path.read_text())
     assert keys["method"] == METHOD
+    assert keys["mode"] == "tcp_and_udp"
     assert 10000 <= keys["server_port"] <= 32767
     link = link_in(text)
     assert (link.method, link.password, link.port) == (METHOD, keys["password"], keys["server_port"])
     assert "self-check: passed, 1 MiB went through" in text
     assert f"    shadesocks connect 'ss://{METHOD}:" in text
-    assert f"firewall: let TCP port {link.port} in" in text
+    assert f"firewall: let TCP and UDP port {link.port} in" in text
+    assert "TCP only" not in text
 
 
 def test_the_config_is_for_its_owner_only(tmp_path: Path) -> None:
@@ -91,6 +93,54 @@ def test_what_is_named_is_used(tmp_path: Path) -> None:
     assert f"config: {file}\n" in text
     assert "guess" not in text
     assert json.loads(file.read_text())["remarks"] == "my home"
+
+
+def config_of_modes(path: Path, *modes: str | None) -> list[int]:
+    """Write a config with a server for each mode; None names none, as the configs of version 0.1."""
+    servers = [
+        {"server": "127.0.0.1", "server_port": free_port(), "method": METHOD, "password": KEY, "mode": mode}
+        for mode in modes
+    ]
+    path.write_text(json.dumps({"servers": servers}))
+    return [server["server_port"] for server in servers]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("mode", [None, "tcp_only"])
+def test_a_config_without_udp_keeps_what_it_says_and_is_told_of(mode: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "c.json"
+    (port,) = config_of_modes(file, mode)
+    before = file.read_text()
+    with running(tmp_path, "up", "--config", str(file)) as server:
+        text = told(server)
+        with socket.socket(type=socket.SOCK_DGRAM) as probe:
+            probe.bind(("127.0.0.1", port))
+    assert f"firewall: let TCP port {port} in" in text
+    assert '    it serves TCP only; with "mode": "tcp_and_udp" in it, the next start serves UDP, too' in text
+    assert file.read_text() == before
+
+
+def test_the_firewall_is_opened_for_what_each_server_serves(tmp_path: Path) -> None:
+    file = tmp_path / "c.json"
+    both, tcp, udp = config_of_modes(file, "tcp_and_udp", "tcp_only", "udp_only")
+    with running(tmp_path, "up", "--config", str(file)) as server:
+        text = told(server)
+    streams, datagrams = (", ".join(map(str, sorted(ports))) for ports in ((both, tcp), (both, udp)))
+    assert f"firewall: let TCP port {streams} and UDP port {datagrams} in, here and at your provider" in text
+    assert "TCP only" not in text
+
+
+def test_the_firewall_s_own_words_are_told(tmp_path: Path) -> None:
+    (tmp_path / "ufw").touch(0o755)
+    (tmp_path / "firewall-cmd").touch(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with running(tmp_path, "up", env=env) as server:
+        port = link_in(told(server)).port
+        server.until_out(f"    sudo ufw allow {port}/tcp")
+        server.until_out(f"    sudo ufw allow {port}/udp")
+        for name in ("tcp", "udp"):
+            server.until_out(
+                f"    sudo firewall-cmd --permanent --add-port={port}/{name} && sudo firewall-cmd --reload"
+            )
 
 
 def test_an_address_nobody_named_is_said_to_be_a_guess(tmp_path: Path) -> None:

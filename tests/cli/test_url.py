@@ -69,6 +69,7 @@ def test_a_link_becomes_a_config_for_either_end(capsys: pytest.CaptureFixture[st
         "remarks": "home",
         "local_address": "127.0.0.1",
         "local_port": 1080,
+        "mode": "tcp_and_udp",
     }
 
 

@@ -47,8 +47,16 @@ _METAVARS: Final = {
 _SECRETS: Final = (Kind.SECRET, Kind.LINK)
 
 MODE_FLAGS: Final = (
-    Option("mode", ("-u",), "", "Serve UDP only: the mode udp_only.", switch="udp_only"),
-    Option("mode", ("-U",), "", "Serve TCP and UDP: the mode tcp_and_udp. Default: TCP only.", switch="tcp_and_udp"),
+    Option(
+        "mode",
+        ("-u",),
+        "",
+        "Serve UDP only: the mode udp_only. A SOCKS port still takes TCP for UDP ASSOCIATE.",
+        switch="udp_only",
+    ),
+    Option(
+        "mode", ("-U",), "", "Serve TCP and UDP: the mode tcp_and_udp. Without both: TCP only.", switch="tcp_and_udp"
+    ),
 )
 """shadowsocks-rust's letters; shadowsocks-libev means the opposite by them."""
 
