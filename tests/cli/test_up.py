@@ -17,6 +17,8 @@ from shadesocks.cli.exits import CONFIG, DIED, OK, USAGE
 from shadesocks.cli.exits import run as run_here
 from shadesocks.cli.programs import group
 from shadesocks.wire.uri import Link, parse_link
+from tests.interop.streams import LIMIT
+from tests.socks_udp import associate, udp_socket
 
 from .programs import KEY, METHOD, Program, command, environment, free_port, run, running, socks_connect
 from .terminal import on_terminal
@@ -164,6 +166,12 @@ def test_the_line_for_the_other_machine_works(tmp_path: Path) -> None:
                 far, _ = target.accept()
                 with far:
                     assert far.recv(5, socket.MSG_WAITALL) == b"hello"
+            with udp_socket("127.0.0.1") as far, associate(("127.0.0.1", port)) as association:
+                far.settimeout(LIMIT)
+                association.send(b"hello", far.getsockname())
+                payload, sender = far.recvfrom(100)
+                far.sendto(payload.upper(), sender)
+                assert association.receive() == (b"HELLO", far.getsockname())
 
 
 def test_without_a_terminal_there_is_no_code_and_no_status_line(tmp_path: Path) -> None:

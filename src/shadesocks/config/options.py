@@ -55,7 +55,11 @@ MODE_FLAGS: Final = (
         switch="udp_only",
     ),
     Option(
-        "mode", ("-U",), "", "Serve TCP and UDP: the mode tcp_and_udp. Without both: TCP only.", switch="tcp_and_udp"
+        "mode",
+        ("-U",),
+        "",
+        "Serve TCP and UDP: the mode tcp_and_udp. By default the config says.",
+        switch="tcp_and_udp",
     ),
 )
 """shadowsocks-rust's letters; shadowsocks-libev means the opposite by them."""
