@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.echo import HOST, HOST6, echo, hosts
+from tests.echo import HOST, HOST6, echo, hosts, sink
 from tests.interop.streams import LIMIT, pack_address
 from tests.peers import PASSWORDS, SECRET
 from tests.socks_udp import Address, send_joined, udp_socket
@@ -197,6 +197,37 @@ def test_joined_datagrams_are_told_apart(udp_post: Post) -> None:
         assert came(client, target) == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="UDP_SEGMENT is of Linux")
+def test_what_cannot_be_sent_costs_only_itself(udp_post: Post) -> None:
+    """Ports and addresses that the kernel refuses, among others that it does not, all in one batch."""
+    refused = [(HOST, 0), ("127.255.255.255", 9), ("255.255.255.255", 9)]
+    with echo() as target, Client(udp_post) as client:
+        assert came(client, target) == []
+        datagrams, good = [], []
+        for number in range(JOINED):
+            word = b"%03d" % number
+            datagrams.append(client.make(target.address, word))
+            good.append(word)
+            datagrams.append(client.make(refused[number % len(refused)], b"bad"))
+        send_joined(client.sock, datagrams[: len(datagrams) // 2], udp_post.program.address)
+        send_joined(client.sock, datagrams[len(datagrams) // 2 :], udp_post.program.address)
+        assert [client.hear().payload for _ in good] == good
+        for place in ((HOST6, 0), ("::ffff:127.0.0.1", 0)):
+            client.send(place, b"bad")
+        assert came(client, target) == good
+
+
+def test_an_answer_that_cannot_be_sealed_is_lost_and_no_more(udp_post: Post) -> None:
+    """The largest datagram there is has no room for what sealing adds."""
+    with sink() as target, Client(udp_post) as client:
+        client.send(target.address, b"query")
+        _, source = target.next()
+        for size in (65_507, 65_500, 65_480):
+            target.sock.sendto(bytes(size), source)
+            target.sock.sendto(b"marker", source)
+            assert client.hear().payload == b"marker"
+
+
 def test_a_changed_copy_burns_nothing(udp_post: Post) -> None:
     """Somebody on the way who sends a changed copy ahead does not lock the real datagram out."""
     with echo() as target, Client(udp_post) as client, Client(udp_post) as spoofer:
@@ -212,7 +243,7 @@ def spellings(port: int) -> dict[str, bytes]:
     """Ways to write this machine's loopback, by what would listen there."""
     tail = struct.pack("!H", port)
     mapped = b"\x04" + bytes(10) + b"\xff\xff" + bytes([127, 0, 0, 1]) + tail
-    texts = ("127.0.0.1", "localhost", "LocalHost.", "::1", "::ffff:127.0.0.1", "0.0.0.0", "127.1", "0x7f000001")
+    texts = ("127.0.0.1", "localhost", "LOCALHOST", "::1", "::ffff:127.0.0.1", "0.0.0.0", "127.1", "0x7f000001")
     names = {f"name {text}": b"\x03" + bytes([len(text)]) + text.encode() + tail for text in texts}
     return {
         "127.0.0.1": pack_address(HOST, port),
