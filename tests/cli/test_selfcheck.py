@@ -10,24 +10,30 @@ import pytest
 
 from shadesocks.cli import selfcheck
 from shadesocks.cli.exits import DIED, Failed
-from shadesocks.config.model import Config, ServerConfig
+from shadesocks.config.model import Config, Mode, ServerConfig
 from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.keys import make_key_text
 from shadesocks.crypto.methods import METHODS, is_ready
-from shadesocks.service.build import shadow_of
+from shadesocks.service.build import Shared, packets_of, shadow_of
 
 READY = [method for method in METHODS.values() if is_ready(method)]
 
 
-def server_of(name: str) -> ServerConfig:
+def server_of(name: str, mode: Mode = Mode.TCP_AND_UDP) -> ServerConfig:
     method = METHODS[name]
-    return ServerConfig(Address("192.0.2.1", 1), method, Secret(make_key_text(method, os.urandom)))
+    return ServerConfig(Address("192.0.2.1", 1), method, Secret(make_key_text(method, os.urandom)), mode=mode)
 
 
 @pytest.mark.parametrize("name", [method.name for method in READY])
 def test_every_method_passes(name: str) -> None:
     server = server_of(name)
+    asyncio.run(selfcheck.check_server(Config((server,)), server))
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_every_mode_passes(mode: Mode) -> None:
+    server = server_of("2022-blake3-aes-128-gcm", mode)
     asyncio.run(selfcheck.check_server(Config((server,)), server))
 
 
@@ -43,6 +49,26 @@ def test_another_key_fails_with_a_sentence(name: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(selfcheck, "shadow_of", lambda _server: shadow_of(server_of(name)))
     monkeypatch.setattr(selfcheck, "_LIMIT", 0.1)
     with pytest.raises(Failed, match="the self-check failed: 1 MiB did not come back") as failed:
+        asyncio.run(selfcheck.check_server(Config((server,)), server))
+    assert failed.value.code == DIED
+
+
+@pytest.mark.parametrize("name", ["aes-256-gcm", "2022-blake3-aes-256-gcm"])
+def test_another_key_for_datagrams_fails_with_a_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = server_of(name, Mode.UDP_ONLY)
+
+    class Mixed:
+        """The host of one key, and the clients of another."""
+
+        idle_min = 0
+
+        def __init__(self, shared: Shared) -> None:
+            self.host = packets_of(shared, server).host
+            self.join = packets_of(shared, server_of(name)).join
+
+    monkeypatch.setattr(selfcheck, "packets_of", lambda shared, _server: Mixed(shared))
+    monkeypatch.setattr(selfcheck, "_LIMIT", 0.1)
+    with pytest.raises(Failed, match="a datagram did not come back; the first bytes do not authenticate") as failed:
         asyncio.run(selfcheck.check_server(Config((server,)), server))
     assert failed.value.code == DIED
 

@@ -111,16 +111,6 @@ def test_socks5_client(answer: bytes, login: tuple[str, str] | None, seed: int) 
     hears_the_same(partial(socks5.ask, target=Address("h", 1), login=login), answer, seed)
 
 
-@given(st.one_of(st.binary(max_size=40), st.builds(bytes.__add__, st.just(b"\0\0\0"), ADDRESS)))
-def test_socks5_datagram(data: bytes) -> None:
-    try:
-        _, at = socks5.parse_datagram(data)
-    except RemoteProtocolError as error:
-        assert is_declared(error.code)  # noqa: PT017 - one of two ends
-    else:
-        assert 0 < at <= len(data)
-
-
 LINK_TEXT: Final = st.text(st.sampled_from("aA0:@/?#%[].;=&+-_~é☃\0 \ud800"), max_size=30)
 USERINFO: Final = st.one_of(
     LINK_TEXT,

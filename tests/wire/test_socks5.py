@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shadesocks.core.address import Address
 from shadesocks.core.errors import LocalProtocolError, RemoteProtocolError
@@ -246,22 +244,3 @@ def test_target_without_a_form_is_our_mistake_before_anything_is_said() -> None:
     with pytest.raises(LocalProtocolError):
         Reader(socks5.ask(said.extend, Address("", 1)))
     assert not said
-
-
-@given(st.binary(max_size=60), st.sampled_from([Address("192.0.2.1", 53), Address("h.example", 1), Address("::", 0)]))
-def test_datagram_round_trip(data: bytes, address: Address) -> None:
-    packed = socks5.pack_datagram(address, data)
-    parsed, at = socks5.parse_datagram(packed)
-    assert (parsed, packed[at:]) == (address, data)
-
-
-@pytest.mark.parametrize(
-    "datagram", ["", "0000", "000000", "00000101c000020a1f90", "00000001c0", "00000002000000000000"]
-)
-def test_datagrams_to_drop(datagram: str) -> None:
-    with pytest.raises(RemoteProtocolError):
-        socks5.parse_datagram(bytes.fromhex(datagram))
-
-
-def test_reserved_bytes_of_a_datagram_are_not_checked() -> None:
-    assert socks5.parse_datagram(bytes.fromhex("00010001c000020a1f90"))[0] == Address("192.0.2.10", 8080)

@@ -3,44 +3,55 @@
     program <-> client <-> server <-> target      every <-> is a socket pair, and the target sends back what it gets
 
 No address is involved: the table of special addresses and the process's own listeners stay closed to everybody,
-to this check too. What it cannot prove is that the world reaches the port; that is the firewall's side.
+to this check too. Where the server takes datagrams, one more goes through a packet relay, over sockets of loopback:
+
+    client -> server -> target, and back
+
+What this cannot prove is that the world reaches the port; that is the firewall's side.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from socket import socketpair
+from socket import AF_INET, SOCK_DGRAM, socket, socketpair
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.address import Address
+from ..core.errors import RemoteProtocolError
 from ..core.reasons import reason
 from ..crypto.random import draw
 from ..crypto.replay_packets import PacketSalts
+from ..net.backs import DirectBack
 from ..net.connect import Anywhere
-from ..net.datagrams import PlainDatagrams
+from ..net.datagrams import DatagramOptions, PlainDatagrams, bind_socket
 from ..net.end import End
-from ..net.packets import Crowd
+from ..net.packets import Crowd, PacketRelay
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
 from ..net.resolve import Resolver
 from ..proxy.flow import Flow
 from ..proxy.outbound.shadowsocks import ShadowsocksDialer
 from ..proxy.seams import Dialing, First, OneWay, Request
-from ..service.build import Shared, shadow_inbound, shadow_of, wall
+from ..service.build import Shared, packets_of, shadow_inbound, shadow_of, wall
 from ..service.journal import Journal
 from ..service.state import SaltMemory
+from ..wire.packet import HEADROOM
 from .exits import DIED, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from socket import SocketType, socket
+    from socket import SocketType
 
     from ..config.model import Config, ServerConfig
     from ..net.lane import Lane
 
 SIZE: Final = 1024 * 1024
 """Bytes moved: enough for many chunks of every edition, and for buffers to fill and drain."""
+DATAGRAM_SIZE: Final = 1200
+"""Bytes of the datagram: what QUIC begins with."""
+_ROOM: Final = 4096
+_LOOPBACK: Final = "127.0.0.1"
 _LIMIT: Final = 10.0
 """Seconds; it takes some tens of milliseconds, and a check that hangs has failed."""
 _TARGET: Final = Address("self-check.invalid", 443)
@@ -72,11 +83,18 @@ class _Target:
 
 
 async def check_server(config: Config, server: ServerConfig) -> None:
-    """Move the bytes to a target and back, and compare them.
+    """Move bytes, and a datagram, to a target and back, and compare them: whatever the server's mode has.
 
     Raises:
         Failed: they did not come back, or not the same.
     """
+    if server.mode.tcp:
+        await _check_stream(config, server)
+    if server.mode.udp:
+        await _check_datagram(config, server)
+
+
+async def _check_stream(config: Config, server: ServerConfig) -> None:
     reactor = Reactor(config.event_model)
     pairs = [_pair() for _ in range(3)]
     (program, inner), (outer, port), (far, target) = pairs
@@ -102,6 +120,47 @@ async def check_server(config: Config, server: ServerConfig) -> None:
         shared.salts.close()
         for sock in (sock for pair in pairs for sock in pair):
             sock.close()
+
+
+async def _check_datagram(config: Config, server: ServerConfig) -> None:
+    reactor = Reactor(config.event_model)
+    shared = _shared(config, reactor, Scratch(), Journal(show_targets=False))
+    loop = reactor.loop
+    options = DatagramOptions()
+    front, target, client = bind_socket((_LOOPBACK, 0), AF_INET, options), _datagram_socket(), _datagram_socket()
+    server_at, target_at = front.getsockname(), target.getsockname()
+    packets = packets_of(shared, server)
+    back = DirectBack(shared.datagrams, shared.names, shared.judge, options)
+    relay = PacketRelay(
+        reactor, shared.datagrams, front, packets.host(), back, shared.crowd, shared.journal, wall, _LIMIT
+    )
+    talk = packets.join()
+    message, sealed = memoryview(bytearray(_ROOM)), memoryview(bytearray(_ROOM))
+    address, sent = Address(*target_at).pack(), os.urandom(DATAGRAM_SIZE)
+    payload = HEADROOM + len(address)
+    end = payload + len(sent)
+    message[HEADROOM:end] = address + sent
+    try:
+        async with asyncio.timeout(_LIMIT):
+            size = talk.seal(message, (HEADROOM, payload, end), sealed, 0, wall())
+            await loop.sock_sendto(client, sealed[:size], server_at)
+            got, sender = await loop.sock_recvfrom(target, _ROOM)
+            await loop.sock_sendto(target, got, sender)
+            answer = await loop.sock_recv(client, _ROOM)
+            _, start, end = talk.open(memoryview(answer), message, 0, wall())
+    except (TimeoutError, OSError, RemoteProtocolError):
+        words = "; ".join(reason(word).text for word in relay.dropped)
+        raise Failed(
+            f"the self-check failed: a datagram did not come back; {words or 'it was lost on the way'}", DIED
+        ) from None
+    finally:
+        relay.close()
+        target.close()
+        client.close()
+        reactor.stop()
+        shared.packet_salts.close()
+    if bytes(message[start:end]) != sent:
+        raise Failed("the self-check failed: the datagram that came back through this server is not the one sent", DIED)
 
 
 async def _compare(program: socket, target: socket) -> None:
@@ -138,6 +197,13 @@ def _pair() -> tuple[socket, socket]:
     left.setblocking(False)
     right.setblocking(False)
     return left, right
+
+
+def _datagram_socket() -> socket:
+    sock = socket(AF_INET, SOCK_DGRAM)
+    sock.setblocking(False)
+    sock.bind((_LOOPBACK, 0))
+    return sock
 
 
 def _given(sock: socket) -> Callable[[First], Dialing]:

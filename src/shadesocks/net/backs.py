@@ -70,7 +70,7 @@ class DirectBack:
         self.datagrams.put(outlet, to, middle, payload, end)
 
     def _find(self, relay: PacketRelay, session: Session, address: bytes, span: Span) -> Hashable | None:
-        """Return where a target is, None when that is looked up first; raises DialError. A refused one has no socket."""
+        """Return where a target is, None when that is looked up first; raises DialError. No socket if refused."""
         if address in self._refusals:
             raise DialError(self._refusals[address])
         target, _ = parse_address(address)

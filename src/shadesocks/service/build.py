@@ -126,7 +126,8 @@ def server_flow(shared: Shared, server: ServerConfig) -> Flow:
 
 def local_flow(shared: Shared, local: LocalConfig, associations: Associations | None = None) -> Flow:
     """A port for programs: their requests in, the servers out, in their order."""
-    dialers = [shadow_dialer(shared, server) for server in shared.config.servers]
+    servers = [server for server in shared.config.servers if server.mode.tcp] or shared.config.servers
+    dialers = [shadow_dialer(shared, server) for server in servers]
     dialer: Dialer = dialers[0] if len(dialers) == 1 else InOrder(dialers)
     inbound = _LOCAL_INBOUNDS[local.protocol](shared, local, associations)
     return Flow(shared.reactor, shared.scratch, inbound, OneWay(dialer), shared.journal)

@@ -4,14 +4,13 @@
              01 size user size password                      01 status           00 welcome; only after method 02
              05 command 00 ADDRESS                           05 reply 00 ADDRESS
              payload                                         payload
-    datagram 00 00 fragment ADDRESS data            both ways
 
 Who calls it: the SOCKS inbound drives `serve`, whoever goes through a SOCKS5 proxy
 drives `ask`. Each is a parser for `reader.Reader`, so any split and any pipelining
 of the peer's bytes is one to it, and payload that came early is the reader's rest.
 What they have to say to the peer they hand to `send`, in the order it must leave; the
 caller sends it after every feed, the one that raised included. Nothing here waits,
-dials or resolves, and no error repeats what a peer sent.
+dials or resolves, and no error repeats what a peer sent. Datagrams (RFC 1928 §7) are in `packet_plain.py`.
 """
 
 from __future__ import annotations
@@ -232,22 +231,3 @@ def pack_request(command: int, target: Address) -> bytes:
 def pack_reply(code: int, bound: Address = _UNBOUND) -> bytes:
     """The server's reply; always whole, since libev's four bytes for 07 and 08 leave clients waiting."""
     return bytes((VERSION, code, 0)) + bound.pack()
-
-
-def pack_datagram(address: Address, data: Buffer) -> bytes:
-    """A UDP datagram between a client and its relay, RFC 1928 §7: target or source, then the data."""
-    return b"\0\0\0" + address.pack() + bytes(data)
-
-
-def parse_datagram(data: Buffer) -> tuple[Address, int]:
-    """Return the address of a datagram and where its data starts. RSV is not checked: no peer does.
-
-    Raises:
-        RemoteProtocolError: `truncated`, `malformed` for a fragment, or a word of `parse_address`; drop it silently.
-    """
-    if len(data) < 3:
-        raise RemoteProtocolError("truncated")
-    if data[2]:
-        raise RemoteProtocolError("malformed", "fragments are not supported, as by every other program")
-    address, size = parse_address(data, 3)
-    return address, 3 + size
