@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shadesocks.core.address import parse_address
+from shadesocks.core.address import Address, parse_address
 from shadesocks.core.errors import RemoteProtocolError
 from shadesocks.wire import socks5
 from shadesocks.wire.packet_plain import SOCKS5_PACKETS
 from shadesocks.wire.reader import Reader
-from tests.vectors.vector import Mismatch, Unsupported, Vector, holds, same, to_address
+from tests.vectors.vector import Mismatch, Vector, holds, same, to_address
 from tests.wire.splits import bytewise
 from tests.wire.talking import Client, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from shadesocks.core.address import Address
-
 _SUCCESS = b"\x05\x00\x00"
-_NEEDS_UDP = {"bnd_is_udp_relay", "hold_until_client_closes"}
+_RELAY = Address("192.0.2.1", 1080)
+"""Where the datagrams of an association go."""
 
 
 class _Server:
     """The server's side, granting whatever is asked as if the dial had succeeded."""
 
-    def __init__(self, users: Mapping[str, str] | None) -> None:
+    def __init__(self, users: Mapping[str, str] | None, *, datagrams: bool) -> None:
         self.said = bytearray()
         self.target: Address | None = None
         self.closed = False
-        self._reader = Reader(socks5.serve(self.said.extend, users=users))
+        commands = (socks5.CONNECT, socks5.UDP_ASSOCIATE)[: 1 + datagrams]
+        self._reader = Reader(socks5.serve(self.said.extend, commands, users))
         self._payload = bytearray()
 
     def hears(self, pieces: Iterable[bytes]) -> None:
@@ -46,7 +46,8 @@ class _Server:
                 return
             if command is not None:
                 self.target = command.target
-                self.said += socks5.pack_reply(socks5.SUCCEEDED)
+                associates = command.code == socks5.UDP_ASSOCIATE
+                self.said += socks5.pack_reply(socks5.SUCCEEDED, *[_RELAY] * associates)
                 self._payload += self._reader.rest
 
     def take(self, size: int) -> bytes:
@@ -63,10 +64,8 @@ class _Server:
 def server(vector: Vector) -> str:
     """Play the steps, with the client's messages whole and byte by byte."""
     steps = vector.items("steps")
-    if any(_NEEDS_UDP & step.keys() for step in steps):
-        raise Unsupported("UDP ASSOCIATE")
     for split in (lambda data: [data], bytewise):
-        side = _Server(vector.fields.get("auth"))
+        side = _Server(vector.fields.get("auth"), datagrams=any("bnd_is_udp_relay" in step for step in steps))
         for step in steps:
             _play(side, step, split)
         holds(side.closed or not any("server_closes" in step for step in steps), "not closed")
@@ -86,7 +85,12 @@ def _play(side: _Server, step: dict[str, Any], split: Any) -> None:
         else:
             same(side.take(len(wanted)), wanted, "answer")
     if "server_reply_code" in step:
-        same(side.take(len(side.said))[1], step["server_reply_code"], "reply code")
+        answer = side.take(len(side.said))
+        same(answer[1], step["server_reply_code"], "reply code")
+        if step.get("bnd_is_udp_relay"):
+            same(parse_address(answer, 3)[0], _RELAY, "bound")
+    if step.get("hold_until_client_closes"):
+        holds(not side.closed, "closed")
     if step.get("server_any_failure"):
         answer = side.take(len(side.said))
         holds(not answer or answer[1] != 0, "a success")
