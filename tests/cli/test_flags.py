@@ -8,7 +8,8 @@ from shadesocks.cli.exits import USAGE, run
 from shadesocks.cli.flags import make_options, overrides, strangers
 from shadesocks.cli.programs import group
 from shadesocks.config.options import options
-from shadesocks.config.settings import TABLE, Role
+from shadesocks.config.setting import Role
+from shadesocks.config.settings import TABLE
 
 ROLES: tuple[Role, ...] = ("server", "local")
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from shadesocks.config.load import Report, examine
-from shadesocks.config.settings import Role
+from shadesocks.config.setting import Role
 from shadesocks.wire.uri import parse_link
 
 METHOD = "2022-blake3-aes-256-gcm"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shadesocks.config.findings import Findings
 from shadesocks.config.reader import Mark
-from shadesocks.config.settings import LOCAL_END, SERVER_END
+from shadesocks.config.setting import LOCAL_END, SERVER_END
 
 
 def test_order_is_that_of_the_file() -> None:

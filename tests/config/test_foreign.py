@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shadesocks.config.foreign import FOREIGN
-from shadesocks.config.settings import LISTS, Place, known_keys
+from shadesocks.config.setting import Place
+from shadesocks.config.settings import LISTS, known_keys
 
 _RUST = """
 server server_port password method local_address local_port protocol mode timeout plugin plugin_opts plugin_args

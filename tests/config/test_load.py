@@ -21,7 +21,7 @@ from shadesocks.config import (
     for_server,
     load,
 )
-from shadesocks.config.settings import Role
+from shadesocks.config.setting import Role
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError, Problem
 from shadesocks.core.secret import Secret

@@ -9,7 +9,8 @@ import pytest
 from shadesocks.config.__main__ import generated, main
 from shadesocks.config.foreign import FOREIGN
 from shadesocks.config.reference import reference
-from shadesocks.config.settings import TABLE, Setting
+from shadesocks.config.setting import Setting
+from shadesocks.config.settings import TABLE
 
 DOCS = Path(__file__).parents[2] / "docs"
 

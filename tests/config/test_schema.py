@@ -6,7 +6,8 @@ from typing import Any
 
 from shadesocks.config.foreign import FOREIGN
 from shadesocks.config.schema import json_schema
-from shadesocks.config.settings import LISTS, TABLE, Place
+from shadesocks.config.setting import Place
+from shadesocks.config.settings import LISTS, TABLE
 
 
 def properties_of(place: Place) -> dict[str, Any]:

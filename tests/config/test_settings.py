@@ -9,7 +9,8 @@ from typing import get_type_hints
 import pytest
 
 from shadesocks.config.model import Config, LocalConfig, ServerConfig
-from shadesocks.config.settings import SETTINGS, TABLE, Kind, Place, Setting, known_keys
+from shadesocks.config.setting import Kind, Place, Setting
+from shadesocks.config.settings import SETTINGS, TABLE, known_keys
 
 _TYPES: dict[Kind, object] = {
     Kind.TEXT: str,

@@ -16,7 +16,7 @@ import click
 from ..config.options import Option, options
 
 if TYPE_CHECKING:
-    from ..config.settings import Role
+    from ..config.setting import Role
 
 _PREFIX: Final = "row_"
 """Of the names of the parameters that come from rows of the table; the number of the row follows."""

@@ -23,7 +23,7 @@ from .source import read_source
 
 if TYPE_CHECKING:
     from ..config.model import Config
-    from ..config.settings import Role
+    from ..config.setting import Role
 
 _SERVER_FLAGS: Final = frozenset({"server", "server_url"})
 """Given one of these, the file that was not named is not looked for (as in shadowsocks-rust)."""

@@ -16,7 +16,7 @@ from typing import Final
 
 from ..core.errors import ConfigError, Problem
 from .reader import SIZE_MAX
-from .settings import Role
+from .setting import Role
 
 NAME: Final = "config.json"
 """What all programs of the family call it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core.errors import Problem
 from .reader import Mark
-from .settings import BOTH, Role
+from .setting import BOTH, Role
 
 
 class Findings:

@@ -15,7 +15,8 @@ from .links import ReadLink, link_entries, parse_entry
 from .options import MODE_FLAGS
 from .reader import Mark, Node
 from .sections import Entry, Section
-from .settings import SETTINGS, Place, Setting
+from .setting import Place, Setting
+from .settings import SETTINGS
 from .values import split_port
 
 NO_FILE: Final = Mark("command line")

@@ -15,7 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from .settings import BOTH, LOCAL_END, RUST, SERVER_END, Place, Role
+from .setting import BOTH, LOCAL_END, SERVER_END, Place, Role
+from .settings import RUST
 
 LIBEV: Final = "shadowsocks-libev"
 PYTHON: Final = "Python shadowsocks"

@@ -15,7 +15,7 @@ from .findings import Findings
 from .foreign import FOREIGN
 from .reader import BROKEN, Mark, Node
 from .sections import Entry
-from .settings import Place
+from .setting import Place
 
 
 class LinkLike(Protocol):

@@ -26,7 +26,8 @@ from .model import DEFAULT_LOCAL, DEFAULT_MODE, Config, LocalConfig, Mode, Serve
 from .reader import BROKEN, Mark, Node, read
 from .sections import Entry, Section, sort_members
 from .servers import LINK_MODE, Surroundings, build_proxy, build_server, is_loopback, mode_of, timeouts
-from .settings import LOCAL_END, SETTINGS, Place, Role
+from .setting import LOCAL_END, Place, Role
+from .settings import SETTINGS
 from .values import shown
 
 

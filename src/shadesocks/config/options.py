@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from .settings import TABLE, Kind, Role, Setting
+from .setting import Kind, Role, Setting
+from .settings import TABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from typing import Final
 
 from ..crypto.methods import METHODS, is_ready
 from .foreign import FOREIGN, Foreign
-from .settings import TABLE, YEAR, Kind, Place, Setting
+from .setting import Kind, Place, Setting
+from .settings import TABLE, YEAR
 
 _HEAD: Final = """\
 # Configuration

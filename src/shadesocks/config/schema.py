@@ -12,7 +12,8 @@ from typing import Final
 
 from ..crypto.methods import ALIASES, METHODS, is_ready
 from .foreign import FOREIGN, Foreign
-from .settings import LISTS, TABLE, Kind, Place, Setting
+from .setting import Kind, Place, Setting
+from .settings import LISTS, TABLE
 
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 

@@ -15,7 +15,8 @@ from typing import Final
 from .findings import Findings
 from .foreign import FOREIGN
 from .reader import BROKEN, Mark, Node, printable
-from .settings import LISTS, SETTINGS, Kind, Place, known_keys
+from .setting import Kind, Place
+from .settings import LISTS, SETTINGS, known_keys
 from .values import UnfitError, convert, nearest, shown
 
 _KNOWN: Final = {place: known_keys(place) for place in Place}

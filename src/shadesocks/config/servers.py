@@ -21,7 +21,7 @@ from .links import ReadLink, link_entries, parse_entry
 from .model import DEFAULT_MODE, Mode, ServerConfig
 from .passwords import ENOUGH_BITS, is_weak_key, strength
 from .sections import Entry, Section
-from .settings import Place
+from .setting import Place
 
 _MISSING: Final = {
     "server": 'is missing; add the host, as in "server": "203.0.113.5", or give -s HOST:PORT',

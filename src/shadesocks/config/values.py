@@ -16,7 +16,7 @@ from typing import Final
 from ..core.address import NAME_MAX, Address, pack_ip
 from ..crypto.methods import ALIASES, METHODS, Edition, Method, find_method, is_ready
 from .reader import Node
-from .settings import Kind, Setting
+from .setting import Kind, Setting
 
 
 class UnfitError(Exception):
