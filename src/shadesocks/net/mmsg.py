@@ -195,6 +195,9 @@ class BatchedDatagrams:
             return ()
         words, names = heads.words, heads.names
         name_size = source.name_size
+        if count == 1 and not words[_CONTROL_SIZE]:
+            words[_CONTROL_SIZE] = _CONTROL_STEP
+            return ((names[:name_size], HEADROOM, HEADROOM + words[_SIZE]),)
         found: list[Received] = []
         at = name = 0
         for start in self._starts[:count]:

@@ -9,10 +9,12 @@ spread over several chunks, and payload may follow it in the last of them.
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..core.address import Address, parse_address
 from ..core.errors import AuthenticationError, RemoteProtocolError, ReplayError
 from ..crypto.aead import TAG_SIZE
-from ..crypto.keys import subkey_sha1
+from ..crypto.keys import deriver_sha1
 from ..crypto.methods import Method
 from .chunks import SIZE_SIZE, Opener, Sealer, SealStart
 from .shadow import Known, Parser, Random, ShadowRequest, WallClock
@@ -21,11 +23,11 @@ from .shadow import Known, Parser, Random, ShadowRequest, WallClock
 class AeadShadow:
     """An AEAD method with its master key."""
 
-    __slots__ = ("_key", "_method", "first_read_size")
+    __slots__ = ("_derive", "_method", "first_read_size")
 
     def __init__(self, method: Method, key: bytes) -> None:
         self._method = method
-        self._key = key
+        self._derive: Final = deriver_sha1(key)
         self.first_read_size = 1
 
     def read_request(self, known: Known, wall: WallClock, random: Random) -> Parser[ShadowRequest]:
@@ -34,7 +36,7 @@ class AeadShadow:
         if known(salt):
             raise ReplayError
         opener = Opener(self._method, None)
-        opener.rekey(subkey_sha1(self._key, salt))
+        opener.rekey(self._derive(salt))
         plain = bytearray()
         while True:
             size = int.from_bytes(opener.take((yield SIZE_SIZE)))
@@ -53,7 +55,7 @@ class AeadShadow:
     def _response_start(self, random: Random) -> SealStart:
         def start(sealer: Sealer, source: memoryview, size: int, out: memoryview) -> tuple[int, int]:
             salt = random(self._method.salt_size)
-            sealer.rekey(subkey_sha1(self._key, salt))
+            sealer.rekey(self._derive(salt))
             out[: len(salt)] = salt
             return 0, len(salt)
 
@@ -65,7 +67,7 @@ class AeadShadow:
         address = target.pack()
 
         def seal_start(sealer: Sealer, source: memoryview, size: int, out: memoryview) -> tuple[int, int]:
-            sealer.rekey(subkey_sha1(self._key, salt))
+            sealer.rekey(self._derive(salt))
             out[: len(salt)] = salt
             taken = min(size, self._method.max_payload - len(address))
             head = address + source[:taken]
@@ -78,7 +80,7 @@ class AeadShadow:
             answer = bytes(source[at : at + self._method.salt_size])
             if answer == salt:  # our own stream sent back to us
                 raise AuthenticationError
-            opener.rekey(subkey_sha1(self._key, answer))
+            opener.rekey(self._derive(answer))
             return at + len(answer)
 
         return Sealer(self._method, seal_start, owes=True), Opener(self._method, open_start)

@@ -27,6 +27,9 @@ PACKET_MAX: Final = 65_535
 OVERHEAD_MAX: Final = 1024
 """Bytes that sealing adds at most: salt or separate header, header, padding, tag."""
 
+IPV4_SIZE: Final = 7
+"""Bytes of an address with IPv4, which most are: those who count know it without `payload_at`."""
+
 Span = tuple[int, int, int]
 """Where a message stands in its buffer: its address begins, its payload begins, its end."""
 
@@ -85,7 +88,7 @@ def payload_at(buffer: memoryview, start: int, end: int) -> int:
         raise RemoteProtocolError("truncated_header")
     kind = buffer[start]
     if kind == IPV4:
-        at = start + 7
+        at = start + IPV4_SIZE
     elif kind == NAME:
         if end - start < 2:
             raise RemoteProtocolError("truncated_header")

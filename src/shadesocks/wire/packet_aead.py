@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Final
 
+from ..core.address import IPV4
 from ..core.errors import AuthenticationError, RemoteProtocolError, ReplayError
 from ..crypto.aead import CIPHERS, TAG_SIZE, InvalidTag
-from ..crypto.keys import subkey_sha1
+from ..crypto.keys import deriver_sha1
 from ..crypto.methods import Method
-from .packet import Span, payload_at
+from .packet import IPV4_SIZE, Span, payload_at
 from .shadow import Random
 
 NewSalt = Callable[[bytes], bool]
@@ -52,10 +53,10 @@ class AeadPackets:
 class AeadSide:
     """Host and every talk of one side in one, since nothing is kept for a peer."""
 
-    __slots__ = ("_insert", "_key", "_make", "_nonce", "_random", "_salt_size", "_side")
+    __slots__ = ("_derive", "_insert", "_make", "_nonce", "_random", "_salt_size", "_side")
 
     def __init__(self, method: Method, key: bytes, random: Random, insert: NewSalt, side: bytes) -> None:
-        self._key = key
+        self._derive: Final = deriver_sha1(key)
         self._random = random
         self._insert = insert
         self._side = side
@@ -79,10 +80,10 @@ class AeadSide:
             raise RemoteProtocolError("truncated_header")
         salt = bytes(packet[:salt_size])
         try:
-            self._make(subkey_sha1(self._key, salt)).decrypt_into(self._nonce, packet[salt_size:], None, out[at:end])
+            self._make(self._derive(salt)).decrypt_into(self._nonce, packet[salt_size:], None, out[at:end])
         except InvalidTag:
             raise AuthenticationError from None
-        payload = payload_at(out, at, end)
+        payload = at + IPV4_SIZE if out[at] == IPV4 and end - at >= IPV4_SIZE else payload_at(out, at, end)
         if not self._insert(salt + self._side):
             raise ReplayError
         return at, payload, end
@@ -95,5 +96,5 @@ class AeadSide:
         body = at + self._salt_size
         end = body + stop - start + TAG_SIZE
         out[at:body] = salt
-        self._make(subkey_sha1(self._key, salt)).encrypt_into(self._nonce, source[start:stop], None, out[body:end])
+        self._make(self._derive(salt)).encrypt_into(self._nonce, source[start:stop], None, out[body:end])
         return end

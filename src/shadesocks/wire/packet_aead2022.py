@@ -18,6 +18,7 @@ from collections.abc import Callable, Hashable
 from struct import Struct
 from typing import Final, Protocol
 
+from ..core.address import IPV4
 from ..core.errors import AuthenticationError, RemoteProtocolError, ReplayError
 from ..crypto.aead import CIPHERS, TAG_SIZE, InvalidTag, Keyed
 from ..crypto.block import BLOCK_SIZE, Block
@@ -25,7 +26,7 @@ from ..crypto.keys import subkey_blake3
 from ..crypto.methods import Method
 from ..crypto.window import Window
 from .aead2022 import PADDING_MAX, REQUEST, RESPONSE, SKEW_MAX
-from .packet import Span, payload_at
+from .packet import IPV4_SIZE, Span, payload_at
 from .shadow import Random
 
 ID_SIZE: Final = 8
@@ -325,7 +326,10 @@ def _checked(out: memoryview, stamp: int, start: int, end: int, now: int) -> Spa
         raise ReplayError("bad_timestamp")
     if start > end:
         raise RemoteProtocolError("padding_overrun")
-    return start, payload_at(out, start, end), end
+    payload = start + IPV4_SIZE
+    if payload > end or out[start] != IPV4:
+        payload = payload_at(out, start, end)
+    return start, payload, end
 
 
 def _pad(source: memoryview, span: Span, random: Random) -> int:
