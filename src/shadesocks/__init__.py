@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from .config.load import load as load_config
-    from .config.model import Config, LocalConfig, ServerConfig
+    from .config.model import Config, LocalConfig, Mode, ServerConfig
     from .core.address import Address
     from .core.errors import (
         AuthenticationError,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .core.secret import Secret
     from .crypto.methods import find_method
     from .net.loop import run
+    from .net.packets import PacketCounts
     from .service.service import Service
 
 __version__ = "0.1.0"
@@ -43,6 +44,8 @@ __all__ = [
     "LimitError",
     "LocalConfig",
     "LocalProtocolError",
+    "Mode",
+    "PacketCounts",
     "Problem",
     "ProtocolError",
     "RemoteProtocolError",
@@ -62,6 +65,8 @@ _HOMES: Final = {
     "Address": "core.address",
     "Config": "config.model",
     "LocalConfig": "config.model",
+    "Mode": "config.model",
+    "PacketCounts": "net.packets",
     "Secret": "core.secret",
     "ServerConfig": "config.model",
     "Service": "service.service",

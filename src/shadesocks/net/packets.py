@@ -19,7 +19,8 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ..core.errors import DialError, LimitError, RemoteProtocolError
@@ -123,10 +124,24 @@ class PacketLedger(Protocol):
         """A session is over."""
 
 
+@dataclass(frozen=True, slots=True)
+class PacketCounts:
+    """What passed in datagrams since the start; bytes are of payload."""
+
+    sessions: int
+    """Live ones."""
+    up_packets: int
+    up_bytes: int
+    down_packets: int
+    down_bytes: int
+    dropped: Mapping[str, int]
+    """Datagrams that were not sent on, by reason word."""
+
+
 class Crowd:
     """How many sessions there may be: in the process, at one port, from one source. One for a process."""
 
-    __slots__ = ("_groups", "each", "live", "most", "per_source", "relays")
+    __slots__ = ("_dropped", "_gone", "_groups", "each", "live", "most", "per_source", "relays")
 
     def __init__(self, most: int, each: int, per_source: int) -> None:
         self.most = most
@@ -135,6 +150,9 @@ class Crowd:
         self.live = 0
         self.relays: list[PacketRelay] = []
         self._groups: Counter[bytes] = Counter()
+        self._gone = [0, 0, 0, 0]
+        """Of sessions of relays that are closed."""
+        self._dropped: Counter[str] = Counter()
 
     def enter(self, relay: PacketRelay, group: bytes) -> None:
         """Count one in; where it is one too many, the one unused for longest goes."""
@@ -153,6 +171,21 @@ class Crowd:
         self._groups[group] -= 1
         if not self._groups[group]:
             del self._groups[group]
+
+    def counts(self) -> PacketCounts:
+        """Return what passed through all relays, closed ones included."""
+        sums, dropped = list(self._gone), Counter(self._dropped)
+        for relay in self.relays:
+            sums = [total + more for total, more in zip(sums, relay.sums(), strict=True)]
+            dropped += relay.dropped
+        up_packets, up_bytes, down_packets, down_bytes = sums
+        return PacketCounts(self.live, up_packets, up_bytes, down_packets, down_bytes, dropped)
+
+    def close(self, relay: PacketRelay) -> None:
+        """Forget a relay, but not what passed through it."""
+        self.relays.remove(relay)
+        self._gone = [total + more for total, more in zip(self._gone, relay.sums(), strict=True)]
+        self._dropped += relay.dropped
 
     def _evict_from(self, relay: PacketRelay, group: bytes) -> None:
         for other in (relay, *self.relays):
@@ -297,6 +330,17 @@ class PacketRelay:
         self.down_bytes += session.down_bytes
         self._ledger.session_ended(self.datagrams.name_of(session.source), session, word)
 
+    def sums(self) -> tuple[int, int, int, int]:
+        """Return packets and payload bytes up, and down, of sessions that are over and of live ones."""
+        up_packets, up_bytes = self.up_packets, self.up_bytes
+        down_packets, down_bytes = self.down_packets, self.down_bytes
+        for session in self.sessions.values():
+            up_packets += session.up_packets
+            up_bytes += session.up_bytes
+            down_packets += session.down_packets
+            down_bytes += session.down_bytes
+        return up_packets, up_bytes, down_packets, down_bytes
+
     def _close_outlet(self, session: Session) -> None:
         self._dns.discard(session)
         if session.outlet is not None:
@@ -310,4 +354,4 @@ class PacketRelay:
             self.end(session, word)
         self.datagrams.flush()
         self.reactor.close(self.front.sock)
-        self._crowd.relays.remove(self)
+        self._crowd.close(self)

@@ -12,7 +12,9 @@ import asyncio
 import errno
 import logging
 import socket
+from collections import Counter
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from socket import SocketType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +25,7 @@ from ..net.datagrams import bind_socket, make_datagrams
 from ..net.listen import Listener, bind
 from ..net.options import TcpOptions, apply_options
 from ..net.origin import OriginPolicy
-from ..net.packets import Crowd
+from ..net.packets import Crowd, PacketCounts
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
 from ..net.resolve import Resolver, ask_system, ipv6_first
@@ -68,6 +70,7 @@ class Service:
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweeps = 0
         self._shared: Shared
+        self._crowd: Crowd | None = None
         self.journal = Journal(show_targets=config.log_targets, show_times=not config.log_without_time)
 
     @classmethod
@@ -87,8 +90,18 @@ class Service:
 
     @property
     def totals(self) -> tuple[int, int, int]:
-        """Live connections, and payload bytes up and down since the start."""
-        return self.journal.totals()
+        """Live connections, and payload bytes up and down since the start, in streams and datagrams."""
+        live, up, down = self.journal.totals()
+        packets = self.packets
+        return live, up + packets.up_bytes, down + packets.down_bytes
+
+    @property
+    def packets(self) -> PacketCounts:
+        """Live UDP sessions, packets and payload bytes up and down since the start, and drops by reason word."""
+        if self._crowd is None:
+            return PacketCounts(0, 0, 0, 0, 0, {})
+        counts = self._crowd.counts()
+        return replace(counts, dropped=Counter(counts.dropped) + self._shared.datagrams.dropped)
 
     async def start(self) -> None:
         """Bind every listener, then accept.
@@ -106,6 +119,8 @@ class Service:
             raise ConfigError([Problem("config", None, "event_model", str(error))]) from None
         scratch = Scratch()
         most = min(SESSIONS_MOST, max(1, descriptors // 4))
+        per_source = config.udp_max_per_source or SESSIONS_PER_SOURCE
+        self._crowd = Crowd(most, config.udp_max_associations or most, per_source)
         self._shared = Shared(
             config,
             reactor,
@@ -116,7 +131,7 @@ class Service:
             SaltMemory(state_directory(config.state_dir), reactor.loop.time),
             config.silent_limit or max(1, descriptors // 4),
             make_datagrams(reactor, config.udp_io),
-            Crowd(most, config.udp_max_associations or most, config.udp_max_per_source or SESSIONS_PER_SOURCE),
+            self._crowd,
             PacketSalts(),
         )
         log.info("using event model: %s", reactor.poller.name)
