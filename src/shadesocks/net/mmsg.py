@@ -257,7 +257,7 @@ class BatchedDatagrams:
         pieces[2 * count] = arena.base + start
         pieces[2 * count + 1] = size
         arena.at = end
-        if size <= self._segment and to == self._to:
+        if 0 < size <= self._segment and to == self._to:
             self._join(size)
         else:
             index = self._run_count
