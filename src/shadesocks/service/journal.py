@@ -71,7 +71,7 @@ class Journal:
         self.accepted += 1
         self.reasons[word] += 1
         if self._wanted:
-            seconds = session.seen_at - session.started_at
+            seconds = max(0.0, session.seen_at - session.started_at)  # it began within the batch that it was seen in
             self._note((client, None, "packets", session.up_bytes, session.down_bytes, seconds, word))
 
     async def quiet(self, limit: float) -> None:
