@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import socket
 from typing import TYPE_CHECKING, Any
@@ -143,6 +144,22 @@ def test_a_session_that_ended_waits_for_nothing() -> None:
         assert descriptors() == before
 
     run(story)
+
+
+def test_a_look_up_that_fails_for_a_session_that_ended_is_no_matter(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(rig: Rig) -> None:
+        packets = rig.packets(AEAD)
+        relay = rig.relay(packets)
+        client, target = rig.client(relay, packets), rig.socket()
+        await client.say(named("none.test", target), b"x")
+        relay.evict()
+        rig.names.find("none.test")
+        await rig.settle()
+        assert not relay.dropped
+
+    run(story)
+    gc.collect()
+    assert not caplog.records  # asyncio complains of exceptions that nobody asked for
 
 
 def test_a_name_is_read_only_once_it_is_whole() -> None:

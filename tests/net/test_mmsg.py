@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shadesocks.net.datagrams import DatagramOptions, bind_socket, open_socket
+from tests.link import Weather, bad_link, has_ipv6
 from tests.net.test_datagrams import V4, Post
 
 if TYPE_CHECKING:
@@ -107,6 +108,25 @@ def test_a_run_that_is_refused_goes_piece_by_piece(post: Post, code: int) -> Non
     says(post, [1199, 1199], through, peer)
     post.datagrams.flush()
     assert kernel.calls == [2, 1]
+
+
+@pytest.mark.parametrize("size", [1400, 1460, 1472])
+def test_a_run_too_large_for_its_way_arrives_all_the_same(post: Post, size: int) -> None:
+    """A way of 1,500 bytes takes 1,452 of payload over IPv6: larger pieces are sent alone, and the kernel cuts them."""
+    with bad_link(Weather()) as link:
+        if not has_ipv6(link):
+            pytest.skip("no IPv6 in a new namespace")
+        with (
+            link.left.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock,
+            link.right.socket(socket.AF_INET6, socket.SOCK_DGRAM) as peer,
+        ):
+            peer.bind((link.right.ipv6, 0))
+            peer.settimeout(5)
+            through = post.datagrams.prepare(sock)
+            payloads = says(post, [size] * 5 + [7], through, peer)
+            post.datagrams.flush()
+            assert sorted(peer.recv(10_000) for _ in payloads) == sorted(payloads)
+    assert not post.datagrams.dropped
 
 
 def test_a_run_refused_for_another_reason_is_counted_whole(post: Post) -> None:

@@ -78,6 +78,22 @@ def test_a_bug_costs_one_datagram(monkeypatch: pytest.MonkeyPatch) -> None:
     run(story)
 
 
+def test_a_bug_in_receiving_is_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(rig: Rig) -> None:
+        packets = rig.packets(AEAD)
+        relay = rig.relay(packets)
+        client, target = rig.client(relay, packets), rig.socket()
+        real = rig.datagrams.receive
+        monkeypatch.setattr(rig.datagrams, "receive", lambda _source: 1 / 0)
+        await client.say(target, b"waits")
+        monkeypatch.setattr(rig.datagrams, "receive", real)
+        assert (await heard(target))[0] == b"waits"
+        assert rig.reactor.errors == 1
+        rig.reactor.errors = 0
+
+    run(story, "plain")
+
+
 def test_aead_clients_are_addresses() -> None:
     async def story(rig: Rig) -> None:
         packets = rig.packets(AEAD)

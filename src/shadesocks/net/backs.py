@@ -193,7 +193,10 @@ def _hold(
     lookup: asyncio.Future[tuple[Found, ...]],
     span: Span,
 ) -> None:
-    """Keep a message until a name is known, and forward it then."""
+    """Keep a message until a name is known, and forward it then.
+
+    All that wait have 64 MiB at most: the resolver takes 1,024 waiters.
+    """
     if session.held >= HELD_MOST:
         lookup.cancel()
         raise LimitError("limit", "too many messages wait for names")
@@ -204,11 +207,14 @@ def _hold(
 
     def found(lookup: asyncio.Future[tuple[Found, ...]]) -> None:
         session.held -= 1
-        if lookup.cancelled() or relay.sessions.get(session.key) is not session:
+        if lookup.cancelled():
+            return
+        error = lookup.exception()  # asked for in any case, or the loop would complain that nobody did
+        if relay.sessions.get(session.key) is not session:
             return
         begin = middle.at + back.room
         stop = begin + len(message)
         middle.view[begin:stop] = message
-        relay.retry(session, (begin, begin + payload - start, stop), lookup.exception())
+        relay.retry(session, (begin, begin + payload - start, stop), error)
 
     lookup.add_done_callback(found)

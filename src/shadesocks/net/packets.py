@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ..core.errors import DialError, LimitError, RemoteProtocolError
 from ..core.reasons import reason
 from .datagrams import Arena, Datagrams, DatagramSocket, group_of
+from .listen import PAUSE
 from .poller import READ
 
 if TYPE_CHECKING:
@@ -233,6 +234,14 @@ class PacketRelay:
         """Sessions whose socket spoke to port 53 only."""
         crowd.relays.append(self)
         reactor.watch(self.front.fd, READ, self._on_front)
+
+    def crash(self) -> None:
+        """A handler raised outside of any datagram, and the reactor took it away: go on after a pause."""
+        self.reactor.loop.call_later(PAUSE, self._resume)
+
+    def _resume(self) -> None:
+        if self.front.sock.fileno() >= 0:
+            self.reactor.watch(self.front.fd, READ, self._on_front)
 
     # -- up ------------------------------------------------------------------------------------
 

@@ -100,7 +100,7 @@ class Associations:
         Raises:
             LimitError: no socket can be made for it. The connection is still the caller's.
         """
-        host = client[0].removeprefix(_MAPPED)
+        host = client[0].removeprefix(_MAPPED).partition("%")[0]
         if self.bind is None:
             assert self._shared is not None, "a port that serves datagrams has a socket for them"
             relay, (bound, port) = self._shared
