@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     )
     from .core.secret import Secret
     from .crypto.methods import find_method
+    from .net.crowd import PacketCounts
     from .net.loop import run
-    from .net.packets import PacketCounts
     from .service.service import Service
 
 __version__ = "0.1.0"
@@ -66,7 +66,7 @@ _HOMES: Final = {
     "Config": "config.model",
     "LocalConfig": "config.model",
     "Mode": "config.model",
-    "PacketCounts": "net.packets",
+    "PacketCounts": "net.crowd",
     "Secret": "core.secret",
     "ServerConfig": "config.model",
     "Service": "service.service",

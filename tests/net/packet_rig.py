@@ -14,8 +14,9 @@ from shadesocks.crypto.keys import make_key_text, parse_keys
 from shadesocks.crypto.methods import find_method
 from shadesocks.crypto.replay_packets import PacketSalts
 from shadesocks.net.backs import DirectBack, ShadowBack
+from shadesocks.net.crowd import Crowd
 from shadesocks.net.datagrams import DatagramOptions, bind_socket, make_datagrams
-from shadesocks.net.packets import Crowd, PacketRelay
+from shadesocks.net.packets import PacketRelay
 from shadesocks.net.reactor import Reactor
 from shadesocks.wire.editions import make_packets
 from shadesocks.wire.packet import HEADROOM

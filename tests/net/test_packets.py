@@ -7,7 +7,8 @@ import os
 import pytest
 
 from shadesocks.core.address import Address
-from shadesocks.net.packets import DNS_IDLE, PacketCounts
+from shadesocks.net.crowd import PacketCounts
+from shadesocks.net.packets import DNS_IDLE
 from tests.net.packet_rig import AEAD, METHODS, SIP022, Rig, heard, nothing, run
 
 

@@ -8,8 +8,8 @@ from shadesocks.config.model import Config, LocalConfig
 from shadesocks.core.address import Address
 from shadesocks.crypto.replay_packets import PacketSalts
 from shadesocks.net.connect import Anywhere
+from shadesocks.net.crowd import Crowd
 from shadesocks.net.datagrams import PlainDatagrams
-from shadesocks.net.packets import Crowd
 from shadesocks.net.pipe import Scratch
 from shadesocks.net.reactor import Reactor
 from shadesocks.net.resolve import Resolver

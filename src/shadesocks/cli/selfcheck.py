@@ -24,9 +24,10 @@ from ..crypto.random import draw
 from ..crypto.replay_packets import PacketSalts
 from ..net.backs import DirectBack
 from ..net.connect import Anywhere
+from ..net.crowd import Crowd
 from ..net.datagrams import DatagramOptions, PlainDatagrams, bind_socket
 from ..net.end import End
-from ..net.packets import Crowd, PacketRelay
+from ..net.packets import PacketRelay
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
 from ..net.resolve import Resolver

@@ -16,12 +16,10 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import socket
 import struct
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from contextlib import closing
-from mmap import mmap
 from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOL_UDP, SocketType, inet_pton
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +36,20 @@ from .datagrams import (
     Received,
     text_of,
     unmap,
+)
+from .msghdr import (
+    CONTROL_SIZE,
+    CONTROL_STEP,
+    HEADER_SIZE,
+    NAME_SIZE,
+    NAME_STEP,
+    PIECE_COUNT,
+    PIECE_SIZE,
+    SIZE,
+    WORDS,
+    Headers,
+    is_known,
+    make_room,
 )
 from .options import NOW
 
@@ -57,71 +69,12 @@ SEGMENT_MAX: Final = 1472
 PIECES: Final = 256
 """Pieces of one flush."""
 
-# struct mmsghdr of 64-bit Linux, in words of 4 bytes.
-_WORDS: Final = 16
-_HEADER_SIZE: Final = 64
-_NAME_SIZE, _PIECE_COUNT, _CONTROL_SIZE, _SIZE = 2, 6, 10, 14
-_NAME_STEP: Final = 28
-"""Bytes kept for a sockaddr: sockaddr_in6 has 28, sockaddr_in 16."""
-_CONTROL_STEP: Final = 24
-"""Bytes kept for a control message: a header of 16, and 2 or 4 bytes, aligned."""
-
 _SEGMENT_HEAD: Final = struct.pack("=Qii", 18, SOL_UDP, UDP_SEGMENT)  # 16 of header, 2 of size
 _V6: Final = struct.Struct("=H2s4s16s4s")
 _V4: Final = struct.Struct("=H2s4s8s")
 _NO_FLOW: Final = bytes(4)
 _UNRUN: Final = frozenset({errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.EOPNOTSUPP, errno.ENOTSUP})
 """What a run fails with where its pieces may pass alone: too large for the path, or a device without check sums."""
-
-
-class _Header(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_void_p),
-        ("name_size", ctypes.c_uint32),
-        ("pieces", ctypes.c_void_p),
-        ("piece_count", ctypes.c_size_t),
-        ("control", ctypes.c_void_p),
-        ("control_size", ctypes.c_size_t),
-        ("flags", ctypes.c_int),
-    )
-
-
-class _Message(ctypes.Structure):
-    _fields_ = (("header", _Header), ("size", ctypes.c_uint))
-
-
-class _Piece(ctypes.Structure):
-    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
-
-
-def _room(size: int) -> tuple[mmap, int]:
-    """Return zeroed memory that stays where it is, and its address. A slice of it is bytes at once."""
-    memory = mmap(-1, size)
-    return memory, ctypes.addressof(ctypes.c_char.from_buffer(memory))
-
-
-class _Headers:
-    """An array of message headers, each with room for a name and a control message."""
-
-    __slots__ = ("address", "controls", "first", "names", "words")
-
-    def __init__(self, count: int, name_size: int) -> None:
-        memory, self.address = _room(count * _HEADER_SIZE)
-        self.words = memoryview(memory).cast("I")
-        self.first = ctypes.c_void_p(self.address)
-        self.names, names = _room(count * _NAME_STEP)
-        self.controls, controls = _room(count * _CONTROL_STEP)
-        for index in range(count):
-            message = _Message.from_address(self.address + index * _HEADER_SIZE)
-            message.header.name = names + index * _NAME_STEP
-            message.header.name_size = name_size
-            message.header.piece_count = 1
-            message.header.control = controls + index * _CONTROL_STEP
-            message.header.control_size = _CONTROL_STEP
-
-    def point(self, index: int, pieces: int) -> None:
-        """Let a header begin with the piece at that address."""
-        _Message.from_address(self.address + index * _HEADER_SIZE).header.pieces = pieces
 
 
 class BatchedDatagrams:
@@ -133,7 +86,7 @@ class BatchedDatagrams:
     """
 
     def __init__(self, reactor: Reactor) -> None:
-        if ctypes.sizeof(_Message) != _HEADER_SIZE or socket.htons(1) == 1:
+        if not is_known():
             raise OSError(errno.ENOSYS, "not a 64-bit little-endian system")
         library = ctypes.CDLL(None, use_errno=True)
         # No argtypes: plain ints pass as C ints, and pointers are made once. That saves 0.3 us of 0.9 a call.
@@ -169,7 +122,7 @@ class BatchedDatagrams:
     # -- in ------------------------------------------------------------------------------------
 
     def _make_inbox(self) -> None:
-        pieces, self._slot_pieces = _room(SLOTS * ctypes.sizeof(_Piece))
+        pieces, self._slot_pieces = make_room(SLOTS * PIECE_SIZE)
         self._starts = range(HEADROOM, SLOT_SIZE * SLOTS, SLOT_SIZE)
         slots = self._slots = memoryview(pieces).cast("Q")
         for index, start in enumerate(self._starts):
@@ -177,9 +130,9 @@ class BatchedDatagrams:
             slots[2 * index + 1] = PACKET_MAX + 1
         self._heads = {}
         for wide in (False, True):
-            heads = self._heads[wide] = _Headers(SLOTS, _NAME_STEP if wide else 16)
+            heads = self._heads[wide] = Headers(SLOTS, NAME_STEP if wide else 16)
             for index in range(SLOTS):
-                heads.point(index, self._slot_pieces + index * ctypes.sizeof(_Piece))
+                heads.point(index, self._slot_pieces + index * PIECE_SIZE)
 
     def prepare(self, sock: SocketType) -> DatagramSocket:
         """See `datagrams.Datagrams`."""
@@ -195,26 +148,26 @@ class BatchedDatagrams:
             return ()
         words, names = heads.words, heads.names
         name_size = source.name_size
-        if count == 1 and not words[_CONTROL_SIZE]:
-            words[_CONTROL_SIZE] = _CONTROL_STEP
-            return ((names[:name_size], HEADROOM, HEADROOM + words[_SIZE]),)
+        if count == 1 and not words[CONTROL_SIZE]:
+            words[CONTROL_SIZE] = CONTROL_STEP
+            return ((names[:name_size], HEADROOM, HEADROOM + words[SIZE]),)
         found: list[Received] = []
         at = name = 0
         for start in self._starts[:count]:
-            end = start + words[at + _SIZE]
+            end = start + words[at + SIZE]
             sender = names[name : name + name_size]
-            if words[at + _CONTROL_SIZE]:
-                self._cut(heads, name // _NAME_STEP, sender, start, end, found)
+            if words[at + CONTROL_SIZE]:
+                self._cut(heads, name // NAME_STEP, sender, start, end, found)
             else:
                 found.append((sender, start, end))
-            words[at + _CONTROL_SIZE] = _CONTROL_STEP  # the kernel has written what it used
-            at += _WORDS
-            name += _NAME_STEP
+            words[at + CONTROL_SIZE] = CONTROL_STEP  # the kernel has written what it used
+            at += WORDS
+            name += NAME_STEP
         return found
 
-    def _cut(self, heads: _Headers, index: int, sender: bytes, start: int, end: int, found: list[Received]) -> None:
+    def _cut(self, heads: Headers, index: int, sender: bytes, start: int, end: int, found: list[Received]) -> None:
         """Take a run apart: the control message has the size of its pieces."""
-        at = index * _CONTROL_STEP + 16
+        at = index * CONTROL_STEP + 16
         size = int.from_bytes(heads.controls[at : at + 4], "little") or end - start
         while start < end:
             found.append((sender, start, min(start + size, end)))
@@ -223,14 +176,14 @@ class BatchedDatagrams:
     # -- out -----------------------------------------------------------------------------------
 
     def _make_outbox(self) -> None:
-        raw, self._piece_base = _room(PIECES * ctypes.sizeof(_Piece))
+        raw, self._piece_base = make_room(PIECES * PIECE_SIZE)
         self._pieces = memoryview(raw).cast("Q")
-        self._runs = _Headers(PIECES, 0)
+        self._runs = Headers(PIECES, 0)
         self._first_piece = self._runs.words.cast("B").cast("Q")
         self._names = self._runs.names
         self._words = self._runs.words
         for index in range(PIECES):
-            at = index * _CONTROL_STEP
+            at = index * CONTROL_STEP
             self._runs.controls[at : at + 16] = _SEGMENT_HEAD
         self._through: DatagramSocket | None = None
         self._piece_count = self._run_count = 0
@@ -262,16 +215,16 @@ class BatchedDatagrams:
         else:
             index = self._run_count
             self._run_count = index + 1
-            at = index * _WORDS
+            at = index * WORDS
             words = self._words
             self._first_piece[index * 8 + 2] = self._piece_base + 16 * count
-            words[at + _PIECE_COUNT] = 1
-            words[at + _CONTROL_SIZE] = 0
+            words[at + PIECE_COUNT] = 1
+            words[at + CONTROL_SIZE] = 0
             if to is None:
-                words[at + _NAME_SIZE] = 0
+                words[at + NAME_SIZE] = 0
             else:
-                name_size = words[at + _NAME_SIZE] = through.name_size
-                name = index * _NAME_STEP
+                name_size = words[at + NAME_SIZE] = through.name_size
+                name = index * NAME_STEP
                 self._names[name : name + name_size] = to
             if 0 < size <= self._segment_max:
                 self._to = to
@@ -285,13 +238,13 @@ class BatchedDatagrams:
     def _join(self, size: int) -> None:
         """Let a piece be one more of the last run."""
         index = self._run_count - 1
-        at = index * _WORDS
+        at = index * WORDS
         segment = self._segment
         run = self._run = self._run + 1
-        self._words[at + _PIECE_COUNT] = run
+        self._words[at + PIECE_COUNT] = run
         if run == 2:
-            self._words[at + _CONTROL_SIZE] = _CONTROL_STEP
-            control = index * _CONTROL_STEP + 16
+            self._words[at + CONTROL_SIZE] = CONTROL_STEP
+            control = index * CONTROL_STEP + 16
             self._runs.controls[control : control + 2] = segment.to_bytes(2, "little")
         if size < segment or run >= RUN_MAX or (run + 1) * segment > RUN_SIZE_MAX:
             self._segment = -1
@@ -318,7 +271,7 @@ class BatchedDatagrams:
         words = self._runs.words
         told = False
         while done < count:
-            sent = self._send(fd, ctypes.c_void_p(self._runs.address + done * _HEADER_SIZE), count - done, NOW)
+            sent = self._send(fd, ctypes.c_void_p(self._runs.address + done * HEADER_SIZE), count - done, NOW)
             if sent > 0:
                 done += sent
                 told = False
@@ -327,7 +280,7 @@ class BatchedDatagrams:
             if code in PENDING and not told:
                 told = True  # an error of an earlier datagram: try once more
                 continue
-            pieces = words[done * _WORDS + _PIECE_COUNT]
+            pieces = words[done * WORDS + PIECE_COUNT]
             if pieces > 1 and code in _UNRUN:
                 self._send_alone(fd, done, pieces)
             else:
@@ -339,9 +292,9 @@ class BatchedDatagrams:
         """Send each piece of a run as a message of its own, and make no more runs of that size."""
         first, words = self._first_piece, self._runs.words
         self._segment_max = min(self._segment_max, self._pieces[(first[index * 8 + 2] - self._piece_base) // 8 + 1] - 1)
-        words[index * _WORDS + _PIECE_COUNT] = 1
-        words[index * _WORDS + _CONTROL_SIZE] = 0
-        message = ctypes.c_void_p(self._runs.address + index * _HEADER_SIZE)
+        words[index * WORDS + PIECE_COUNT] = 1
+        words[index * WORDS + CONTROL_SIZE] = 0
+        message = ctypes.c_void_p(self._runs.address + index * HEADER_SIZE)
         for _ in range(pieces):
             if self._send(fd, message, 1, NOW) != 1:
                 self.dropped[DROPS.get(ctypes.get_errno(), "host_unreachable")] += 1
@@ -370,4 +323,4 @@ class BatchedDatagrams:
 
 
 def _ip(token: bytes) -> bytes:
-    return unmap(token[8:24]) if len(token) == _NAME_STEP else token[4:8]
+    return unmap(token[8:24]) if len(token) == NAME_STEP else token[4:8]

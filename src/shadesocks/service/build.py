@@ -19,8 +19,9 @@ from ..crypto.keys import parse_keys
 from ..crypto.random import draw
 from ..net.backs import DirectBack, ShadowBack
 from ..net.connect import Anywhere, Connector
+from ..net.crowd import Crowd
 from ..net.datagrams import DatagramOptions, bind_socket
-from ..net.packets import Back, Crowd, PacketRelay
+from ..net.packets import Back, PacketRelay
 from ..proxy.flow import Flow
 from ..proxy.inbound.associations import AssociatedHost, Associations
 from ..proxy.inbound.shadowsocks import ShadowsocksInbound

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ..core.address import Address, pack_ip
 from ..core.errors import ConfigError, Problem
 from ..crypto.replay_packets import PacketSalts
+from ..net.crowd import Crowd, PacketCounts
 from ..net.datagrams import bind_socket, make_datagrams
 from ..net.listen import Listener, bind
 from ..net.options import TcpOptions, apply_options
 from ..net.origin import OriginPolicy
-from ..net.packets import Crowd, PacketCounts
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
 from ..net.resolve import Resolver, ask_system, ipv6_first

@@ -1,0 +1,89 @@
+"""Who goes where there is one too many, and what is remembered of those that went."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+from shadesocks.net.crowd import Crowd, PacketCounts
+
+
+class Port:
+    """A relay, as a crowd sees one: sessions in the order of their last use."""
+
+    def __init__(self, crowd: Crowd) -> None:
+        self.sessions: dict[int, Any] = {}
+        self.dropped: Counter[str] = Counter()
+        self.gone: list[int] = []
+        self._crowd = crowd
+        crowd.relays.append(self)  # type: ignore[arg-type]  # the part of a relay that is used
+
+    def enter(self, number: int, group: bytes = b"g") -> None:
+        self._crowd.enter(self, group)  # type: ignore[arg-type]  # as above
+        self.sessions[number] = SimpleNamespace(key=number, group=group)
+
+    def evict(self) -> None:
+        self.end(next(iter(self.sessions.values())), "crowded")
+
+    def end(self, session: Any, word: str) -> None:
+        assert word == "crowded"
+        del self.sessions[session.key]
+        self.gone.append(session.key)
+        self._crowd.leave(session.group)
+
+    def sums(self) -> tuple[int, int, int, int]:
+        return 1, 20, 3, 40
+
+
+def test_one_port_too_full_gives_up_its_own() -> None:
+    crowd = Crowd(100, 2, 100)
+    full, other = Port(crowd), Port(crowd)
+    other.enter(9)
+    for number in range(3):
+        full.enter(number)
+    assert (full.gone, other.gone, crowd.live) == ([0], [], 3)
+
+
+def test_a_process_too_full_takes_from_the_fullest_port() -> None:
+    crowd = Crowd(3, 100, 100)
+    full, other = Port(crowd), Port(crowd)
+    for number in range(3):
+        full.enter(number)
+    other.enter(9)
+    assert (full.gone, list(other.sessions), crowd.live) == ([0], [9], 3)
+
+
+def test_a_source_too_busy_gives_up_its_own_here_or_elsewhere() -> None:
+    crowd = Crowd(100, 100, 2)
+    here, there = Port(crowd), Port(crowd)
+    here.enter(0, b"other")
+    there.enter(1, b"busy")
+    there.enter(2, b"busy")
+    here.enter(3, b"busy")
+    assert (here.gone, there.gone) == ([], [1])
+    here.enter(4, b"busy")
+    assert (here.gone, there.gone) == ([3], [1])
+    assert crowd.live == 3
+
+
+def test_sources_are_forgotten_with_their_last_session() -> None:
+    crowd = Crowd(100, 100, 100)
+    port = Port(crowd)
+    for number in range(50):
+        port.enter(number, bytes([number]))
+    for _ in range(50):
+        port.evict()
+    assert crowd.live == 0
+    assert not crowd._groups
+
+
+def test_what_passed_is_not_forgotten_with_its_relay() -> None:
+    crowd = Crowd(100, 100, 100)
+    one, two = Port(crowd), Port(crowd)
+    one.dropped["auth"] = 2
+    two.dropped["auth"] = two.dropped["replay"] = 1
+    assert crowd.counts() == PacketCounts(0, 2, 40, 6, 80, {"auth": 3, "replay": 1})
+    crowd.close(one)  # type: ignore[arg-type]  # as above
+    assert len(crowd.relays) == 1
+    assert crowd.counts() == PacketCounts(0, 2, 40, 6, 80, {"auth": 3, "replay": 1})
