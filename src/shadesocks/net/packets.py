@@ -83,7 +83,7 @@ class Session:
             return
         datagrams, front, source = relay.datagrams, relay.front, self.source
         read, seal, put, outward = relay.back.read, self.talk.seal, datagrams.put, datagrams.outward
-        now = relay.now
+        now, before = relay.now, self.down_packets
         for sender, start, end in datagrams.receive(outlet):
             try:
                 arena, span = read(self, sender, start, end, now)
@@ -94,8 +94,9 @@ class Session:
             put(front, source, outward, at, seal(arena.view, span, outward.view, at, now))
             self.down_packets += 1
             self.down_bytes += span[2] - span[1]
-        relay.sessions.move_to_end(self.key)
-        self.seen_at = relay.time()
+        if self.down_packets != before:  # an ICMP error, or a forged answer, keeps no session alive
+            relay.sessions.move_to_end(self.key)
+            self.seen_at = relay.time()
 
     def crash(self) -> None:
         """A handler raised, and the reactor took it away: the session ends."""

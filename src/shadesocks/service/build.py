@@ -80,6 +80,8 @@ class Port:
     """None: not over UDP, or not with a socket that all share."""
     open: Callable[[Shared, SocketType | None], Face]
     """Makes the parts, given the bound UDP socket, if there is to be one."""
+    has_packets: bool
+    """Whether it serves datagrams, with that socket or others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,9 @@ def server_port(server: ServerConfig) -> Port:
             _relay(shared, sock, packets.host(), server_back(shared, server), packets.idle_min)
         return Face(server_flow(shared, server) if server.mode.tcp else None)
 
-    return Port(server.address if server.mode.tcp else None, server.address if server.mode.udp else None, face)
+    return Port(
+        server.address if server.mode.tcp else None, server.address if server.mode.udp else None, face, server.mode.udp
+    )
 
 
 def local_port(local: LocalConfig) -> Port:
@@ -116,7 +120,7 @@ def local_port(local: LocalConfig) -> Port:
         return Face(local_flow(shared, local, associations), associations.close)
 
     shares = local.mode.udp and not local.udp_socket_per_association
-    return Port(local.address, local.udp_address if shares else None, face)
+    return Port(local.address, local.udp_address if shares else None, face, local.mode.udp)
 
 
 def server_flow(shared: Shared, server: ServerConfig) -> Flow:
