@@ -6,8 +6,8 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -52,6 +52,26 @@ async def echo() -> AsyncIterator[Address]:
     finally:
         transport.close()
         await asyncio.sleep(0)
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    """A number that nobody has for TCP, and that is taken for UDP."""
+    while True:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as free,
+        ):
+            taken.bind((HOST, 0))
+            port = taken.getsockname()[1]
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                free.bind((HOST, port))
+            except OSError:
+                continue
+            free.close()
+            yield port
+            return
 
 
 async def ask(near: Service, code: int = 3) -> tuple[asyncio.StreamWriter, bytes]:
@@ -118,6 +138,8 @@ def test_a_server_listens_as_its_mode_says(mode: Mode, listening: int, caplog: p
             [address] = far.addresses  # one number for both
             for kind, wanted in ((socket.SOCK_STREAM, mode.tcp), (socket.SOCK_DGRAM, mode.udp)):
                 with socket.socket(socket.AF_INET, kind) as sock:
+                    if kind is socket.SOCK_STREAM:  # connections that are over keep their number for a minute
+                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     if wanted:
                         with pytest.raises(OSError, match="in use"):
                             sock.bind((address.host, address.port))
@@ -183,9 +205,7 @@ def test_datagrams_may_come_in_elsewhere_than_connections() -> None:
 
 def test_a_taken_udp_port_is_told_and_nothing_is_left() -> None:
     async def story() -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-            taken.bind((HOST, 0))
-            port = taken.getsockname()[1]
+        with taken_port() as port:
             service = Service.server(Config(servers=(replace(server_config(port=port), mode=BOTH),)))
             with pytest.raises(ConfigError, match=f"cannot listen on {HOST}:{port}: .*another instance"):
                 await service.start()
