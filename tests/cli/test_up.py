@@ -52,7 +52,7 @@ def test_a_first_run_makes_a_server_and_tells_all(tmp_path: Path) -> None:
     assert 10000 <= keys["server_port"] <= 32767
     link = link_in(text)
     assert (link.method, link.password, link.port) == (METHOD, keys["password"], keys["server_port"])
-    assert "self-check: passed, 1 MiB went through" in text
+    assert "self-check: passed, 1 MiB and a datagram went through" in text
     assert f"    shadesocks connect 'ss://{METHOD}:" in text
     assert f"firewall: let TCP and UDP port {link.port} in" in text
     assert "TCP only" not in text

@@ -180,7 +180,9 @@ async def _told(config: Config, path: Path, host: str | None, name: str | None, 
         await check_server(config, server)
     listening = ", ".join(str(address) for address in service.addresses)
     say(f"listening on {listening}")
-    say("self-check: passed, 1 MiB went through a client and this server and back")
+    sent = ["1 MiB"] * any(server.mode.tcp for server in config.servers)
+    sent += ["a datagram"] * any(server.mode.udp for server in config.servers)
+    say(f"self-check: passed, {' and '.join(sent)} went through a client and this server and back")
     for number, server in enumerate(config.servers):
         _show_link(server, path, host, name, draw=number == 0)
     say(f"config: {path}")
