@@ -30,6 +30,7 @@ NO_TEST_OF_THEIR_OWN: Final = {
     "__main__.py": "one line; tests/cli runs it",
     "config/__main__.py": "writes docs; tests/config compares them",
     "wire/shadow.py": "protocols and a value, no behaviour",
+    "net/lookup.py": "a protocol and a value, no behaviour",
     "config/model.py": "values, no behaviour; tests/config/test_load.py makes and compares them",
     "cli/command.py": "what every command shares; tests/cli/test_programs.py runs it with each",
 }
