@@ -116,7 +116,8 @@ def record(place: Post, trap: Trap, limit: float = 20.0) -> Recording:
 def slow(shot: Shot, deadline: float) -> bool:
     """True when this shot tells nothing: it may have met the deadline only because we, or the server, were late."""
     if shot.probe.ends:
-        return shot.outcome == "fin" and shot.after >= deadline * AT_ONCE
+        # A reset by then: the deadline came while we were still sending.
+        return shot.outcome in ("fin", "reset") and shot.after >= deadline * AT_ONCE
     if shot.after < deadline - SLACK:
         return False
     return shot.sending >= deadline - SLACK
