@@ -26,12 +26,16 @@ SIZE_MAX: Final = 500
 HOT: Final = {"net/reactor.py", "net/story.py", "net/end.py", "net/relay.py", "net/pipe.py", "wire/chunks.py"}
 HOT_SIZE_MAX: Final = 300
 
+ROWS: Final = ("entries", "times", "names", "outbound", "sockets", "rules", "state")
+"""Topics of the table of settings."""
+
 NO_TEST_OF_THEIR_OWN: Final = {
     "__main__.py": "one line; tests/cli runs it",
     "config/__main__.py": "writes docs; tests/config compares them",
     "wire/shadow.py": "protocols and a value, no behaviour",
     "net/lookup.py": "a protocol and a value, no behaviour",
     "config/model.py": "values, no behaviour; tests/config/test_load.py makes and compares them",
+    **{f"config/rows_{topic}.py": "rows; tests/config/test_settings.py checks the whole table" for topic in ROWS},
     "cli/command.py": "what every command shares; tests/cli/test_programs.py runs it with each",
 }
 

@@ -85,5 +85,5 @@ def test_other_bytes_fail_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_chain_is_not_dialled() -> None:
-    server = replace(server_of("aes-128-gcm"), outbound_proxy=server_of("aes-256-gcm"))
+    server = replace(server_of("aes-128-gcm"), outbound_proxy=(server_of("aes-256-gcm"),))
     asyncio.run(selfcheck.check_server(Config((server,)), server))

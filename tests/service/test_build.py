@@ -49,7 +49,7 @@ def test_who_dials_how() -> None:
         shared = shared_of(two)
         try:
             assert isinstance(server_dialer(shared, server), DirectDialer)
-            assert isinstance(server_dialer(shared, replace(server, outbound_proxy=server)), ShadowsocksDialer)
+            assert isinstance(server_dialer(shared, replace(server, outbound_proxy=(server,))), ShadowsocksDialer)
             assert server_flow(shared, server)._inbound.header_lane is None
             flow = local_flow(shared, two.locals[0])
             lane = flow._inbound.header_lane

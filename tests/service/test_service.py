@@ -45,7 +45,7 @@ def test_a_chain_seals_anew() -> None:
             last = server_config("2022-blake3-aes-128-gcm")
             async with started(Service.server(Config(servers=(last,), allow_private=True))) as end:
                 there = replace(last, address=end.addresses[0])
-                first = replace(server_config("chacha20-ietf-poly1305"), outbound_proxy=there)
+                first = replace(server_config("chacha20-ietf-poly1305"), outbound_proxy=(there,))
                 async with pair(Config(), first) as (_, near):
                     reader, writer, reply = await socks(near, to)
                     assert reply == 0

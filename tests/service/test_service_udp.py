@@ -234,7 +234,7 @@ def test_a_chain_seals_datagrams_anew() -> None:
         last = replace(server_config("2022-blake3-aes-128-gcm"), mode=BOTH)
         async with echo() as target, started(Service.server(Config(servers=(last,), allow_private=True))) as end:
             there = replace(last, address=end.addresses[0])
-            first = replace(server_config("chacha20-ietf-poly1305"), outbound_proxy=there)
+            first = replace(server_config("chacha20-ietf-poly1305"), outbound_proxy=(there,))
             async with udp_pair(Config(), first) as (_, near):
                 writer, reply = await ask(near)
                 assert await trip(relay_of(reply), target, b"through both") == b"through both"

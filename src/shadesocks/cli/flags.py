@@ -16,15 +16,13 @@ import click
 from ..config.options import Option, options
 
 if TYPE_CHECKING:
+    from ..config.flags import Given
     from ..config.setting import Role
 
 _PREFIX: Final = "row_"
 """Of the names of the parameters that come from rows of the table; the number of the row follows."""
 
 _PLUGINS = "plugins come in a later version"
-_NAMES = "names are looked up by the system's resolver; a choice comes in a later version"
-_SYSTEM = "this version leaves this to the system"
-_ROUTES = "connections leave by the system's own routes; a choice comes in a later version"
 _DAEMON = "this program stays in the foreground; let systemd, or what you have for it, start and stop it"
 _ONE = "one process does the work; workers come in a later version"
 _SOCKS = "this version serves socks only; others come later"
@@ -32,11 +30,7 @@ _SUBSCRIBE = "subscriptions come in a later version"
 
 _RUST: Final = {
     _PLUGINS: "--plugin --plugin-opts --plugin-mode",
-    "access lists come in a later version": "--acl",
-    _NAMES: "--dns --dns-cache-size",
-    _SYSTEM: "--tcp-fast-open --fast-open --tcp-multipath --mptcp --inbound-send-buffer-size "
-    "--inbound-recv-buffer-size --outbound-send-buffer-size --outbound-recv-buffer-size",
-    _ROUTES: "--outbound-bind-addr --bind-addr --outbound-bind-interface --outbound-fwmark --outbound-user-cookie",
+    "this marks sockets of FreeBSD only; --outbound-fwmark marks those of Linux": "--outbound-user-cookie",
     _DAEMON: "-d --daemonize --daemonize-pid -a --user",
     _ONE: "--single-threaded --worker-threads",
     "the log goes to stderr; its level is --log-level, or -v": "--log-config",
@@ -50,7 +44,6 @@ _RUST_LOCAL: Final = {
 }
 _RUST_SERVER: Final = {
     "the manager comes in a later version": "--manager-addr --manager-address",
-    _ROUTES: "-b",
 }
 _OTHERS: Final = {
     "this is shadowsocks-libev's; give the port with the host, as in -s HOST:8388": "-p",
@@ -58,7 +51,6 @@ _OTHERS: Final = {
     "this is shadowsocks-libev's; write --timeout SECONDS": "-t",
     "this is shadowsocks-libev's; give a 2022 method, and its base64 key with -k": "--key",
     "a second instance on one port is to fail clearly, so ports are not shared": "--reuse-port",
-    _ROUTES: "-i",
 }
 
 
@@ -82,14 +74,17 @@ def _make(number: int, row: Option) -> click.Option:
         text += f" One of: {', '.join(row.choices)}."
     if row.switch is not None:
         return click.Option(declared, is_flag=True, flag_value=row.switch, default=None, help=text)
-    return click.Option(declared, metavar=row.metavar, help=text)
+    if row.repeats:
+        text += " May be given again."
+    return click.Option(declared, metavar=row.metavar, multiple=row.repeats, help=text)
 
 
-def overrides(role: Role, values: dict[str, Any]) -> dict[str, str]:
+def overrides(role: Role, values: dict[str, Any]) -> dict[str, Given]:
     """Return what was given on the command line, by the name of the setting, as `config.load` wants it."""
     rows = options(role)
-    given = {}
+    given: dict[str, Given] = {}
     for key, value in values.items():
-        if key.startswith(_PREFIX) and value is not None:
-            given[rows[int(key.removeprefix(_PREFIX))].name] = str(value)
+        if key.startswith(_PREFIX) and value not in (None, ()):
+            texts = value if isinstance(value, tuple) else (str(value),)
+            given[rows[int(key.removeprefix(_PREFIX))].name] = texts if len(texts) > 1 else texts[0]
     return given

@@ -19,9 +19,10 @@ from .flags import make_options, overrides, strangers
 from .logs import set_up_logs, warn_of
 from .run import run_service, start_local, start_server
 from .screen import is_terminal, standard_error
-from .source import read_source
+from .source import directory_of, read_source
 
 if TYPE_CHECKING:
+    from ..config.flags import Given
     from ..config.model import Config
     from ..config.setting import Role
 
@@ -42,7 +43,7 @@ def _serve(role: Role, config: str | None, verbose: int, **rows: Any) -> int:
     return run_service(read, partial(_START[role], read), screen)
 
 
-def _read(role: Role, file: str | None, verbose: int, given: dict[str, str]) -> Config:
+def _read(role: Role, file: str | None, verbose: int, given: dict[str, Given]) -> Config:
     """Make the config of the file and the flags; look for a file where nothing names a server."""
     if verbose:
         given.setdefault("log_level", _LEVELS[min(verbose, 2)])
@@ -54,16 +55,16 @@ def _read(role: Role, file: str | None, verbose: int, given: dict[str, str]) -> 
             )
         file = str(found)
     _ask_password(given)
-    text, where = (None, COMMAND_LINE) if file is None else read_source(file)
+    text, where, base = (None, COMMAND_LINE, "") if file is None else (*read_source(file), directory_of(file))
     fallbacks = _HABITS.get(click.get_current_context().find_root().info_name or "")
-    return load(text, where=where, role=role, overrides=given, fallbacks=fallbacks, read_link=parse_link)
+    return load(text, where=where, role=role, overrides=given, fallbacks=fallbacks, read_link=parse_link, base=base)
 
 
-def _ask_password(given: dict[str, str]) -> None:
+def _ask_password(given: dict[str, Given]) -> None:
     """Ask a person for the password of a server that the flags name, as shadowsocks-rust does."""
     if "server" not in given or "password" in given or PASSWORD_VARIABLE in os.environ:
         return
-    if given.get("method", "").lower() in ("none", "plain") or not is_terminal(sys.stdin):
+    if str(given.get("method", "")).lower() in ("none", "plain") or not is_terminal(sys.stdin):
         return
     given["password"] = click.prompt("password", hide_input=True, err=True)
 

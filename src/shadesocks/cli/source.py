@@ -36,6 +36,11 @@ def read_source(file: str) -> tuple[str, str]:
         raise ConfigError([Problem("stdin", None, "", "stdin cannot be read, or is not UTF-8")]) from None
 
 
+def directory_of(file: str) -> str:
+    """Return where the relative paths in a config start; empty for the working directory, and so of stdin."""
+    return "" if file == STDIN else os.path.dirname(file)
+
+
 def parse(text: str) -> Link:
     """Return what a link says.
 

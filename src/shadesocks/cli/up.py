@@ -61,7 +61,7 @@ def command_up(file: str | None, host: str | None, port: int | None, name: str |
     """
     from dataclasses import replace
 
-    from ..config.values import UnfitError, check_host
+    from ..config.hosts import UnfitError, check_host
     from .logs import set_up_logs, warn_of
     from .run import run_service
     from .screen import standard_error
@@ -150,7 +150,7 @@ def _load(text: str, path: Path) -> Config:
     from ..wire.uri import parse_link
 
     try:
-        return load(text, where=str(path), role="server", read_link=parse_link)
+        return load(text, where=str(path), role="server", read_link=parse_link, base=path.parent)
     except ConfigError as error:
         error.add_note(f"{path} was not changed; name another file with --config, and `up` makes it")
         raise

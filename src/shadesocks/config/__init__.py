@@ -6,16 +6,19 @@ Imports nothing above the cipher table; opens files only in `files.py`.
 
 from .files import default_path, find_config, read_config, search_list, write_private
 from .load import Report, config_from_link, examine, for_local, for_server, load
-from .model import DEFAULT_LOCAL, Config, LocalConfig, Mode, ServerConfig
+from .model import DEFAULT_LOCAL, Config, Hop, LocalConfig, Mode, Outbound, ProxyConfig, ServerConfig
 from .options import Option, options
 from .save import dump
 
 __all__ = [
     "DEFAULT_LOCAL",
     "Config",
+    "Hop",
     "LocalConfig",
     "Mode",
     "Option",
+    "Outbound",
+    "ProxyConfig",
     "Report",
     "ServerConfig",
     "config_from_link",

@@ -11,13 +11,16 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from .findings import Findings
+from .hosts import split_port
 from .links import ReadLink, link_entries, parse_entry
 from .options import MODE_FLAGS
 from .reader import Mark, Node
 from .sections import Entry, Section
 from .setting import Place, Setting
 from .settings import SETTINGS
-from .values import split_port
+
+Given = str | tuple[str, ...]
+"""The text of an option, or the texts of one that may be given again."""
 
 NO_FILE: Final = Mark("command line")
 """Where a key is missing when there is no file."""
@@ -35,7 +38,7 @@ _SERVER_KEYS: Final = ("server", "server_port", "method", "password", "remarks")
 
 def add_flags(
     top: Section,
-    overrides: Mapping[str, str],
+    overrides: Mapping[str, Given],
     environ: Mapping[str, str],
     read_link: ReadLink | None,
     findings: Findings,
@@ -58,25 +61,26 @@ def add_flags(
         top.entries["password"] = Entry("", mark, Node(environ[PASSWORD_VARIABLE], mark))
 
 
-def _entries(overrides: Mapping[str, str], findings: Findings) -> Iterator[tuple[str, Entry]]:
-    for name, text in overrides.items():
+def _entries(overrides: Mapping[str, Given], findings: Findings) -> Iterator[tuple[str, Entry]]:
+    for name, given in overrides.items():
         setting = SETTINGS[name]
-        if not text.isprintable() and name != "password":
-            findings.problem(_mark(setting, text), "", "this holds characters that cannot be printed")
+        texts = (given,) if isinstance(given, str) else given
+        if name != "password" and not all(text.isprintable() for text in texts):
+            findings.problem(_mark(setting, texts[0]), "", "this holds characters that cannot be printed")
         elif name in _PORT_OF:
-            host, port = split_port(text)
+            host, port = split_port(texts[-1])
             yield name, _entry(setting, host)
             if port:
                 port_name = _PORT_OF[name]
                 yield port_name, _entry(setting, port)
         elif name != "server_url":
-            yield name, _entry(setting, text)
+            yield name, _entry(setting, given)
 
 
 def _mark(setting: Setting, text: str) -> Mark:
     return Mark(setting.flags[-1] if setting.flags else _WORDS.get(text, f"--{setting.name.replace('_', '-')}"))
 
 
-def _entry(setting: Setting, text: str) -> Entry:
-    mark = _mark(setting, text)
-    return Entry("", mark, Node(text, mark))
+def _entry(setting: Setting, given: Given) -> Entry:
+    mark = _mark(setting, given if isinstance(given, str) else "")
+    return Entry("", mark, Node(given if isinstance(given, str) else tuple(Node(text, mark) for text in given), mark))

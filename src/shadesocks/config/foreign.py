@@ -2,7 +2,7 @@
 
 A file that was written for shadowsocks-rust, shadowsocks-libev or the Python
 original starts as it is: each of these keys gets one warning with its reason.
-Some of them are locks (an ACL, a login, a plugin that others depend on): to
+Some of them are locks (a login, a plugin that others depend on): to
 start without the lock would be worse than not to start, so those are refused
 as soon as they hold something.
 
@@ -15,11 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from .setting import BOTH, LOCAL_END, SERVER_END, Place, Role
-from .settings import RUST
-
-LIBEV: Final = "shadowsocks-libev"
-PYTHON: Final = "Python shadowsocks"
+from .setting import BOTH, LIBEV, LOCAL_END, PYTHON, RUST, SERVER_END, Place, Role
 
 _TOP: Final = (Place.TOP,)
 _SERVERS: Final = (Place.TOP, Place.SERVER)
@@ -43,9 +39,6 @@ class Foreign:
 
 _PATHS = "has no effect yet: this version leaves the sizes of packets and their fragments to the system"
 _SOCKETS = "has no effect yet: this version leaves this to the system"
-_ROUTES = "has no effect yet: connections leave by the system's own routes"
-_BUFFERS = "has no effect: the system sizes its buffers itself"
-_NAMES = "has no effect yet: names are looked up by the system's resolver"
 _DAEMON = "has no effect yet: let the service manager start and stop this program"
 _PLUGIN = "cannot be honoured yet: plugins come in a later version, and the other end would speak through one"
 _BALANCE = "has no effect yet: several servers are used in order"
@@ -69,9 +62,6 @@ def _rows(
 _TABLE: Final = (
     # Locks
     *_rows(RUST, "plugin", _PLUGIN, _SERVERS, lock=True),
-    *_rows(
-        RUST, "acl", "cannot be honoured yet: access lists come in a later version", (*_SERVERS, *_LOCALS), lock=True
-    ),
     *_rows(
         RUST,
         "users",
@@ -101,18 +91,9 @@ _TABLE: Final = (
     *_rows(RUST, "udp_weight", _FIRST, (Place.SERVER,), roles=LOCAL_END),
     *_rows(LIBEV, "mtu", _PATHS),
     # Sockets and routes
-    *_rows(RUST, "fast_open mptcp", _SOCKETS),
-    *_rows(RUST, "ipv6_only", _SOCKETS),
-    *_rows(RUST, "outbound_fwmark outbound_user_cookie outbound_bind_addr outbound_bind_interface", _ROUTES, _SERVERS),
+    *_rows(RUST, "outbound_user_cookie", "has no effect: it marks sockets of FreeBSD only", _SERVERS),
     *_rows(LIBEV, "dscp", _SOCKETS),
     *_rows(LIBEV, "reuse_port", "has no effect: a second instance on one port is to fail clearly"),
-    *_rows(LIBEV, "tcp_incoming_sndbuf tcp_incoming_rcvbuf tcp_outgoing_sndbuf tcp_outgoing_rcvbuf", _BUFFERS),
-    *_rows(LIBEV, "local_ipv4_address local_ipv6_address", _ROUTES),
-    # Names
-    *_rows(RUST, "dns dns_cache_size", _NAMES),
-    *_rows(LIBEV, "nameserver", _NAMES),
-    *_rows(PYTHON, "dns_server", _NAMES, roles=SERVER_END),
-    *_rows(PYTHON, "prefer_ipv6", "has no effect yet; its name here is ipv6_first"),
     # Choice among servers, subscriptions, managers
     *_rows(RUST, "tcp_weight", _BALANCE, (Place.SERVER,)),
     *_rows(
@@ -136,12 +117,6 @@ _TABLE: Final = (
         RUST,
         "security.replay_attack.policy",
         "has no effect: replayed handshakes always meet silence",
-        roles=SERVER_END,
-    ),
-    *_rows(
-        PYTHON,
-        "forbidden_ip",
-        "has no effect yet: special addresses are closed in any case, but others named here stay open",
         roles=SERVER_END,
     ),
     # Faces of the client

@@ -42,12 +42,8 @@ ReadLink = Callable[[str], LinkLike]
 def parse_entry(entry: Entry, read_link: ReadLink | None, findings: Findings) -> LinkLike | None:
     """Read the link that an entry holds; None after a problem."""
     text = entry.node.value
-    if isinstance(text, tuple) and len(text) == 1:  # shadowsocks-rust's list of hops
-        text = text[0].value
     problem = None
-    if isinstance(text, tuple):
-        problem = "one ss:// link is expected; chains of several hops come in a later version"
-    elif not isinstance(text, str):
+    if not isinstance(text, str):
         problem = "" if text is BROKEN else "an ss:// link in quotes is expected"
     elif read_link is None:
         problem = "links are not read here; the program that loads this configuration must pass read_link"

@@ -20,13 +20,23 @@ from ..core.address import Address
 from ..core.errors import ConfigError, Problem
 from .dialects import DIALECTS, find_dialect
 from .findings import Findings
-from .flags import NO_FILE, add_flags
+from .flags import NO_FILE, Given, add_flags
 from .links import LinkLike, ReadLink, link_entries
-from .model import DEFAULT_LOCAL, DEFAULT_MODE, Config, LocalConfig, Mode, ServerConfig
+from .model import DEFAULT_LOCAL, DEFAULT_MODE, DEFAULT_OUTBOUND, Config, LocalConfig, Mode, ServerConfig
 from .reader import BROKEN, Mark, Node, read
 from .sections import Entry, Section, sort_members
-from .servers import LINK_MODE, Surroundings, build_proxy, build_server, is_loopback, mode_of, timeouts
-from .setting import LOCAL_END, Place, Role
+from .servers import (
+    LINK_MODE,
+    Surroundings,
+    acl_of,
+    build_hops,
+    build_server,
+    is_loopback,
+    mode_of,
+    outbound_of,
+    timeouts,
+)
+from .setting import LOCAL_END, SERVER_END, Place, Role
 from .settings import SETTINGS
 from .values import shown
 
@@ -46,11 +56,12 @@ def load(
     where: str = "config",
     role: Role | None = None,
     strict: bool = False,
-    overrides: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Given] | None = None,
     fallbacks: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
     read_link: ReadLink | None = None,
     dialect: str | None = None,
+    base: str | os.PathLike[str] = "",
 ) -> Config:
     """Return the configuration that a text and the options over it make.
 
@@ -59,11 +70,12 @@ def load(
         where: what messages call the file.
         role: the end to start; it must find all it needs. None: any valid configuration will do.
         strict: unknown keys are problems, not warnings.
-        overrides: options of the command line, by the name of their setting.
+        overrides: options of the command line, by the name of their setting; several texts of one are a tuple.
         fallbacks: what holds for the top level where neither the text nor an option says, in the same form.
         environ: where `${NAME}` passwords are looked up; the process's own by default.
         read_link: reads ss:// links, `wire.uri.parse_link`; needed where there may be some.
         dialect: one of `dialects.DIALECTS`; None finds out.
+        base: the directory of the file, where its relative paths start; empty for the working directory.
 
     Raises:
         ConfigError: with every problem, in the order of the file.
@@ -78,6 +90,7 @@ def load(
         environ=environ,
         read_link=read_link,
         dialect=dialect,
+        base=base,
     )
     if report.config is None:
         raise ConfigError(report.problems)
@@ -90,11 +103,12 @@ def examine(
     where: str = "config",
     role: Role | None = None,
     strict: bool = False,
-    overrides: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Given] | None = None,
     fallbacks: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
     read_link: ReadLink | None = None,
     dialect: str | None = None,
+    base: str | os.PathLike[str] = "",
 ) -> Report:
     """Do what `load` does, and return the problems beside the warnings instead of raising."""
     environ = os.environ if environ is None else environ
@@ -107,7 +121,8 @@ def examine(
         add_flags(top, overrides, environ, read_link, findings)
     for name, value in (fallbacks or {}).items():
         top.entries.setdefault(name, Entry("", NO_FILE, Node(value, NO_FILE)))
-    return _Builder(top, role, findings, strict=strict, environ=environ, read_link=read_link).report()
+    builder = _Builder(top, role, findings, strict=strict, environ=environ, read_link=read_link, base=os.fspath(base))
+    return builder.report()
 
 
 def config_from_link(link: LinkLike, *, where: str = "link", role: Role | None = None) -> Config:
@@ -194,7 +209,7 @@ def _filled(config: Config, role: Role | None) -> Config:
     if role == "local" and not config.locals:
         modes = {server.mode for server in config.servers}
         mode = modes.pop() if len(modes) == 1 else Mode.TCP_AND_UDP
-        return replace(config, locals=(replace(DEFAULT_LOCAL, mode=mode),))
+        return replace(config, locals=(replace(DEFAULT_LOCAL, mode=mode, acl=config.acl),))
     return config
 
 
@@ -221,8 +236,8 @@ def _root(text: str | None, where: str, dialect: str | None, findings: Findings)
 _ONE_SERVER: Final = ("server", "server_port", "password")
 """One of these at the top level means a server there; `method` alone does not."""
 _ONE_LOCAL: Final = ("local_address", "local_port")
-_RESOLVED: Final = ("handshake_timeout", "dial_timeout")
-"""Set by `timeout`, too, so not taken from the file as they are."""
+_RESOLVED: Final = ("handshake_timeout", "dial_timeout", "acl")
+"""Set by `timeout`, too, or a path that starts at the file: not taken from the file as they are."""
 _PLAIN_FIELDS: Final = tuple(
     field.name for field in fields(Config) if field.name in SETTINGS and field.name not in _RESOLVED
 )
@@ -240,6 +255,7 @@ class _Builder:
         strict: bool = False,
         environ: Mapping[str, str] | None = None,
         read_link: ReadLink | None = None,
+        base: str = "",
     ) -> None:
         self._top = top
         self._role = role
@@ -247,6 +263,7 @@ class _Builder:
         self._strict = strict
         self._environ = environ or {}
         self._read_link = read_link
+        self._base = base
 
     def report(self) -> Report:
         config, findings = self._config(), self._findings
@@ -263,26 +280,31 @@ class _Builder:
         around = Surroundings(
             handshake,
             dial,
-            None,
+            (),
             given.get("allow_none", defaults.allow_none),
             self._environ,
             self._read_link,
             mode_of(top, DEFAULT_MODE, findings),
+            outbound_of(top, DEFAULT_OUTBOUND, findings),
+            acl_of(top, None, self._base, findings),
+            self._base,
         )
         if top.has("outbound_proxy"):
-            around = replace(around, outbound_proxy=build_proxy(top.entries["outbound_proxy"], around, findings))
+            around = replace(around, outbound_proxy=build_hops(top.entries["outbound_proxy"], around, findings))
         server_sections = self._sections(Place.SERVER, _ONE_SERVER)
         local_sections = self._sections(Place.LOCAL, _ONE_LOCAL)
         if self._role == "local" and not local_sections:
             local_sections = [top]  # the default listener, with what the top level says of it
         servers = [(section, build_server(section, around, findings)) for section in server_sections]
-        locals_ = [(section, _build_local(section, top, around.mode, findings)) for section in local_sections]
+        locals_ = [(section, _build_local(section, top, around, findings)) for section in local_sections]
         for section in (top, *server_sections, *local_sections):
             section.check(findings)
         if top.has("method") and top not in server_sections:
             entry = top.entries["method"]
             findings.warn(entry.mark, entry.key, "this method is of no server: each entry of servers[] names its own")
         _check_listeners(top, servers, locals_, findings)
+        _check_names(top, given, findings)
+        _check_forbidden(top, given, findings)
         if self._role is not None:
             listeners = [
                 (_ways(model), section.mark, section.path)
@@ -295,6 +317,8 @@ class _Builder:
             tuple(local for _, local in locals_ if local is not None),
             handshake,
             dial,
+            outbound=around.outbound,
+            acl=around.acl,
             **given,
         )
 
@@ -322,10 +346,39 @@ class _Builder:
         return None
 
 
+# What the top level says of names and targets
+
+
+def _check_names(top: Section, given: Mapping[str, Any], findings: Findings) -> None:
+    """Report bounds of the cache that leave nothing between them."""
+    least, most = (given.get(name, SETTINGS[name].default) for name in ("dns_ttl_min", "dns_ttl_max"))
+    if most < least:
+        entry = top.entries.get("dns_ttl_max") or top.entries["dns_ttl_min"]
+        text = f"dns_ttl_max ({most} s) is less than dns_ttl_min ({least} s); change one of them"
+        findings.problem(entry.mark, entry.key, text)
+
+
+def _check_forbidden(top: Section, given: Mapping[str, Any], findings: Findings) -> None:
+    """Warn of what a list of closed addresses leaves open."""
+    networks = given.get("forbidden_ip")
+    if networks is None:
+        return
+    entry = top.entries["forbidden_ip"]
+    if not networks:
+        text = (
+            "this list is empty, so private networks are open: clients reach the loopback, the local network and the "
+            "metadata addresses of the server; remove this key to close them"
+        )
+        findings.warn(entry.mark, entry.key, text, SERVER_END)
+    elif any("/" not in network and network.endswith(".0") for network in networks):
+        text = "an address that ends in .0 is one address here, and no network; write its size, as in 10.0.0.0/8"
+        findings.warn(entry.mark, entry.key, text, SERVER_END)
+
+
 # Listeners of the client
 
 
-def _build_local(section: Section, top: Section, mode: Mode, findings: Findings) -> LocalConfig | None:
+def _build_local(section: Section, top: Section, around: Surroundings, findings: Findings) -> LocalConfig | None:
     """Return the listener of a section, None after a problem."""
     address = DEFAULT_LOCAL.address
     host = section.value("local_address", findings) if section.has("local_address") else address.host
@@ -344,8 +397,9 @@ def _build_local(section: Section, top: Section, mode: Mode, findings: Findings)
         if section.has(name) or top.has(name)
     }
     given = {name: value for name, value in shared.items() if value is not None}
-    address, mode = Address(host, port), mode_of(section, mode, findings)
-    return LocalConfig(address, protocol, mode, _udp_listen(section, address, findings), **given)
+    address, mode = Address(host, port), mode_of(section, around.mode, findings)
+    acl = acl_of(section, around.acl, around.base, findings)
+    return LocalConfig(address, protocol, mode, _udp_listen(section, address, findings), acl=acl, **given)
 
 
 _UDP_LISTEN: Final = ("local_udp_address", "local_udp_port")

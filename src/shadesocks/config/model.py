@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, Literal
 
 from ..core.address import Address
 from ..core.errors import Problem
+from ..core.nameserver import NameServer
 from ..core.secret import Secret
 from ..crypto.methods import Method
 from .settings import SETTINGS
@@ -65,6 +66,33 @@ DEFAULT_MODE: Final = Mode(_str("mode"))
 
 
 @dataclass(frozen=True, slots=True)
+class Outbound:
+    """From where connections and datagrams leave. What is empty is left to the system."""
+
+    bind_ipv4: str = ""
+    bind_ipv6: str = ""
+    """May end in a zone (`fe80::1%eth0`)."""
+    interface: str = _str("outbound_bind_interface")
+    fwmark: int = _int("outbound_fwmark")
+    """0: none."""
+
+
+DEFAULT_OUTBOUND: Final = Outbound()
+NO_SECRET: Final = Secret("")
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyConfig:
+    """A proxy that is no Shadowsocks server: one hop of an `outbound_proxy`."""
+
+    protocol: Literal["socks5", "http"]
+    address: Address
+    user: str = ""
+    """Empty: it asks for no login."""
+    password: Secret = NO_SECRET
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """One Shadowsocks server: where `server` listens, or where `local` connects to."""
 
@@ -79,10 +107,18 @@ class ServerConfig:
     """Seconds. Already resolved: this server's own, else the file's, else the default."""
     dial_timeout: float = _float("dial_timeout")
     """Seconds. Resolved the same way."""
-    outbound_proxy: ServerConfig | None = None
-    """The server through which everything goes; resolved the same way."""
+    outbound_proxy: tuple[Hop, ...] = ()
+    """The proxies through which everything goes, the nearest first; resolved the same way. A hop has none itself."""
     mode: Mode = DEFAULT_MODE
     """Resolved: this server's own, else the file's, else the default."""
+    outbound: Outbound = DEFAULT_OUTBOUND
+    """Resolved the same way, each part by itself; also what leaves for the first hop, whose own says nothing."""
+    acl: str | None = None
+    """Path of its rules; resolved the same way. None: no rules."""
+
+
+Hop = ServerConfig | ProxyConfig
+"""One proxy of a chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +137,8 @@ class LocalConfig:
     """Whether datagrams are taken only from a host with a live association. Resolved as the mode."""
     udp_socket_per_association: bool = _bool("udp_socket_per_association")
     """Whether each association has a port of its own. Resolved as the mode."""
+    acl: str | None = None
+    """Path of its rules. Resolved as the mode. None: no rules."""
 
     @property
     def udp_address(self) -> Address:
@@ -129,10 +167,34 @@ class Config:
     """0: off."""
     user_timeout: int = _int("user_timeout")
     """0: left to the system."""
+    fast_open: bool = _bool("fast_open")
+    mptcp: bool = _bool("mptcp")
+    inbound_send_buffer: int | None = None
+    """Bytes of SO_SNDBUF of accepted TCP sockets; None: left to the system, as in the next three."""
+    inbound_receive_buffer: int | None = None
+    outbound_send_buffer: int | None = None
+    outbound_receive_buffer: int | None = None
+    outbound: Outbound = DEFAULT_OUTBOUND
+    """Of servers that say nothing themselves, and of what leaves for no server's sake."""
+    connection_attempt_delay: float = _float("connection_attempt_delay")
+    dns: tuple[NameServer, ...] = ()
+    """Empty: those of the system's resolv.conf. `Transport.SYSTEM` stands alone; encrypted and plain are not mixed."""
+    dns_cache_size: int = _int("dns_cache_size")
+    """Names; 0: off."""
+    dns_ttl_min: int = _int("dns_ttl_min")
+    dns_ttl_max: int = _int("dns_ttl_max")
     ipv6_first: bool = _bool("ipv6_first")
+    ipv6_only: bool = _bool("ipv6_only")
     nofile: int | None = None
     """None: the hard limit."""
     event_model: str = _str("event_model")
+    acl: str | None = None
+    """Path of the rules of servers and listeners that name none; they have it in their own field already."""
+    acl_dialect: str = _str("acl_dialect")
+    forbidden_ip: tuple[str, ...] | None = None
+    """Addresses and networks; None: not given, so the special ones are closed; empty: all are open."""
+    forbidden_port: tuple[tuple[int, int], ...] = ()
+    """Ranges, first and last port included."""
     allow_private: bool = _bool("allow_private")
     allow_none: bool = _bool("allow_none")
     strict_first_read: bool = _bool("strict_first_read")

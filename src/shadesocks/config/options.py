@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from .setting import Kind, Role, Setting
+from .setting import SEVERAL, Kind, Role, Setting
 from .settings import TABLE
 
 
@@ -30,6 +30,8 @@ class Option:
     """The text a flag without a value stands for; None where it takes one."""
     secret: bool = False
     """True where the value is a key, so that it is better not given on a command line."""
+    repeats: bool = False
+    """True where it may be given again, for a list of values."""
 
 
 _METAVARS: Final = {
@@ -44,8 +46,16 @@ _METAVARS: Final = {
     Kind.CHOICE: "WORD",
     Kind.LEVEL: "LEVEL",
     Kind.LINK: "LINK",
+    Kind.SIZE: "BYTES",
+    Kind.PATH: "FILE",
+    Kind.IP: "IP",
+    Kind.INTERFACE: "NAME",
+    Kind.NAME_SERVERS: "LIST",
+    Kind.NETWORKS: "LIST",
+    Kind.PORTS: "LIST",
+    Kind.HOPS: "LINK",
 }
-_SECRETS: Final = (Kind.SECRET, Kind.LINK)
+_SECRETS: Final = (Kind.SECRET, Kind.LINK, Kind.HOPS)
 
 MODE_FLAGS: Final = (
     Option(
@@ -68,20 +78,21 @@ MODE_FLAGS: Final = (
 
 def options(role: Role) -> tuple[Option, ...]:
     """Return the options of one end, in the order of the table."""
-    rows = [_option(setting) for setting in TABLE if setting.flags and role in setting.roles]
+    rows = [_option(setting, setting.flags_of(role)) for setting in TABLE if setting.flags_of(role)]
     return (*rows, *MODE_FLAGS)
 
 
-def _option(setting: Setting) -> Option:
+def _option(setting: Setting, flags: tuple[str, ...]) -> Option:
     if setting.kind is Kind.FLAG:
-        return Option(setting.name, setting.flags, "", setting.help, switch="true")
+        return Option(setting.name, flags, "", setting.help, switch="true")
     return Option(
         setting.name,
-        setting.flags,
+        flags,
         "DIRECTORY" if setting.name == "state_dir" else _METAVARS[setting.kind],
         _help(setting),
         (*setting.choices, *setting.refused) if setting.kind is Kind.CHOICE else (),
         secret=setting.kind in _SECRETS,
+        repeats=setting.kind in SEVERAL,
     )
 
 

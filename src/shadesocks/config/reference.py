@@ -11,8 +11,8 @@ from typing import Final
 
 from ..crypto.methods import METHODS, is_ready
 from .foreign import FOREIGN, Foreign
-from .setting import Kind, Place, Setting
-from .settings import TABLE, YEAR
+from .setting import YEAR, Kind, Place, Setting
+from .settings import TABLE
 
 _HEAD: Final = """\
 # Configuration
@@ -66,6 +66,14 @@ _KINDS: Final = {
     Kind.FLAG: "true, false",
     Kind.LINK: "ss:// link, secret",
     Kind.LEVEL: "level",
+    Kind.SIZE: "whole number",
+    Kind.PATH: "path",
+    Kind.IP: "IP address",
+    Kind.INTERFACE: "interface",
+    Kind.NAME_SERVERS: "name servers: list, or text with commas",
+    Kind.NETWORKS: "networks: list, or text with commas",
+    Kind.PORTS: "ports: list, number, or text with commas",
+    Kind.HOPS: "link or list of links, secret",
 }
 
 

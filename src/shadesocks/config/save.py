@@ -6,11 +6,13 @@ to `files.write_private`, or to whoever asked for it, and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Final
+from typing import Any, Final
 
-from .model import DEFAULT_MODE, Config, LocalConfig, Mode, ServerConfig
+from .model import DEFAULT_MODE, DEFAULT_OUTBOUND, Config, Hop, LocalConfig, Mode, Outbound, ProxyConfig, ServerConfig
+from .nameservers import written
+from .setting import Kind
 from .settings import SETTINGS
 
 INDENT: Final = 4
@@ -36,7 +38,7 @@ def _keys(config: Config) -> dict[str, object]:
         keys |= servers[0]
     elif servers:
         keys["servers"] = servers
-    locals_ = [_local(local, mode) for local in config.locals]
+    locals_ = [_local(local, config, mode) for local in config.locals]
     if len(locals_) == 1 and _ONLY_IN_LISTS.isdisjoint(locals_[0]):
         keys |= locals_[0]
     elif locals_:
@@ -46,13 +48,31 @@ def _keys(config: Config) -> dict[str, object]:
     for name in _TOP_FIELDS:
         value = getattr(config, name)
         if value != SETTINGS[name].default:
-            _put(keys, SETTINGS[name].path, value)
-    return keys
+            _put(keys, SETTINGS[name].path, _WRITERS.get(SETTINGS[name].kind, _same)(value))
+    return keys | _outbound(config.outbound, DEFAULT_OUTBOUND)
 
 
 _TOP_FIELDS: Final = tuple(field.name for field in fields(Config) if field.name in SETTINGS)
-_ONLY_IN_LISTS: Final = frozenset(("id", "handshake_timeout", "dial_timeout", "mode"))
+_ONLY_IN_LISTS: Final = frozenset(
+    (
+        *("id", "handshake_timeout", "dial_timeout", "mode", "acl"),
+        *("outbound_bind_addr", "local_ipv4_address", "local_ipv6_address"),
+        *("outbound_bind_interface", "outbound_fwmark"),
+    )
+)
 """Keys of an entry that mean something else at the top level, or nothing."""
+
+
+def _same(value: object) -> object:
+    return value
+
+
+_WRITERS: Final[dict[Kind, Callable[[Any], object]]] = {
+    Kind.NAME_SERVERS: lambda servers: list(written(servers)),
+    Kind.NETWORKS: list,
+    Kind.PORTS: lambda ranges: [first if first == last else f"{first}-{last}" for first, last in ranges],
+}
+"""How a value goes back to JSON; those of other kinds go as they are."""
 
 
 def _put(keys: dict[str, object], path: str, value: object) -> None:
@@ -80,27 +100,51 @@ def _server(server: ServerConfig, config: Config, mode: Mode | None) -> dict[str
         keys["handshake_timeout"] = server.handshake_timeout
     if server.dial_timeout != config.dial_timeout:
         keys["dial_timeout"] = server.dial_timeout
-    if server.outbound_proxy is not None:
-        keys["outbound_proxy"] = _link(server.outbound_proxy)
+    if server.outbound_proxy:
+        links = [_link(hop) for hop in server.outbound_proxy]
+        keys["outbound_proxy"] = links[0] if len(links) == 1 else links
     if server.mode is not mode:
         keys["mode"] = server.mode.value
+    if server.acl != config.acl:
+        keys["acl"] = server.acl or ""
+    return keys | _outbound(server.outbound, config.outbound)
+
+
+def _outbound(own: Outbound, around: Outbound) -> dict[str, object]:
+    """Return the keys of what differs; an empty one switches off what stands around."""
+    keys: dict[str, object] = {}
+    if own.bind_ipv4 != around.bind_ipv4:
+        keys["local_ipv4_address"] = own.bind_ipv4
+    if own.bind_ipv6 != around.bind_ipv6:
+        keys["local_ipv6_address"] = own.bind_ipv6
+    if len(keys) == 1 and all(keys.values()):
+        keys = {"outbound_bind_addr": own.bind_ipv4 if "local_ipv4_address" in keys else own.bind_ipv6}  # known to more
+    if own.interface != around.interface:
+        keys["outbound_bind_interface"] = own.interface
+    if own.fwmark != around.fwmark:
+        keys["outbound_fwmark"] = own.fwmark
     return keys
 
 
-def _link(server: ServerConfig) -> str:
-    """Return the form of SIP002 that is allowed for every method: both parts percent-encoded."""
+def _link(server: Hop) -> str:
+    """Return a hop as a link; SIP002 allows the form for every method in which both parts are percent-encoded."""
     from urllib.parse import quote  # 0.4 MiB with what it imports, for whoever writes a chain
 
+    if isinstance(server, ProxyConfig):
+        login = f"{quote(server.user, safe='')}:{quote(server.password.reveal(), safe='')}@" if server.user else ""
+        return f"{server.protocol}://{login}{server.address}"
     user = f"{quote(server.method.name, safe='')}:{quote(server.password.reveal(), safe='')}"
     return f"ss://{user}@{server.address}"
 
 
-def _local(local: LocalConfig, mode: Mode | None) -> dict[str, object]:
+def _local(local: LocalConfig, config: Config, mode: Mode | None) -> dict[str, object]:
     keys: dict[str, object] = {"local_address": local.address.host, "local_port": local.address.port}
     if local.protocol != SETTINGS["protocol"].default:
         keys["protocol"] = local.protocol
     if local.mode is not mode:
         keys["mode"] = local.mode.value
+    if local.acl != config.acl:
+        keys["acl"] = local.acl or ""
     if local.udp_listen is not None:
         keys["local_udp_address"], keys["local_udp_port"] = local.udp_listen.host, local.udp_listen.port
     answer = local.udp_associate_address

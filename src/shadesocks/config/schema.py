@@ -77,19 +77,19 @@ def _foreign(row: Foreign) -> Schema:
 
 def _setting(setting: Setting) -> Schema:
     schema: Schema = {"description": setting.help, **_TYPES.get(setting.kind, {"type": "string"})}
-    if setting.kind in (Kind.SECONDS, Kind.COUNT):
+    if setting.kind in (Kind.SECONDS, Kind.COUNT, Kind.SIZE):
         schema = {"description": setting.help, "anyOf": [_range(setting), _DIGITS]}
     elif setting.kind is Kind.CHOICE:
         schema["enum"] = list(setting.choices)
     elif setting.kind is Kind.LEVEL:
         schema = {"description": setting.help, "enum": [*setting.choices, 0, 1, 2, 3]}
-    if setting.default is not None:
+    if setting.default not in (None, ()):
         schema["default"] = setting.default
     return schema
 
 
 def _range(setting: Setting) -> Schema:
-    schema: Schema = {"type": "integer" if setting.kind is Kind.COUNT else "number", "minimum": setting.low}
+    schema: Schema = {"type": "number" if setting.kind is Kind.SECONDS else "integer", "minimum": setting.low}
     if setting.high != float("inf"):
         schema["maximum"] = setting.high
     return schema
@@ -102,9 +102,18 @@ def _methods() -> Iterable[str]:
             yield from (alias for alias, of in ALIASES.items() if of == name)
 
 
+def _several(item: Schema) -> Schema:
+    """Return the schema of one, or of a list."""
+    return {"anyOf": [item, {"type": "array", "items": item}]}
+
+
 _TYPES: Final[dict[Kind, Schema]] = {
     Kind.PORT: {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, _DIGITS]},
     Kind.FLAG: {"type": "boolean"},
     Kind.METHOD: {"enum": list(_methods())},
     Kind.LINK: {"type": "string", "pattern": "^(ss://.*)?$"},
+    Kind.HOPS: _several({"type": "string", "pattern": "^((ss|socks5?h?|http)://.*)?$"}),
+    Kind.NAME_SERVERS: _several({"type": "string"}),
+    Kind.NETWORKS: _several({"type": "string"}),
+    Kind.PORTS: _several({"type": ["integer", "string"]}),
 }

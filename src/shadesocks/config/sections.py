@@ -14,10 +14,11 @@ from typing import Final
 
 from .findings import Findings
 from .foreign import FOREIGN
+from .hosts import UnfitError
 from .reader import BROKEN, Mark, Node, printable
 from .setting import Kind, Place
 from .settings import LISTS, SETTINGS, known_keys
-from .values import UnfitError, convert, nearest, shown
+from .values import convert, nearest, shown
 
 _KNOWN: Final = {place: known_keys(place) for place in Place}
 
@@ -63,7 +64,7 @@ class Section:
     def check(self, findings: Findings) -> None:
         """Convert what nobody asked for, so that its faults are reported, too."""
         for name in self.entries:
-            if SETTINGS[name].kind is not Kind.LINK:
+            if SETTINGS[name].kind not in (Kind.LINK, Kind.HOPS):
                 self.value(name, findings)
 
     def _convert(self, name: str, findings: Findings) -> object:

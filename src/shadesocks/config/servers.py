@@ -6,8 +6,8 @@ password that fits it, or not at all. Called by `load.py`.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import os.path
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,9 +17,12 @@ from ..core.secret import Secret
 from ..crypto.keys import parse_keys
 from ..crypto.methods import Edition, Method
 from .findings import Findings
+from .hops import SHADOW, from_environment, parse_proxy, scheme_of
+from .hosts import UnfitError
 from .links import ReadLink, link_entries, parse_entry
-from .model import DEFAULT_MODE, Mode, ServerConfig
+from .model import DEFAULT_MODE, DEFAULT_OUTBOUND, Hop, Mode, Outbound, ServerConfig
 from .passwords import ENOUGH_BITS, is_weak_key, strength
+from .reader import BROKEN
 from .sections import Entry, Section
 from .setting import Place
 
@@ -30,7 +33,6 @@ _MISSING: Final = {
 }
 LINK_MODE: Final = Mode.TCP_AND_UDP
 """Of the server that a link names: SIP002 has no word for it, and what the server does not serve nobody asks it for."""
-_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,16 @@ class Surroundings:
 
     handshake_timeout: float
     dial_timeout: float
-    outbound_proxy: ServerConfig | None
+    outbound_proxy: tuple[Hop, ...]
     allow_none: bool
     environ: Mapping[str, str]
     read_link: ReadLink | None
     mode: Mode = DEFAULT_MODE
     """Of a server that names none."""
+    outbound: Outbound = DEFAULT_OUTBOUND
+    acl: str | None = None
+    base: str = ""
+    """The directory at which relative paths of the file start; empty: the working directory."""
 
 
 def build_server(section: Section, around: Surroundings, findings: Findings) -> ServerConfig | None:
@@ -61,7 +67,7 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
     handshake, dial = timeouts(section, around.handshake_timeout, around.dial_timeout, findings)
     proxy = around.outbound_proxy
     if section.place is Place.SERVER and section.has("outbound_proxy"):
-        proxy = build_proxy(section.entries["outbound_proxy"], around, findings)
+        proxy = build_hops(section.entries["outbound_proxy"], around, findings)
     if isinstance(host, str) and isinstance(method, Method):
         _check_none(section, host, method, around, findings)
     if not (isinstance(host, str) and isinstance(port, int) and isinstance(method, Method) and password is not None):
@@ -76,18 +82,103 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         dial,
         proxy,
         mode_of(section, around.mode, findings),
+        outbound_of(section, around.outbound, findings),
+        acl_of(section, around.acl, around.base, findings),
     )
 
 
-def build_proxy(entry: Entry, around: Surroundings, findings: Findings) -> ServerConfig | None:
-    """Return the server that an `outbound_proxy` names, None after a problem or for an empty one."""
-    if entry.node.value == "" or entry.node.value == ():
-        return None
+# Outbound proxies
+
+
+def build_hops(entry: Entry, around: Surroundings, findings: Findings) -> tuple[Hop, ...]:
+    """Return the proxies that an `outbound_proxy` names: one link, or a list of them; empty after a problem."""
+    hops = [_build_hop(hop, around, findings) for hop in _hop_entries(entry)]
+    return tuple(hop for hop in hops if hop is not None)
+
+
+def _hop_entries(entry: Entry) -> Iterator[Entry]:
+    """Yield an entry for each hop: none for what is empty, which switches the proxy of the file off."""
+    value = entry.node.value
+    if not isinstance(value, tuple):
+        if value not in ("", BROKEN):
+            yield entry
+        return
+    for index, node in enumerate(value):
+        if node.value is not BROKEN:
+            yield Entry(entry.key and f"{entry.key}[{index}]", node.mark, node)
+
+
+def _build_hop(entry: Entry, around: Surroundings, findings: Findings) -> Hop | None:
+    text = entry.node.value
+    if isinstance(text, str) and scheme_of(text) != SHADOW:
+        try:
+            return parse_proxy(text, around.environ)
+        except UnfitError as unfit:
+            findings.problem(entry.mark, entry.key, str(unfit))
+            return None
     link = parse_entry(entry, around.read_link, findings)
     if link is None:
         return None
     section = Section(Place.SERVER, entry.key, entry.mark, link_entries(link, entry.key, entry.mark, findings))
-    return build_server(section, replace(around, mode=LINK_MODE), findings)
+    alone = replace(around, outbound_proxy=(), mode=LINK_MODE, outbound=DEFAULT_OUTBOUND, acl=None)
+    return build_server(section, alone, findings)
+
+
+# What an entry says itself, else the file
+
+
+def acl_of(section: Section, acl: str | None, base: str, findings: Findings) -> str | None:
+    """Return the path of a section's rules: its own, else the one given. An empty one is none."""
+    if not section.has("acl"):
+        return acl
+    path = section.value("acl", findings)
+    if not isinstance(path, str) or not path:
+        return None
+    given_by_flag = section.entries["acl"].mark.line is None
+    return path if given_by_flag else os.path.join(base, path)
+
+
+_FAMILIES: Final = {"local_ipv4_address": "bind_ipv4", "local_ipv6_address": "bind_ipv6"}
+_PARTS: Final = {"outbound_bind_interface": "interface", "outbound_fwmark": "fwmark"}
+"""Keys, and the fields of `Outbound` that they fill."""
+
+
+def outbound_of(section: Section, outbound: Outbound, findings: Findings) -> Outbound:
+    """Return from where a section's connections leave: each part its own, else the one given."""
+    parts: dict[str, object] = {}
+    for name, field in _FAMILIES.items():
+        address = section.value(name, findings) if section.has(name) else None
+        if isinstance(address, str):
+            parts[field] = address
+            if address and _family(address) != field:
+                other = next(key for key, value in _FAMILIES.items() if value != field)
+                _problem(section, name, f"this is an address of the other family; its key is {other}", findings)
+    both = section.value("outbound_bind_address", findings) if section.has("outbound_bind_address") else None
+    if isinstance(both, str):
+        by_flag = section.entries["outbound_bind_address"].mark.line is None
+        for field in [_family(both)] if both else _FAMILIES.values():
+            if both and not by_flag and parts.get(field, both) != both:
+                text = "another address of this family is given beside this one; keep one of the two"
+                _problem(section, "outbound_bind_address", text, findings)
+            if both or by_flag:
+                parts[field] = both
+            else:
+                parts.setdefault(field, both)
+    for name, field in _PARTS.items():
+        value = section.value(name, findings) if section.has(name) else None
+        if value is not None:
+            parts[field] = value
+    # The table says the type of each value.
+    return replace(outbound, **parts)  # type: ignore[arg-type]
+
+
+def _family(address: str) -> str:
+    return "bind_ipv6" if ":" in address else "bind_ipv4"
+
+
+def _problem(section: Section, name: str, text: str, findings: Findings) -> None:
+    entry = section.entries[name]
+    findings.problem(entry.mark, entry.key, text)
 
 
 def mode_of(section: Section, mode: Mode, findings: Findings) -> Mode:
@@ -142,12 +233,11 @@ def _password(section: Section, method: Method | None, environ: Mapping[str, str
     if not isinstance(text, str):
         return None
     entry = section.entries["password"]
-    if variable := _VARIABLE.fullmatch(text):
-        name = variable.group(1)
-        if name not in environ:
-            findings.problem(entry.mark, entry.key, f"the environment has no variable {name}; set it and start again")
-            return None
-        text = environ[name]
+    try:
+        text = from_environment(text, environ)
+    except UnfitError as unfit:
+        findings.problem(entry.mark, entry.key, str(unfit))
+        return None
     if method is None:
         return Secret(text)
     problem = _judge(text, method)

@@ -13,7 +13,7 @@ BOTH: Final[tuple[Role, ...]] = ("server", "local")
 SERVER_END: Final[tuple[Role, ...]] = ("server",)
 LOCAL_END: Final[tuple[Role, ...]] = ("local",)
 
-Value = bool | int | float | str | None
+Value = bool | int | float | str | tuple[()] | None
 
 
 class Place(Enum):
@@ -22,6 +22,23 @@ class Place(Enum):
     TOP = "top level"
     SERVER = "servers[]"
     LOCAL = "locals[]"
+
+
+SERVERS: Final = (Place.TOP, Place.SERVER)
+LOCALS: Final = (Place.TOP, Place.LOCAL)
+EVERYWHERE: Final = (Place.TOP, Place.SERVER, Place.LOCAL)
+
+YEAR: Final = 365 * 86400
+"""Seconds; the most a time-out may be, so that a value in milliseconds is noticed."""
+
+# Programs and specifications that names come from
+
+RUST: Final = "shadowsocks-rust"
+LIBEV: Final = "shadowsocks-libev"
+PYTHON: Final = "Python shadowsocks"
+SIP008: Final = "SIP008"
+LINUX: Final = "Linux tcp(7)"
+HAPPY_EYEBALLS: Final = "RFC 8305"
 
 
 class Kind(Enum):
@@ -39,6 +56,18 @@ class Kind(Enum):
     CHOICE = "one of the known words in quotes"
     LEVEL = "a level: error, warning, info, debug or trace, or a number from 0 to 3"
     LINK = "an ss:// link in quotes"
+    SIZE = "a whole number of bytes; 0 for the system's own"
+    PATH = "the path of a file in quotes"
+    IP = "an IP address in quotes"
+    INTERFACE = "the name of a network interface in quotes"
+    NAME_SERVERS = "name servers: text in quotes, commas between several, or a list of texts"
+    NETWORKS = "networks: text in quotes, commas between several, or a list of texts"
+    PORTS = "ports: a number, text such as 25,6881-6889, or a list of these"
+    HOPS = "a proxy as a link in quotes, or a list of links"
+
+
+SEVERAL: Final = frozenset((Kind.NAME_SERVERS, Kind.NETWORKS, Kind.PORTS, Kind.HOPS))
+"""Kinds of which there may be several: a list in a file, a flag that may be given again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +91,8 @@ class Setting:
     low: float = 0
     high: float = float("inf")
     flags: tuple[str, ...] = ()
+    server_flags: tuple[str, ...] = ()
+    """Further flags, which mean something else to the client."""
     aliases: tuple[str, ...] = ()
     """Other spellings of the key."""
     choices: tuple[str, ...] = ()
@@ -79,9 +110,15 @@ class Setting:
     @property
     def default_words(self) -> str:
         """The default as people read it, with its unit; empty where there is none."""
-        if self.default_text or self.default is None:
+        if self.default_text or self.default is None or isinstance(self.default, tuple):
             return self.default_text
         if isinstance(self.default, bool):
             return "true" if self.default else "false"
         text = f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
         return f"{text} {self.unit}".rstrip()
+
+    def flags_of(self, role: Role) -> tuple[str, ...]:
+        """Return the flags that one end has for it."""
+        if role not in self.roles:
+            return ()
+        return (*self.flags, *self.server_flags) if role == "server" else self.flags

@@ -8,19 +8,20 @@ was given, since a password may stand in any place by mistake.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from math import isfinite
-from typing import Final
+from typing import Final, TypeVar
 
-from ..core.address import NAME_MAX, Address, pack_ip
+from ..core.address import PORT_MAX, Address, pack_ip
+from ..core.nameserver import NameServer
 from ..crypto.methods import ALIASES, METHODS, Edition, Method, find_method, is_ready
-from .reader import Node
+from .hosts import ZONE, UnfitError, check_host, check_ip, split_port
+from .nameservers import check_together, parse_name_server
+from .reader import BROKEN, Node
 from .setting import Kind, Setting
 
-
-class UnfitError(Exception):
-    """A value is not what its setting wants; the text is a sentence for people."""
+Item = TypeVar("Item")
 
 
 def nearest(word: str, known: list[str]) -> str | None:
@@ -97,6 +98,10 @@ def _count(setting: Setting, node: Node) -> int:
     return int(value)
 
 
+def _size(setting: Setting, node: Node) -> int | None:
+    return _count(setting, node) or None
+
+
 def _seconds(setting: Setting, node: Node) -> float:
     value = _number(setting, node)
     _check_range(setting, value)
@@ -158,48 +163,11 @@ def _level(setting: Setting, node: Node) -> str:
 
 # Hosts
 
-_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-_ZONE = re.compile(r"[A-Za-z0-9._-]{1,15}")  # IF_NAMESIZE is 16 with its NUL
-
 
 def _host(setting: Setting, node: Node) -> str:
     if isinstance(node.value, tuple):
         raise UnfitError("expected one host, found a list; several servers are written as servers[]")
     return check_host(_text(setting, node))
-
-
-def check_host(text: str) -> str:
-    """Return a host as `Address` wants it: an IP text without brackets, or a name.
-
-    Raises:
-        UnfitError: it is neither.
-    """
-    if not text:
-        raise UnfitError("the host is empty; write a name or an IP address")
-    if "://" in text:
-        raise UnfitError("a host is expected here, not a link; links are given by --server-url or to `connect`")
-    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if ":" in host:
-        base, percent, zone = host.partition("%")
-        if pack_ip(base) is not None and (not percent or _ZONE.fullmatch(zone)):
-            return host
-        if host.count(":") == 1:
-            raise UnfitError("a host without a port is expected here; the port has a key of its own")
-        raise UnfitError("this is no IPv6 address; look at its colons and digits")
-    if host != text:
-        raise UnfitError("only IPv6 addresses stand in brackets")
-    if pack_ip(host) is not None:
-        return host
-    _check_name(host)
-    return host
-
-
-def split_port(text: str) -> tuple[str, str]:
-    """Cut HOST:PORT; an IPv6 address has its colons in brackets, or stands without a port, which is empty then."""
-    head, colon, port = text.rpartition(":")
-    if colon and (":" not in head or head.endswith("]")):
-        return head, port
-    return text, ""
 
 
 def _address(setting: Setting, node: Node) -> Address:
@@ -208,16 +176,102 @@ def _address(setting: Setting, node: Node) -> Address:
     return Address(check_host(host), _port(replace(setting, kind=Kind.PORT), Node(port, node.mark)) if port else 0)
 
 
-def _check_name(host: str) -> None:
-    try:
-        name = host if host.isascii() else host.encode("idna").decode("ascii")
-    except UnicodeError:
-        raise UnfitError("this is no host name; a name with letters beyond a to z must follow IDNA") from None
-    labels = name.removesuffix(".").split(".")
-    if labels[-1].isdigit():
-        raise UnfitError("this looks like an IPv4 address and is none: four numbers from 0 to 255 with dots between")
-    if len(name) > NAME_MAX or not all(_LABEL.fullmatch(label) for label in labels):
-        raise UnfitError("this is no host name; names are made of letters, digits, hyphens and dots")
+def _ip(setting: Setting, node: Node) -> str:
+    """Empty stands for none."""
+    text = _text(setting, node)
+    return check_ip(text) if text else ""
+
+
+def _interface(setting: Setting, node: Node) -> str:
+    """Empty stands for none."""
+    text = _text(setting, node)
+    if text and not ZONE.fullmatch(text):
+        raise UnfitError("this is no name of a network interface, such as eth0; it has 15 letters at most")
+    return text
+
+
+def _path(setting: Setting, node: Node) -> str:
+    """Empty stands for none."""
+    text = _text(setting, node)
+    if "\0" in text:
+        raise UnfitError("a path holds no NUL")
+    return text
+
+
+# Lists: in a file a list, or one text with commas; as a flag such a text, or several
+
+
+def _items(setting: Setting, node: Node) -> Iterator[Node]:
+    """Yield what stands between the commas, and the members of a list."""
+    if isinstance(node.value, str):
+        for text in node.value.split(","):
+            if text.strip():
+                yield Node(text.strip(), node.mark)
+    elif isinstance(node.value, tuple):
+        for item in node.value:
+            if isinstance(item.value, tuple):
+                raise UnfitError("expected a list of texts, found a list in a list")
+            if item.value is not BROKEN:  # which has been told
+                yield from _items(setting, item)
+    elif setting.kind is Kind.PORTS:
+        yield node
+    else:
+        raise _unfit(setting, node)
+
+
+def _each(setting: Setting, node: Node, parse: Callable[[Node], tuple[Item, ...]]) -> tuple[Item, ...]:
+    """Read every member, and say which one is not fit."""
+    nodes = list(_items(setting, node))
+    found: list[Item] = []
+    for number, item in enumerate(nodes, 1):
+        try:
+            found += parse(item)
+        except UnfitError as unfit:
+            raise UnfitError(f"item {number}: {unfit}" if len(nodes) > 1 else str(unfit)) from None
+    return tuple(dict.fromkeys(found))
+
+
+def _name_servers(setting: Setting, node: Node) -> tuple[NameServer, ...]:
+    if isinstance(node.value, Mapping):
+        raise UnfitError(
+            "an object of resolver options cannot be had here; write the name servers as text, as in "
+            '"dns": "1.1.1.1, 9.9.9.9"'
+        )
+    servers = _each(setting, node, lambda item: parse_name_server(str(item.value)))
+    check_together(servers)
+    return servers
+
+
+def _networks(setting: Setting, node: Node) -> tuple[str, ...]:
+    return _each(setting, node, _network)
+
+
+def _network(node: Node) -> tuple[str]:
+    text = str(node.value)
+    base, slash, bits = text.partition("/")
+    packed = pack_ip(base)
+    if packed is None or (slash and not (bits.isascii() and bits.isdecimal() and int(bits) <= len(packed) * 8)):
+        raise UnfitError("this is no IP address and no network, such as 10.0.0.0/8 or fc00::/7")
+    return (text,)
+
+
+_RANGE = re.compile(r"([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?")
+
+
+def _ports(setting: Setting, node: Node) -> tuple[tuple[int, int], ...]:
+    def parse(item: Node) -> tuple[tuple[int, int]]:
+        if not isinstance(item.value, str):
+            port = _port(setting, item)
+            return ((port, port),)
+        found = _RANGE.fullmatch(item.value)
+        if found is None:
+            raise UnfitError("this is neither a port nor a range of ports, such as 6881-6889")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if not 1 <= first <= last <= PORT_MAX:
+            raise UnfitError(f"ports are numbers from 1 to {PORT_MAX}, and a range begins with the smaller one")
+        return ((first, last),)
+
+    return _each(setting, node, parse)
 
 
 # Methods
@@ -257,4 +311,11 @@ _CONVERTERS: Final[dict[Kind, Callable[[Setting, Node], object]]] = {
     Kind.FLAG: _flag,
     Kind.CHOICE: _choice,
     Kind.LEVEL: _level,
+    Kind.SIZE: _size,
+    Kind.PATH: _path,
+    Kind.IP: _ip,
+    Kind.INTERFACE: _interface,
+    Kind.NAME_SERVERS: _name_servers,
+    Kind.NETWORKS: _networks,
+    Kind.PORTS: _ports,
 }

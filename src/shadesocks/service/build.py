@@ -15,6 +15,8 @@ from functools import partial
 from socket import AF_INET, AF_INET6, SocketType
 from typing import TYPE_CHECKING, Final
 
+from ..config.model import ProxyConfig
+from ..core.errors import ConfigError, Problem
 from ..crypto.keys import parse_keys
 from ..crypto.random import draw
 from ..net.backs import DirectBack, ShadowBack
@@ -190,9 +192,17 @@ def shadow_inbound(shared: Shared, server: ServerConfig) -> ShadowsocksInbound:
 
 def server_dialer(shared: Shared, server: ServerConfig) -> Dialer:
     """What a server dials with: directly, or through the server it is chained to."""
-    if server.outbound_proxy is not None:
-        return shadow_dialer(shared, server.outbound_proxy)
+    if server.outbound_proxy:
+        return shadow_dialer(shared, _last(server))
     return DirectDialer(_connector(shared, shared.judge, server.dial_timeout))
+
+
+def _last(server: ServerConfig) -> ServerConfig:
+    """The hop that a server's connections come out of."""
+    hop = server.outbound_proxy[-1]
+    if len(server.outbound_proxy) > 1 or isinstance(hop, ProxyConfig):
+        raise ConfigError([Problem("config", None, "outbound_proxy", "only one ss:// hop can be had yet")])
+    return hop
 
 
 def shadow_dialer(shared: Shared, server: ServerConfig) -> ShadowsocksDialer:
@@ -215,8 +225,8 @@ def packets_of(shared: Shared, server: ServerConfig) -> PacketShadow:
 def server_back(shared: Shared, server: ServerConfig) -> Back:
     """Where the datagrams of a server go: to their targets, or to the server it is chained to."""
     options = datagram_options(shared.config)
-    far = server.outbound_proxy
-    if far is not None:
+    if server.outbound_proxy:
+        far = _last(server)
         return ShadowBack(shared.datagrams, shared.names, far.address, packets_of(shared, far), options)
     return DirectBack(shared.datagrams, shared.names, shared.judge, options)
 

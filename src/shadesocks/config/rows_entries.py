@@ -1,0 +1,161 @@
+"""Rows of the table: servers and listeners, at the top level for one, in lists for several."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .setting import EVERYWHERE, LOCAL_END, LOCALS, RUST, SERVERS, SIP008, Kind, Place, Setting
+
+
+def _later(what: str) -> str:
+    return f"{what} comes in a later version; this one serves socks"
+
+
+ROWS: Final = (
+    Setting(
+        "server",
+        Kind.HOST,
+        "Host of the server: where `server` listens, where `local` connects to. As a flag: HOST:PORT.",
+        places=SERVERS,
+        flags=("-s", "--server-addr"),
+        aliases=("address",),
+        source=RUST,
+    ),
+    Setting(
+        "server_port",
+        Kind.PORT,
+        "Port of the server.",
+        places=SERVERS,
+        aliases=("port",),
+        source=RUST,
+    ),
+    Setting(
+        "password",
+        Kind.SECRET,
+        "Password or, for the 2022 methods, the base64 key. `${NAME}` takes it from the environment.",
+        places=SERVERS,
+        flags=("-k", "--password"),
+        source=RUST,
+    ),
+    Setting(
+        "method",
+        Kind.METHOD,
+        "Name of the cipher; the same at both ends.",
+        places=SERVERS,
+        flags=("-m", "--encrypt-method"),
+        source=RUST,
+    ),
+    Setting(
+        "server_url",
+        Kind.LINK,
+        "The whole server as one ss:// link, instead of -s, -k and -m.",
+        places=(),
+        flags=("--server-url",),
+        source=RUST,
+    ),
+    Setting(
+        "remarks",
+        Kind.TEXT,
+        "A name for people.",
+        places=SERVERS,
+        default="",
+        aliases=("name",),
+        source=SIP008,
+    ),
+    Setting("id", Kind.TEXT, "A name for programs.", places=(Place.SERVER,), default="", source=SIP008),
+    Setting(
+        "disabled",
+        Kind.FLAG,
+        "Leave this entry out.",
+        places=(Place.SERVER, Place.LOCAL),
+        default=False,
+        source=RUST,
+    ),
+    Setting(
+        "local_address",
+        Kind.HOST,
+        "Address the client listens on. As a flag: HOST:PORT.",
+        places=LOCALS,
+        roles=LOCAL_END,
+        default="127.0.0.1",
+        flags=("-b", "--local-addr"),
+        source=RUST,
+    ),
+    Setting(
+        "local_port",
+        Kind.PORT,
+        "Port the client listens on.",
+        places=LOCALS,
+        roles=LOCAL_END,
+        default=1080,
+        source=RUST,
+    ),
+    Setting(
+        "protocol",
+        Kind.CHOICE,
+        "What the client speaks on that port.",
+        places=LOCALS,
+        roles=LOCAL_END,
+        default="socks",
+        choices=("socks",),
+        refused={word: _later(word) for word in ("http", "tunnel", "redir", "dns", "tun", "fake-dns")},
+        flags=("--protocol",),
+        source=RUST,
+    ),
+    Setting(
+        "mode",
+        Kind.CHOICE,
+        "TCP, UDP or both. With `udp_only`, a SOCKS port takes TCP connections for UDP ASSOCIATE, and refuses others.",
+        places=EVERYWHERE,
+        default="tcp_only",
+        choices=("tcp_only", "tcp_and_udp", "udp_only"),
+        source=RUST,
+    ),
+    Setting(
+        "local_udp_address",
+        Kind.HOST,
+        "Address the client takes datagrams on. As a flag: HOST:PORT.",
+        places=LOCALS,
+        roles=LOCAL_END,
+        default_text="local_address",
+        flags=("--udp-bind-addr",),
+        source=RUST,
+    ),
+    Setting(
+        "local_udp_port",
+        Kind.PORT,
+        "Port the client takes datagrams on.",
+        places=LOCALS,
+        roles=LOCAL_END,
+        default_text="local_port",
+        source=RUST,
+    ),
+    Setting(
+        "udp_associate_address",
+        Kind.ADDRESS,
+        "What UDP ASSOCIATE answers with, where others reach the client by another address. As a flag: HOST[:PORT].",
+        key="udp_associate_addr",
+        places=LOCALS,
+        roles=LOCAL_END,
+        default_text="the address that the program connected to",
+        flags=("--udp-associate-addr",),
+        source=RUST,
+    ),
+    Setting(
+        "udp_require_association",
+        Kind.FLAG,
+        "Take datagrams only from a host that has an association (RFC 1928 §7).",
+        places=LOCALS,
+        roles=LOCAL_END,
+        default=True,
+        default_text="true; false for a program that was started as `sslocal`",
+    ),
+    Setting(
+        "udp_socket_per_association",
+        Kind.FLAG,
+        "Give each association a socket and a port of its own, instead of one for all on the number of the SOCKS port.",
+        places=LOCALS,
+        roles=LOCAL_END,
+        default=False,
+    ),
+)

@@ -1,0 +1,44 @@
+"""Rows of the table: state and log."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .setting import RUST, Kind, Setting
+
+ROWS: Final = (
+    Setting(
+        "state_dir",
+        Kind.TEXT,
+        "Directory of the replay store.",
+        default_text="$STATE_DIRECTORY, else the user's state directory",
+        flags=("--state-dir",),
+    ),
+    Setting(
+        "log_level",
+        Kind.LEVEL,
+        "What is logged; the numbers of shadowsocks-rust are taken too (0 info, 1 debug, 2 trace).",
+        key="log.level",
+        default="info",
+        choices=("error", "warning", "info", "debug", "trace"),
+        flags=("--log-level",),
+        aliases=("log_level",),
+        source=RUST,
+    ),
+    Setting(
+        "log_without_time",
+        Kind.FLAG,
+        "Leave the time out of log lines, for systems that add their own.",
+        key="log.format.without_time",
+        default=False,
+        flags=("--log-without-time",),
+        source=RUST,
+    ),
+    Setting(
+        "log_targets",
+        Kind.FLAG,
+        "Name the target in the line logged when a connection ends.",
+        default=False,
+        flags=("--log-targets",),
+    ),
+)
