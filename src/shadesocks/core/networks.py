@@ -76,7 +76,7 @@ def _number(packed: bytes) -> tuple[int, int]:
 
 
 class NetworkSet:
-    """Networks that are only asked whether any of them holds an address: 0.5 us, however many they are."""
+    """Networks that are only asked whether any of them holds an address: 2 us at most, among 100,000."""
 
     __slots__ = ("_edges_v4", "_edges_v6")
 
