@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from shadesocks.cli.source import parse, read_link, read_source
+from shadesocks.cli.source import directory_of, parse, read_link, read_source
 from shadesocks.core.errors import ConfigError
 
 from .programs import LINK
@@ -21,6 +21,10 @@ def test_a_file_is_read_and_named(tmp_path: Path) -> None:
     file = tmp_path / "c.json"
     file.write_text("{}")
     assert read_source(str(file)) == ("{}", str(file))
+
+
+def test_relative_paths_start_where_the_file_is() -> None:
+    assert [directory_of(file) for file in ("-", "c.json", "etc/c.json", "/etc/c.json")] == ["", "", "etc", "/etc"]
 
 
 def test_stdin_that_is_not_text_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from shadesocks.config.flags import Given
 from shadesocks.config.load import Report, examine
 from shadesocks.config.setting import Role
 from shadesocks.wire.uri import parse_link
@@ -29,7 +30,7 @@ def look(
     role: Role | None = None,
     *,
     strict: bool = False,
-    overrides: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Given] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Report:
     """Examine with a reader of links and an empty environment."""
@@ -44,12 +45,12 @@ def look(
     )
 
 
-def problems(text: str | None, role: Role | None = None, **options: Mapping[str, str]) -> list[str]:
+def problems(text: str | None, role: Role | None = None, **options: Mapping[str, Given]) -> list[str]:
     """Return the problems as lines."""
     return [str(problem) for problem in look(text, role, **options).problems]  # type: ignore[arg-type]
 
 
-def warnings(text: str | None, role: Role | None = None, **options: Mapping[str, str]) -> list[str]:
+def warnings(text: str | None, role: Role | None = None, **options: Mapping[str, Given]) -> list[str]:
     """Return the warnings of a configuration that has no problems, as lines."""
     report = look(text, role, **options)  # type: ignore[arg-type]
     assert report.problems == ()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from shadesocks.config import Config, LocalConfig, Mode, examine
-from shadesocks.config.flags import PASSWORD_VARIABLE
+from shadesocks.config.flags import PASSWORD_VARIABLE, Given
 from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
 
 from .samples import KEY, METHOD, SERVER, STRONG, look, problems, text_of, warnings
 
 
-def config_of(text: str | None, overrides: dict[str, str], environ: dict[str, str] | None = None) -> Config:
+def config_of(text: str | None, overrides: Mapping[str, Given], environ: dict[str, str] | None = None) -> Config:
     report = look(text, overrides=overrides, environ=environ)
     assert report.config is not None, report.problems
     return report.config
@@ -137,7 +139,7 @@ def test_messages_name_the_flag() -> None:
         "udp_max_associations": "0",
         "local_udp_address": "127.0.0.1:0",
         "udp_associate_address": "proxy.example:http",
-        "outbound_proxy": "http://h",
+        "outbound_proxy": "ftp://h",
         "local_address": "h:x",
         "state_dir": "a\nb",
     }
@@ -147,7 +149,7 @@ def test_messages_name_the_flag() -> None:
         "--local-addr: expected a port",
         "--mode: the word is not known; write tcp_only, tcp_and_udp or udp_only",
         "--nofile: 1 is too small; the least is 64",
-        "--outbound-proxy: this is no usable link: a link begins with ss://",
+        "--outbound-proxy: this is no usable link: a proxy's begins with ss://, socks5:// or http://",
         "--server-addr: 99999 is no port; ports are numbers from 1 to 65535",
         "--server-addr: this is no host name; names are made of letters, digits, hyphens and dots",
         "--state-dir: this holds characters that cannot be printed",
@@ -174,3 +176,38 @@ def test_a_bad_link_is_not_repeated() -> None:
 def test_a_password_that_is_not_utf8() -> None:
     said = problems(None, overrides={"server": "h:1", "method": "aes-256-gcm", "password": "\udcff"})
     assert said == ["--password: the password is not valid UTF-8; make one with: shadesocks genkey -m aes-256-gcm"]
+
+
+# Lists
+
+
+def test_a_list_is_one_text_with_commas_or_several() -> None:
+    for given in ("25,6881-6889", ("25", "6881-6889"), ("25,6881-6889", "25")):
+        assert config_of(None, {**FLAGS, "forbidden_port": given}).forbidden_port == ((25, 25), (6881, 6889))
+
+
+def test_hops_in_the_order_of_the_flags() -> None:
+    config = config_of(text_of(outbound_proxy="http://x"), {"outbound_proxy": ("socks5://a", "http://b:1")})
+    assert [str(hop.address) for hop in config.servers[0].outbound_proxy] == ["a:1080", "b:1"]
+    assert config_of(text_of(outbound_proxy="http://x"), {"outbound_proxy": ""}).servers[0].outbound_proxy == ()
+    assert problems(None, overrides={**FLAGS, "outbound_proxy": ("socks5://a", "b")}) == [
+        "--outbound-proxy: this is no usable link: a proxy's begins with ss://, socks5:// or http://"
+    ]
+
+
+def test_every_text_of_a_list_can_be_printed() -> None:
+    assert problems(None, overrides={**FLAGS, "dns": ("1.1.1.1", "8.8.8.8\n")}) == [
+        "--dns: this holds characters that cannot be printed"
+    ]
+
+
+def test_an_address_to_leave_from_goes_before_the_file_s_of_its_family() -> None:
+    file = text_of(local_ipv4_address="192.0.2.1", local_ipv6_address="2001:db8::1")
+    outbound = config_of(file, {"outbound_bind_address": "192.0.2.2"}).servers[0].outbound
+    assert (outbound.bind_ipv4, outbound.bind_ipv6) == ("192.0.2.2", "2001:db8::1")
+
+
+def test_a_path_of_a_flag_starts_at_the_working_directory() -> None:
+    report = examine(text_of(acl="a.acl"), overrides={"acl": "b.acl"}, environ={}, base="/etc/x")
+    assert report.config is not None
+    assert (report.config.acl, report.config.servers[0].acl) == ("b.acl", "b.acl")

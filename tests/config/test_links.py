@@ -16,7 +16,7 @@ LINK = f"ss://aes-256-gcm:{STRONG}@h.example:1"
 def test_without_a_reader_a_link_is_a_problem() -> None:
     with pytest.raises(ConfigError, match="must pass read_link"):
         load(text_of(outbound_proxy=LINK))
-    assert load(text_of(outbound_proxy="")).servers[0].outbound_proxy is None
+    assert load(text_of(outbound_proxy="")).servers[0].outbound_proxy == ()
 
 
 def test_the_reader_sees_the_text_as_it_stands() -> None:

@@ -14,6 +14,8 @@ from shadesocks.config import (
     Config,
     LocalConfig,
     Mode,
+    Outbound,
+    ProxyConfig,
     ServerConfig,
     config_from_link,
     examine,
@@ -24,6 +26,7 @@ from shadesocks.config import (
 from shadesocks.config.setting import Role
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError, Problem
+from shadesocks.core.nameserver import NameServer, Transport
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.methods import METHODS
 from shadesocks.wire.uri import parse_link
@@ -52,6 +55,12 @@ def test_a_whole_config() -> None:
             "udp_associate_addr": "[2001:db8::1]:1083", "udp_require_association": false,
             "udp_socket_per_association": true, "udp_timeout": 60, "udp_max_associations": 1000,
             "udp_max_per_source": 10, "udp_receive_buffer": 4194304, "udp_send_buffer": "65536", "udp_io": "plain",
+            "dns": "tls://1.1.1.1", "dns_cache_size": 10, "dns_ttl_min": 5, "dns_ttl_max": 50, "ipv6_only": true,
+            "acl": "/etc/x.acl", "acl_dialect": "libev", "forbidden_ip": ["10.0.0.0/8"], "forbidden_port": "25,80-81",
+            "connection_attempt_delay": 0.1, "outbound_bind_addr": "192.0.2.1", "outbound_bind_interface": "eth0",
+            "outbound_fwmark": 0xff, "outbound_proxy": ["socks5://127.0.0.1"], "fast_open": true, "mptcp": true,
+            "inbound_send_buffer_size": 1, "inbound_recv_buffer_size": 2, "outbound_send_buffer_size": 3,
+            "outbound_recv_buffer_size": 4,
             "silent_limit": 100, "state_dir": "/var/lib/x", "log_targets": true,
             "log": {"level": 1, "format": {"without_time": true}},
         }
@@ -65,7 +74,10 @@ def test_a_whole_config() -> None:
                 Secret(STRONG),
                 handshake_timeout=30.0,
                 dial_timeout=5.5,
+                outbound_proxy=(ProxyConfig("socks5", Address("127.0.0.1", 1080)),),
                 mode=Mode.TCP_AND_UDP,
+                outbound=Outbound("192.0.2.1", "", "eth0", 255),
+                acl="/etc/x.acl",
             ),
         ),
         locals=(
@@ -76,8 +88,26 @@ def test_a_whole_config() -> None:
                 udp_associate_address=Address("2001:db8::1", 1083),
                 udp_require_association=False,
                 udp_socket_per_association=True,
+                acl="/etc/x.acl",
             ),
         ),
+        dns=(NameServer(Transport.TLS, "1.1.1.1", 853, "1.1.1.1"),),
+        dns_cache_size=10,
+        dns_ttl_min=5,
+        dns_ttl_max=50,
+        ipv6_only=True,
+        acl="/etc/x.acl",
+        acl_dialect="libev",
+        forbidden_ip=("10.0.0.0/8",),
+        forbidden_port=((25, 25), (80, 81)),
+        connection_attempt_delay=0.1,
+        outbound=Outbound("192.0.2.1", "", "eth0", 255),
+        fast_open=True,
+        mptcp=True,
+        inbound_send_buffer=1,
+        inbound_receive_buffer=2,
+        outbound_send_buffer=3,
+        outbound_receive_buffer=4,
         udp_timeout=60.0,
         udp_max_associations=1000,
         udp_max_per_source=10,
@@ -178,7 +208,8 @@ def test_only_config_errors_on_any_text(text: str) -> None:
 
 _KEYS = (
     "server server_port method password servers shadowsocks locals local_address mode log level format timeout plugin "
-    "outbound_proxy disabled protocol nofile state_dir keep_alive bad_handshake users _x address"
+    "outbound_proxy dns acl forbidden_ip forbidden_port outbound_bind_addr local_ipv6_address interface "
+    "disabled protocol nofile state_dir keep_alive bad_handshake users _x address"
 )
 _WORDS = st.sampled_from(_KEYS.split())
 _ANY = st.recursive(
@@ -213,7 +244,7 @@ BOTH_ENDS = """{
 
 def test_each_end_is_told_of_its_own_keys_only() -> None:
     about = {role: [warning.key for warning in look(BOTH_ENDS, role).warnings] for role in ("server", "local", None)}
-    assert about["server"] == ["forbidden_ip", "workers", "manager_address"]
+    assert about["server"] == ["workers", "manager_address"]
     assert about["local"] == [
         "local_address",
         "locals[0].forward_address",
@@ -516,3 +547,44 @@ def test_no_message_repeats_a_text_that_stands_in_the_wrong_place(key: str) -> N
 def test_the_environment_is_the_process_s_own_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHADE_TEST_KEY", KEY)
     assert load(text_of(password="${SHADE_TEST_KEY}")).servers == (SERVER,)
+
+
+# What clients do not reach
+
+
+def test_no_closed_addresses_at_all_is_told_to_the_server() -> None:
+    sentence = (
+        "c.json:1: forbidden_ip: this list is empty, so private networks are open: clients reach the loopback, the "
+        "local network and the metadata addresses of the server; remove this key to close them"
+    )
+    empties: tuple[object, ...] = ([], "")
+    for empty in empties:
+        assert warnings(text_of(forbidden_ip=empty), "server") == [sentence]
+        assert warnings(text_of(forbidden_ip=empty), "local") == []
+        assert load(text_of(forbidden_ip=empty)).forbidden_ip == ()
+    assert warnings(text_of(forbidden_ip=None)) == []
+    assert load(text_of(forbidden_ip=None)).forbidden_ip is None
+
+
+def test_an_address_that_looks_like_a_network_is_one_address() -> None:
+    assert load(text_of(forbidden_ip="10.0.0.0")).forbidden_ip == ("10.0.0.0",)
+    assert warnings(text_of(forbidden_ip="127.0.0.1, 10.0.0.0"), "server") == [
+        "c.json:1: forbidden_ip: an address that ends in .0 is one address here, and no network; write its size, as in "
+        "10.0.0.0/8"
+    ]
+    assert warnings(text_of(forbidden_ip="10.0.0.0/32,::"), "server") == []
+
+
+# Files of other programs
+
+
+def test_the_names_of_shadowsocks_libev_and_the_python_original() -> None:
+    keys = {f"tcp_{way}_{what}buf": 9 for way in ("incoming", "outgoing") for what in ("snd", "rcv")}
+    config = load(text_of(keys, prefer_ipv6=True, dns_server="1.1.1.1"), strict=True)
+    assert config.ipv6_first
+    assert [server.host for server in config.dns] == ["1.1.1.1"]
+    assert (config.inbound_send_buffer, config.inbound_receive_buffer) == (9, 9)
+    assert (config.outbound_send_buffer, config.outbound_receive_buffer) == (9, 9)
+    zeros = load(text_of(dict.fromkeys(keys, 0)))
+    assert zeros == load(text_of())
+    assert zeros.inbound_send_buffer is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shadesocks.config import options
+from shadesocks.config.setting import BOTH
 from shadesocks.config.settings import SETTINGS, TABLE
 
 
@@ -12,8 +13,10 @@ def flags_of(role: str) -> set[str]:
 
 def test_every_flag_of_the_table_is_an_option_of_its_end() -> None:
     for setting in TABLE:
-        for role in ("server", "local"):
-            assert (role in setting.roles and set(setting.flags) <= flags_of(role)) or role not in setting.roles
+        for role in BOTH:
+            assert (
+                role in setting.roles and set(setting.flags_of(role)) <= flags_of(role)
+            ) or role not in setting.roles
 
 
 def test_the_flags_of_shadowsocks_rust() -> None:
@@ -30,9 +33,19 @@ def test_the_flags_of_shadowsocks_rust() -> None:
         "-U",
     }
     both |= {"--tcp-no-delay", "--no-delay", "--tcp-keep-alive", "-6", "-n", "--nofile", "--log-without-time"}
-    assert both | {"--outbound-proxy"} <= flags_of("server")
+    both |= {"--acl", "--dns", "--dns-cache-size", "--tcp-fast-open", "--fast-open", "--tcp-multipath", "--mptcp"}
+    both |= {f"--{side}-{way}-buffer-size" for side in ("inbound", "outbound") for way in ("send", "recv")}
+    both |= {
+        "--outbound-bind-addr",
+        "--bind-addr",
+        "--outbound-bind-interface",
+        "--outbound-fwmark",
+        "--outbound-proxy",
+    }
+    assert both <= flags_of("server")
     assert both | {"-b", "--local-addr", "--protocol"} <= flags_of("local")
-    assert "-b" not in flags_of("server")
+    names = {role: {flag: row.name for row in options(role) for flag in row.flags} for role in BOTH}
+    assert (names["server"]["-b"], names["local"]["-b"]) == ("outbound_bind_address", "local_address")
     assert "--allow-private" not in flags_of("local")
 
 
@@ -45,6 +58,8 @@ def test_rows() -> None:
     assert (private.metavar, private.switch) == ("", "true")
     assert rows["--password"].secret
     assert rows["--outbound-proxy"].secret
+    assert (rows["--outbound-proxy"].metavar, rows["--outbound-proxy"].repeats) == ("LINK", True)
+    assert (rows["--dns"].repeats, rows["--acl"].repeats, rows["--acl"].metavar) == (True, False, "FILE")
     assert rows["--event-model"].choices == ("auto", "epoll", "kqueue", "portable")
     assert (rows["-U"].name, rows["-U"].switch) == ("mode", "tcp_and_udp")
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from shadesocks.config import Config, LocalConfig, Mode, ServerConfig, dump, load
+from shadesocks.config import Config, LocalConfig, Mode, Outbound, ProxyConfig, ServerConfig, dump, load
+from shadesocks.config.nameservers import WORDS
 from shadesocks.core.address import Address
+from shadesocks.core.nameserver import NameServer, Transport
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.methods import METHODS
 from shadesocks.wire.uri import parse_link
@@ -18,6 +20,12 @@ from .samples import KEY, METHOD, SERVER, STRONG
 
 ONE = ServerConfig(Address("203.0.113.5", 8388), METHODS[METHOD], Secret(KEY))
 PROXY = ServerConfig(Address("::1", 1), METHODS["aes-256-gcm"], Secret(STRONG + "@/:%é"), mode=Mode.TCP_AND_UDP)
+HOPS = (
+    ProxyConfig("socks5", Address("127.0.0.1", 1080)),
+    PROXY,
+    ProxyConfig("http", Address("fe80::1%eth0", 80), "a@/ü", Secret("p@/:%é,")),
+)
+OUT = Outbound("192.0.2.1", "fe80::1%eth0", "eth0", 2**32 - 1)
 BOTH = replace(ONE, mode=Mode.TCP_AND_UDP)
 UDP = replace(ONE, mode=Mode.UDP_ONLY)
 LOCAL = LocalConfig(Address("::1", 1080))
@@ -25,7 +33,7 @@ CONFIGS = [
     Config(),
     Config((ONE,)),
     Config((ONE,), (LocalConfig(Address("::1", 1080)),)),
-    Config((replace(ONE, remarks="häuslich", outbound_proxy=PROXY),)),
+    Config((replace(ONE, remarks="häuslich", outbound_proxy=(PROXY,)),)),
     Config((replace(ONE, id="x"),)),
     Config((replace(ONE, dial_timeout=3.0), ONE)),
     Config(
@@ -34,7 +42,7 @@ CONFIGS = [
     Config((BOTH,)),
     Config((BOTH,), (LOCAL,)),
     Config((BOTH,), (replace(LOCAL, mode=Mode.TCP_AND_UDP),)),
-    Config((ONE, replace(UDP, outbound_proxy=PROXY)), (replace(LOCAL, mode=Mode.UDP_ONLY),)),
+    Config((ONE, replace(UDP, outbound_proxy=(PROXY,))), (replace(LOCAL, mode=Mode.UDP_ONLY),)),
     Config(
         (UDP,),
         (
@@ -63,6 +71,34 @@ CONFIGS = [
         udp_send_buffer=1 << 20,
         udp_io="plain",
     ),
+    Config((replace(ONE, outbound_proxy=HOPS), ONE)),
+    Config((replace(ONE, outbound_proxy=HOPS[:1]),)),
+    Config((replace(ONE, outbound=OUT),), outbound=OUT),
+    Config((replace(ONE, outbound=OUT),)),
+    Config((ONE, replace(ONE, outbound=Outbound("192.0.2.2", "", "", 7))), outbound=OUT),
+    Config((replace(ONE, outbound=Outbound("192.0.2.1")),), outbound=Outbound("", "::1")),
+    Config((replace(ONE, outbound=Outbound("", "::2")),), outbound=Outbound("", "::1")),
+    Config((replace(ONE, acl="/a.acl"),), (replace(LOCAL, acl="/a.acl"),), acl="/a.acl"),
+    Config((replace(ONE, acl="/a.acl"),), (LOCAL,), acl=None),
+    Config((ONE, replace(ONE, acl="/b.acl")), (replace(LOCAL, acl="/b.acl"),), acl="/a.acl"),
+    Config(dns=WORDS["google_https"] + WORDS["quad9_tls"], dns_cache_size=0, dns_ttl_min=0, dns_ttl_max=60),
+    Config(dns=WORDS["system"], ipv6_only=True),
+    Config(dns=(*WORDS["google"], NameServer(Transport.TCP, "fe80::1%eth0", 5353))),
+    Config(
+        (ONE,),
+        forbidden_ip=("10.0.0.0/8", "::1"),
+        forbidden_port=((25, 25), (6881, 6889)),
+        acl_dialect="libev",
+        connection_attempt_delay=0.5,
+    ),
+    Config(
+        fast_open=True,
+        mptcp=True,
+        inbound_send_buffer=1,
+        inbound_receive_buffer=2,
+        outbound_send_buffer=3,
+        outbound_receive_buffer=4,
+    ),
     Config(
         handshake_timeout=1.0,
         keep_alive=0,
@@ -82,6 +118,36 @@ def test_round_trip(config: Config) -> None:
     # A proxy's time-outs are the file's: its own have no place in a link.
     assert load(dump(config), read_link=parse_link) == config
     assert load(dump(config), read_link=parse_link).warnings == ()
+
+
+def test_an_empty_list_of_closed_addresses_is_not_the_same_as_none() -> None:
+    for networks in (None, ()):
+        config = Config(forbidden_ip=networks)
+        assert load(dump(config)) == config
+    assert json.loads(dump(Config(forbidden_ip=()))) == {"forbidden_ip": []}
+
+
+def test_lists_are_written_as_people_write_them() -> None:
+    servers = (*WORDS["google_tls"][:1], NameServer(Transport.TLS, "1.1.1.1", 853, "1.1.1.1"))
+    keys = json.loads(dump(Config(dns=servers, forbidden_port=((25, 25), (6881, 6889)))))
+    assert keys == {"dns": ["tls://8.8.8.8:853#dns.google", "tls://1.1.1.1:853"], "forbidden_port": [25, "6881-6889"]}
+
+
+def test_public_name_servers_are_written_as_their_words() -> None:
+    servers = WORDS["google_https"] + WORDS["quad9_tls"] + WORDS["quad9_tls"][1:2]
+    assert json.loads(dump(Config(dns=servers)))["dns"] == [
+        "google_https",
+        "quad9_tls",
+        "tls://149.112.112.112:853#dns.quad9.net",
+    ]
+
+
+def test_one_address_to_leave_from_has_the_name_that_most_programs_know() -> None:
+    assert json.loads(dump(Config(outbound=Outbound(bind_ipv6="::1")))) == {"outbound_bind_addr": "::1"}
+    assert json.loads(dump(Config(outbound=Outbound("192.0.2.1", "::1")))) == {
+        "local_ipv4_address": "192.0.2.1",
+        "local_ipv6_address": "::1",
+    }
 
 
 def test_the_short_form_is_what_every_program_reads() -> None:

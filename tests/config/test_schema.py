@@ -45,4 +45,17 @@ def test_limits() -> None:
     assert top["bad_handshake"]["enum"] == ["silent", "reset", "fin"]
     assert "aes-256-gcm" in top["method"]["enum"]
     assert "rc4-md5" not in top["method"]["enum"]
+    assert top["inbound_send_buffer_size"]["anyOf"][0] == {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
     assert find(top, "log.level")["enum"][-1] == 3
+
+
+def test_lists_may_be_written_as_one() -> None:
+    top = properties_of(Place.TOP)
+    for key in ("dns", "nameserver", "forbidden_ip", "forbidden_port", "outbound_proxy"):
+        one, several = top[key]["anyOf"]
+        assert several == {"type": "array", "items": one}
+        assert "default" not in top[key]
+    assert top["forbidden_port"]["anyOf"][0]["type"] == ["integer", "string"]
+    server, local = properties_of(Place.SERVER), properties_of(Place.LOCAL)
+    assert server["outbound_proxy"] == top["outbound_proxy"]
+    assert ("acl" in server, "acl" in local, "dns" in server, "outbound_fwmark" in local) == (True, True, False, False)

@@ -74,11 +74,11 @@ def test_null_says_nothing() -> None:
 
 
 def test_keys_of_other_programs_warn_with_a_reason() -> None:
-    text = text_of(fast_open=True, workers=4, dns="google", runtime={"worker_count": 2}, log={"writers": []})
+    text = text_of(reuse_port=True, workers=4, runtime={"worker_count": 2}, log={"writers": []})
     assert warnings(text) == [
-        "c.json:1: fast_open: this key of shadowsocks-rust has no effect yet: this version leaves this to the system",
+        "c.json:1: reuse_port: this key of shadowsocks-libev has no effect: a second instance on one port is to fail "
+        "clearly",
         "c.json:1: workers: this key of Python shadowsocks has no effect yet: one process does the work",
-        "c.json:1: dns: this key of shadowsocks-rust has no effect yet: names are looked up by the system's resolver",
         "c.json:1: runtime.worker_count: this key of shadowsocks-rust has no effect yet: one process does the work",
         "c.json:1: log.writers: this key of shadowsocks-rust has no effect yet: the log goes to standard error",
     ]
@@ -87,9 +87,9 @@ def test_keys_of_other_programs_warn_with_a_reason() -> None:
 
 def test_a_lock_of_another_program_is_refused_unless_it_is_empty() -> None:
     assert problems(text_of(plugin="", acl=None, port_password={}, auth=False, servers=[{**SERVER, "users": []}])) == []
-    assert problems(text_of(acl="server.acl")) == [
-        "c.json:1: acl: this key of shadowsocks-rust cannot be honoured yet: access lists come in a later version; "
-        "remove it only if you can do without"
+    assert problems(text_of(auth=True)) == [
+        "c.json:1: auth: this key of shadowsocks-libev cannot be honoured yet: one-time authentication comes with the "
+        "old ciphers; remove it only if you can do without"
     ]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from shadesocks.config import Config, Mode, ServerConfig
+from shadesocks.config import Config, Mode, Outbound, ProxyConfig, ServerConfig, for_local, load
 from shadesocks.config.servers import is_loopback
 from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
@@ -75,8 +76,9 @@ def test_a_link_serves_both_whatever_the_mode_of_the_file() -> None:
     for mode in Mode:
         (server,) = config_of(text_of(outbound_proxy=LINK, mode=mode.value)).servers
         assert server.mode is mode
-        assert server.outbound_proxy is not None
-        assert server.outbound_proxy.mode is Mode.TCP_AND_UDP
+        (hop,) = server.outbound_proxy
+        assert isinstance(hop, ServerConfig)
+        assert hop.mode is Mode.TCP_AND_UDP
 
 
 # Passwords
@@ -182,19 +184,24 @@ def test_a_proxy_for_all_and_one_s_own(link: object) -> None:
     entry = {**SERVER, "server_port": 1, "outbound_proxy": LINK.replace("443", "444")}
     none = {**SERVER, "server_port": 2, "outbound_proxy": ""}
     config = config_of(text_of(outbound_proxy=link, servers=[entry, none]))
-    first, second, third = (server.outbound_proxy for server in config.servers)
-    assert first == PROXY
-    assert second is not None
-    assert second.address.port == 444
-    assert third is None
+    assert [server.outbound_proxy for server in config.servers] == [
+        (PROXY,),
+        (replace(PROXY, address=Address("proxy.example", 444)),),
+        (),
+    ]
 
 
 @pytest.mark.parametrize(
     ("link", "sentence"),
     [
-        ("socks5://127.0.0.1:1080", "this is no usable link: a link begins with ss://"),
-        (7, "an ss:// link in quotes is expected"),
-        ([LINK, LINK], "one ss:// link is expected; chains of several hops come in a later version"),
+        ("ftp://127.0.0.1:1080", "this is no usable link: a proxy's begins with ss://, socks5:// or http://"),
+        (
+            "ss://x",
+            "this is no usable link: between ss:// and the last @ a link holds method:password, percent-encoded "
+            "or as base64",
+        ),
+        (7, "a link in quotes is expected"),
+        ({"a": 1}, "a link in quotes is expected"),
         (
             "ss://none:@proxy.example:1",
             "method none neither hides nor protects anything, so it is refused away from loopback; "
@@ -219,6 +226,148 @@ def test_a_proxy_that_cannot_be(link: object, sentence: str) -> None:
 
 
 def test_a_proxy_is_dialled_in_the_file_s_time() -> None:
-    proxy = config_of(text_of(outbound_proxy=LINK, timeout=7)).servers[0].outbound_proxy
-    assert proxy is not None
+    (proxy,) = config_of(text_of(outbound_proxy=LINK, timeout=7)).servers[0].outbound_proxy
+    assert isinstance(proxy, ServerConfig)
     assert proxy.dial_timeout == 7.0
+
+
+def test_a_chain_in_its_order() -> None:
+    links = ["socks5://127.0.0.1", LINK, "http://user:p%40ss@[2001:db8::1]:3128"]
+    assert config_of(text_of(outbound_proxy=links)).servers[0].outbound_proxy == (
+        ProxyConfig("socks5", Address("127.0.0.1", 1080)),
+        PROXY,
+        ProxyConfig("http", Address("2001:db8::1", 3128), "user", Secret("p@ss")),
+    )
+
+
+def test_each_hop_has_its_problem_in_its_place() -> None:
+    text = json.dumps({**SERVER, "outbound_proxy": ["https://h", LINK, 7, "socks5://h:0"]}, indent=0)
+    assert problems(text) == [
+        "c.json:7: outbound_proxy[0]: HTTPS proxies cannot be had; only http:// is spoken, and what passes through it "
+        "can be an ss:// hop",
+        "c.json:9: outbound_proxy[2]: a link in quotes is expected",
+        "c.json:10: outbound_proxy[3]: a port is missing or wrong; ports are numbers from 1 to 65535",
+    ]
+
+
+@pytest.mark.parametrize("empty", ["", [], None])
+def test_a_server_switches_the_proxy_of_the_file_off(empty: object) -> None:
+    config = config_of(json.dumps({"outbound_proxy": LINK, "servers": [{**SERVER, "outbound_proxy": empty}]}))
+    assert config.servers[0].outbound_proxy == ((PROXY,) if empty is None else ())
+
+
+def test_a_hop_says_nothing_of_how_it_is_reached() -> None:
+    top = {"outbound_proxy": LINK, "outbound_fwmark": 7, "acl": "x.acl", "mode": "tcp_only"}
+    own = {**SERVER, "outbound_proxy": [LINK]}
+    config = config_of(json.dumps({**top, "servers": [own]}))
+    assert config.servers[0].outbound_proxy == (PROXY,)
+    assert config.servers[0].outbound == Outbound(fwmark=7)
+
+
+# From where connections leave
+
+
+@pytest.mark.parametrize(
+    ("top", "own", "expected"),
+    [
+        ({}, {}, Outbound()),
+        ({"outbound_bind_addr": "192.0.2.1"}, {}, Outbound("192.0.2.1")),
+        ({"outbound_bind_addr": "fe80::1%eth0"}, {}, Outbound("", "fe80::1%eth0")),
+        ({"outbound_bind_addr": "192.0.2.1"}, {"outbound_bind_addr": "192.0.2.2"}, Outbound("192.0.2.2")),
+        ({"outbound_bind_addr": "192.0.2.1"}, {"outbound_bind_addr": "::2"}, Outbound("192.0.2.1", "::2")),
+        ({"outbound_bind_addr": "192.0.2.1"}, {"outbound_bind_addr": ""}, Outbound()),
+        (
+            {"local_ipv4_address": "192.0.2.1", "local_ipv6_address": "::1"},
+            {"local_ipv4_address": ""},
+            Outbound("", "::1"),
+        ),
+        (
+            {"outbound_bind_addr": "192.0.2.1", "local_ipv6_address": "::1", "local_ipv4_address": "192.0.2.1"},
+            {},
+            Outbound("192.0.2.1", "::1"),
+        ),
+        ({"outbound_bind_addr": "", "local_ipv6_address": "::1"}, {}, Outbound("", "::1")),
+        ({"interface": "eth0", "outbound_fwmark": 255}, {}, Outbound("", "", "eth0", 255)),
+        (
+            {"outbound_bind_interface": "eth0", "outbound_fwmark": 255},
+            {"outbound_bind_interface": "", "outbound_fwmark": 0, "outbound_bind_addr": "::1"},
+            Outbound("", "::1"),
+        ),
+        ({"outbound_fwmark": 2**32 - 1}, {"interface": "wg0"}, Outbound("", "", "wg0", 2**32 - 1)),
+    ],
+)
+def test_each_part_is_one_s_own_or_the_file_s(
+    top: dict[str, object], own: dict[str, object], expected: Outbound
+) -> None:
+    config = config_of(json.dumps({**top, "servers": [{**SERVER, **own}]}))
+    assert config.servers[0].outbound == expected
+    if not own:
+        assert config.outbound == expected
+        assert config_of(text_of(top)).servers[0].outbound == expected
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        (
+            {"outbound_bind_addr": "h.example"},
+            "outbound_bind_addr: an IP address is expected here, and this is none; look at its numbers, dots and "
+            "colons",
+        ),
+        (
+            {"local_ipv4_address": "::1"},
+            "local_ipv4_address: this is an address of the other family; its key is local_ipv6_address",
+        ),
+        (
+            {"local_ipv6_address": "127.0.0.1"},
+            "local_ipv6_address: this is an address of the other family; its key is local_ipv4_address",
+        ),
+        (
+            {"local_ipv4_address": "192.0.2.1", "outbound_bind_addr": "192.0.2.2"},
+            "outbound_bind_addr: another address of this family is given beside this one; keep one of the two",
+        ),
+        (
+            {"interface": "a b"},
+            "interface: this is no name of a network interface, such as eth0; it has 15 letters at most",
+        ),
+        ({"outbound_fwmark": 2**32}, "outbound_fwmark: 4.29497e+09 is too large; the most is 4294967295"),
+    ],
+)
+def test_from_where_nothing_leaves(keys: dict[str, object], sentence: str) -> None:
+    assert problems(text_of(keys)) == [f"c.json:1: {sentence}"]
+    assert problems(json.dumps({"servers": [{**SERVER, **keys}]})) == [f"c.json:1: servers[0].{sentence}"]
+
+
+# Rules
+
+
+@pytest.mark.parametrize(
+    ("top", "own", "expected"),
+    [
+        (..., ..., None),
+        ("a.acl", ..., "/etc/x/a.acl"),
+        ("a.acl", "../b.acl", "/etc/x/../b.acl"),
+        ("a.acl", "/b.acl", "/b.acl"),
+        ("a.acl", "", None),
+        ("", ..., None),
+        (..., "b.acl", "/etc/x/b.acl"),
+    ],
+)
+def test_the_rules_of_the_file_and_one_s_own(top: object, own: object, expected: str | None) -> None:
+    entry = {} if own is ... else {"acl": own}
+    keys = {"servers": [{**SERVER, **entry}], "locals": [entry], **({} if top is ... else {"acl": top})}
+    config = load(json.dumps(keys), base="/etc/x")
+    assert (config.servers[0].acl, config.locals[0].acl) == (expected, expected)
+    assert config.acl == (f"/etc/x/{top}" if top and top is not ... else None)
+
+
+def test_the_default_listener_has_the_rules_of_the_file() -> None:
+    config = load(text_of(acl="/a.acl"), role="local")
+    assert [local.acl for local in config.locals] == ["/a.acl"]
+    assert for_local(load(text_of(acl="/a.acl"))) == config
+    assert load(text_of(acl="a.acl")).acl == "a.acl"
+
+
+def test_a_path_that_is_none() -> None:
+    assert problems(text_of(acl="a\0")) == ["c.json:1: acl: a path holds no NUL"]
+    assert problems(text_of(acl=7)) == ["c.json:1: acl: expected the path of a file in quotes, found 7"]

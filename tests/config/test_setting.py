@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shadesocks.config.setting import Kind, Setting, Value
+from shadesocks.config.setting import SERVER_END, Kind, Setting, Value
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,7 @@ from shadesocks.config.setting import Kind, Setting, Value
         (0.1, "s", "0.1 s"),
         (1080, "", "1080"),
         ("tcp_only", "", "tcp_only"),
+        ((), "", ""),
     ],
 )
 def test_a_default_is_written_as_people_read_it(default: Value, unit: str, words: str) -> None:
@@ -32,3 +33,9 @@ def test_a_default_that_is_a_rule_is_told_in_words() -> None:
 def test_the_key_is_the_name_unless_it_stands_deeper() -> None:
     assert Setting("level", Kind.TEXT, "Help.").path == "level"
     assert Setting("level", Kind.TEXT, "Help.", key="log.level").path == "log.level"
+
+
+def test_a_flag_may_be_of_one_end_only() -> None:
+    setting = Setting("name", Kind.TEXT, "Help.", flags=("--name",), server_flags=("-b",))
+    assert (setting.flags_of("server"), setting.flags_of("local")) == (("--name", "-b"), ("--name",))
+    assert Setting("name", Kind.TEXT, "Help.", roles=SERVER_END, flags=("-x",)).flags_of("local") == ()

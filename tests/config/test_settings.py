@@ -9,8 +9,9 @@ from typing import get_type_hints
 import pytest
 
 from shadesocks.config.model import Config, LocalConfig, ServerConfig
-from shadesocks.config.setting import Kind, Place, Setting
+from shadesocks.config.setting import BOTH, Kind, Place, Role, Setting
 from shadesocks.config.settings import SETTINGS, TABLE, known_keys
+from shadesocks.core.nameserver import NameServer
 
 _TYPES: dict[Kind, object] = {
     Kind.TEXT: str,
@@ -19,6 +20,11 @@ _TYPES: dict[Kind, object] = {
     Kind.FLAG: bool,
     Kind.CHOICE: str,
     Kind.LEVEL: str,
+    Kind.SIZE: int,
+    Kind.PATH: str,
+    Kind.NAME_SERVERS: tuple[NameServer, ...],
+    Kind.NETWORKS: tuple[str, ...],
+    Kind.PORTS: tuple[tuple[int, int], ...],
 }
 
 
@@ -33,8 +39,9 @@ def test_keys_are_unique_in_their_place(place: Place) -> None:
     assert known_keys(place).keys() == set(keys)
 
 
-def test_flags_are_unique() -> None:
-    flags = Counter(flag for row in TABLE for flag in row.flags)
+@pytest.mark.parametrize("role", BOTH)
+def test_flags_are_unique(role: Role) -> None:
+    flags = Counter(flag for row in TABLE for flag in row.flags_of(role))
     assert [flag for flag, count in flags.items() if count > 1] == []
 
 
@@ -54,7 +61,7 @@ def test_every_field_of_the_config_is_a_setting() -> None:
     hints = get_type_hints(Config)
     given = Config()
     for field in fields(Config):
-        if field.name in ("servers", "locals", "warnings"):
+        if field.name in ("servers", "locals", "outbound", "warnings"):
             continue
         setting = SETTINGS[field.name]
         assert Place.TOP in setting.places
@@ -75,6 +82,11 @@ def test_every_setting_of_the_top_has_a_field() -> None:
         "local_udp_address": "udp_listen",
         "local_udp_port": "udp_listen",
         "server_url": "servers",
+        "outbound_bind_address": "outbound",
+        "local_ipv4_address": "outbound",
+        "local_ipv6_address": "outbound",
+        "outbound_bind_interface": "outbound",
+        "outbound_fwmark": "outbound",
     }
     assert {elsewhere.get(name, name) for name in SETTINGS} - held - {"servers"} == set()
 
@@ -92,3 +104,5 @@ def test_defaults_in_words() -> None:
     assert words["allow_private"] == "false"
     assert words["silent_limit"] == "a quarter of the descriptor limit"
     assert words["password"] == ""
+    assert words["dns"] == "those of the system's resolv.conf"
+    assert words["outbound_fwmark"] == "0"

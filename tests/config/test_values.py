@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from shadesocks.config.reader import Mark, Node
+from shadesocks.config.hosts import UnfitError
+from shadesocks.config.reader import BROKEN, Mark, Node
 from shadesocks.config.settings import SETTINGS
-from shadesocks.config.values import UnfitError, check_host, convert, nearest, shown
+from shadesocks.config.values import convert, nearest, shown
 from shadesocks.crypto.methods import METHODS
 
 _FILE = Mark("c.json", 1, 1)
@@ -46,6 +47,19 @@ def unfit(name: str, value: Scalar | tuple[Node, ...], mark: Mark = _FILE) -> st
         ("method", "AEAD_AES_256_GCM", METHODS["aes-256-gcm"]),
         ("server", "[2001:db8::1]", "2001:db8::1"),
         ("remarks", "", ""),
+        ("inbound_send_buffer", 65536, 65536),
+        ("inbound_send_buffer", "0", None),
+        ("outbound_bind_address", "", ""),
+        ("outbound_bind_address", "fe80::1%eth0", "fe80::1%eth0"),
+        ("outbound_bind_interface", "wg0.5", "wg0.5"),
+        ("acl", "/etc/x.acl", "/etc/x.acl"),
+        ("connection_attempt_delay", "0.01", 0.01),
+        ("forbidden_ip", "", ()),
+        ("forbidden_ip", "127.0.0.0/8,::1/128", ("127.0.0.0/8", "::1/128")),
+        ("forbidden_ip", " 10.0.0.0 , fc00::/7,", ("10.0.0.0", "fc00::/7")),
+        ("forbidden_port", 25, ((25, 25),)),
+        ("forbidden_port", "25, 6881-6889 ,1 - 2", ((25, 25), (6881, 6889), (1, 2))),
+        ("forbidden_port", "", ()),
     ],
 )
 def test_fit(name: str, given: Scalar, value: object) -> None:
@@ -99,10 +113,62 @@ def test_fit(name: str, given: Scalar, value: object) -> None:
             "use 2022-blake3-aes-256-gcm or aes-256-gcm at both ends",
         ),
         ("server", (), "expected one host, found a list; several servers are written as servers[]"),
+        ("inbound_send_buffer", -1, "-1 is too small; the least is 0"),
+        ("inbound_send_buffer", 2**31, "2.14748e+09 is too large; the most is 2147483647 bytes"),
+        ("inbound_send_buffer", True, "expected a whole number of bytes; 0 for the system's own, found true"),
+        (
+            "outbound_bind_interface",
+            "eth0 hunter2",
+            "this is no name of a network interface, such as eth0; it has 15 letters at most",
+        ),
+        ("connection_attempt_delay", 0, "0 is too small; the least is 0.01 s"),
+        ("connection_attempt_delay", 250, "250 is too large; the most is 60 s; the unit is seconds, not milliseconds"),
+        ("acl_dialect", "python", "the word is not known; write rust or libev"),
+        ("forbidden_ip", 7, "expected networks: text in quotes, commas between several, or a list of texts, found 7"),
+        ("forbidden_ip", "hunter2", "no IP address stands there; networks are written as in 10.0.0.0/8 or fc00::/7"),
+        (
+            "forbidden_ip",
+            "::1,10.0.0.0/33",
+            "item 2: after / goes a prefix length of 0 to 32; networks are written as in 10.0.0.0/8 or fc00::/7",
+        ),
+        ("forbidden_port", 0, "0 is no port; ports are numbers from 1 to 65535"),
+        ("forbidden_port", "smtp", "this is neither a port nor a range of ports, such as 6881-6889"),
+        (
+            "forbidden_port",
+            "25,9-8",
+            "item 2: ports are numbers from 1 to 65535, and a range begins with the smaller one",
+        ),
+        (
+            "forbidden_port",
+            "65536",
+            "ports are numbers from 1 to 65535, and a range begins with the smaller one",
+        ),
+        (
+            "forbidden_port",
+            None,
+            "expected ports: a number, text such as 25,6881-6889, or a list of these, found null",
+        ),
     ],
 )
 def test_unfit(name: str, given: Scalar | tuple[Node, ...], sentence: str) -> None:
     assert unfit(name, given) == sentence
+
+
+def test_lists() -> None:
+    def nodes(*values: Scalar) -> tuple[Node, ...]:
+        return tuple(Node(value, _FILE) for value in values)
+
+    assert value_of("forbidden_port", nodes(25, "6881-6889,25", "26")) == ((25, 25), (6881, 6889), (26, 26))
+    assert value_of("forbidden_ip", nodes("::1", "10.0.0.0/8")) == ("::1", "10.0.0.0/8")
+    assert value_of("forbidden_ip", ()) == value_of("forbidden_port", ()) == ()
+    assert unfit("forbidden_port", nodes(25, True)) == (
+        "item 2: expected ports: a number, text such as 25,6881-6889, or a list of these, found true"
+    )
+    assert "found a list in a list" in unfit("forbidden_ip", (Node(nodes("::1"), _FILE),))
+
+
+def test_what_could_not_be_read_in_a_list_is_not_told_again() -> None:
+    assert value_of("forbidden_port", (Node(BROKEN, _FILE), Node(25, _FILE))) == ((25, 25),)
 
 
 def test_the_text_of_a_flag() -> None:
@@ -111,56 +177,6 @@ def test_the_text_of_a_flag() -> None:
     assert unfit("timeout", "soon", _FLAG) == "expected a number of seconds"
     assert unfit("log_level", "9", _FLAG) == "expected a level"
     assert unfit("no_delay", "yes", _FLAG) == "expected true or false, without quotes"
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "127.0.0.1",
-        "::",
-        "2001:db8::1",
-        "::ffff:10.0.0.1",
-        "fe80::1%eth0",
-        "localhost",
-        "example.org",
-        "example.org.",
-        "my_host-1",
-        "bücher.example",
-        "a" * 63 + ".example",
-        "1.2.3.4.example",
-    ],
-)
-def test_hosts(host: str) -> None:
-    assert check_host(host) == host
-
-
-@pytest.mark.parametrize(
-    ("host", "sentence"),
-    [
-        ("", "the host is empty; write a name or an IP address"),
-        ("ss://x@h:1", "a host is expected here, not a link; links are given by --server-url or to `connect`"),
-        ("h.example:8388", "a host without a port is expected here; the port has a key of its own"),
-        ("[::1]:8388", "this is no IPv6 address; look at its colons and digits"),
-        ("2001:db8::g", "this is no IPv6 address; look at its colons and digits"),
-        ("fe80::1%", "this is no IPv6 address; look at its colons and digits"),
-        ("[h.example]", "only IPv6 addresses stand in brackets"),
-        (
-            "10.0.0.256",
-            "this looks like an IPv4 address and is none: four numbers from 0 to 255 with dots between",
-        ),
-        ("10.1", "this looks like an IPv4 address and is none: four numbers from 0 to 255 with dots between"),
-        ("-x.example", "this is no host name; names are made of letters, digits, hyphens and dots"),
-        ("a..example", "this is no host name; names are made of letters, digits, hyphens and dots"),
-        ("a\nb", "this is no host name; names are made of letters, digits, hyphens and dots"),
-        ("a" * 64, "this is no host name; names are made of letters, digits, hyphens and dots"),
-        ("x." * 200 + "example", "this is no host name; names are made of letters, digits, hyphens and dots"),
-        ("ü" * 70, "this is no host name; a name with letters beyond a to z must follow IDNA"),
-    ],
-)
-def test_no_hosts(host: str, sentence: str) -> None:
-    with pytest.raises(UnfitError) as caught:
-        check_host(host)
-    assert str(caught.value) == sentence
 
 
 def test_the_nearest_word() -> None:

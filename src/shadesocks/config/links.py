@@ -44,7 +44,7 @@ def parse_entry(entry: Entry, read_link: ReadLink | None, findings: Findings) ->
     text = entry.node.value
     problem = None
     if not isinstance(text, str):
-        problem = "" if text is BROKEN else "an ss:// link in quotes is expected"
+        problem = "" if text is BROKEN else "a link in quotes is expected"
     elif read_link is None:
         problem = "links are not read here; the program that loads this configuration must pass read_link"
     else:

@@ -1,7 +1,7 @@
 """Name servers as people write them: addresses, URLs, and words for the public ones.
 
     [(udp|tcp|tls)://]IP[:port][#name]      the name is the one that the certificate must show, for tls
-    https://host[:port][/path][#name]
+    https://host[:port][/path]              its certificate must show that host
     system | google | cloudflare | quad9, the last three also with _tls or _https
 
 `#name` is systemd-resolved's way of writing it. Of the public servers the table has the
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from ..core.nameserver import NameServer, Transport
@@ -71,16 +72,15 @@ def parse_name_server(text: str) -> tuple[NameServer, ...]:
     transport = _SCHEMES.get(scheme.lower())
     if transport is None:
         raise UnfitError(_UNKNOWN)
+    if transport is Transport.HTTPS:
+        return (_https(rest),)
     rest, hash_sign, certificate = rest.partition("#")
-    if hash_sign:
-        if transport in _PLAIN:
-            raise UnfitError("only tls:// and https:// name servers have a certificate, so # has no meaning here")
-        certificate = check_host(certificate)
-    server = _https(rest) if transport is Transport.HTTPS else _by_address(transport, rest)
-    if transport in _PLAIN:
-        return (server,)
-    certificate = certificate or server.host.partition("%")[0]
-    return (NameServer(transport, server.host, server.port, certificate, server.path),)
+    if hash_sign and transport is not Transport.TLS:
+        raise UnfitError("a name server that is asked in the clear has no certificate, so # has no meaning here")
+    server = _by_address(transport, rest)
+    if transport is Transport.TLS:
+        server = replace(server, certificate=check_host(certificate) if hash_sign else server.host.partition("%")[0])
+    return (server,)
 
 
 def _by_address(transport: Transport, text: str) -> NameServer:
@@ -94,6 +94,8 @@ def _by_address(transport: Transport, text: str) -> NameServer:
 
 
 def _https(text: str) -> NameServer:
+    if "#" in text:
+        raise UnfitError("the certificate of an https:// name server must show its host; remove # and what follows it")
     place, slash, path = text.removesuffix("{?dns}").partition("/")  # URLs of DoH servers are told as templates
     host, port = split_port(place)
     path = slash + path or PATH
@@ -124,6 +126,13 @@ def check_together(servers: Iterable[NameServer]) -> None:
 
 def written(servers: Iterable[NameServer]) -> Iterator[str]:
     """Yield the texts that `parse_name_server` makes the same servers of."""
-    for server in servers:
-        shows = server.certificate in ("", server.host.partition("%")[0])
-        yield str(server) if shows else f"{server}#{server.certificate}"
+    rest = tuple(servers)
+    while rest:
+        word = next((word for word, those in WORDS.items() if rest[: len(those)] == those), None)
+        yield _written(rest[0]) if word is None else word
+        rest = rest[1 if word is None else len(WORDS[word]) :]
+
+
+def _written(server: NameServer) -> str:
+    is_plain = server.transport is not Transport.TLS or server.certificate in ("", server.host.partition("%")[0])
+    return str(server) if is_plain else f"{server}#{server.certificate}"

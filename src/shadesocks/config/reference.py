@@ -17,7 +17,7 @@ from .settings import TABLE
 _HEAD: Final = """\
 # Configuration
 
-Made by `python -m shadesocks.config docs` from the table in `src/shadesocks/config/settings.py`: change it there.
+Made by `python -m shadesocks.config docs` from the table in `src/shadesocks/config/settings.py`: change its rows there.
 `config.schema.json` beside this page is the same for editors.
 
 A configuration is one JSON object. Comments (`//`, `/* */`, `#`), trailing commas, single quotes and names without
@@ -38,8 +38,11 @@ server -c FILE` and `shadesocks local -c FILE` each take their keys from it.
 - One server and one listener stand at the top level; several stand in the lists `servers` (or `shadowsocks`) and
   `locals`, which go together with those of the top level. Several servers are used in order.
 - `mode` at the top level is that of every server and listener that names none; so are `udp_associate_addr`,
-  `udp_require_association` and `udp_socket_per_association` for listeners. An ss:// link has no word for a mode: the
-  server of an `outbound_proxy` serves both.
+  `udp_require_association` and `udp_socket_per_association` for listeners, `acl` for both, and for servers
+  `outbound_proxy` and the addresses, interface and mark of what leaves, each by itself; an empty value in an entry
+  switches off what the top level says. An ss:// link has no word for a mode: as a hop, its server serves both.
+- A list may be written as one text with commas, but for `outbound_proxy`. Options that take a list may be given again.
+- A relative path of `acl` starts at the directory of the file; one of an option, at the working directory.
 - A password `${NAME}` is taken from the environment.
 - `timeout` sets `handshake_timeout` and `dial_timeout`, each unless it is given itself; a server's own come first.
 - An option of the command line takes the place of its key. A server given by `-s` or `--server-url` takes the place of

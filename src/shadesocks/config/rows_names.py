@@ -10,9 +10,9 @@ ROWS: Final = (
     Setting(
         "dns",
         Kind.NAME_SERVERS,
-        "Name servers: IP addresses, which may have `udp://`, `tcp://` or `tls://` before and a port behind; `https://` "
-        "URLs; or the words `google`, `cloudflare` and `quad9`, also with `_tls` and `_https`. `system` is the system's "
-        "own resolver.",
+        "Name servers: IP addresses, which may have `udp://`, `tcp://` or `tls://` before and a port behind; URLs with "
+        "`https://`; or the words `google`, `cloudflare` and `quad9`, also with `_tls` and `_https`. The word `system` "
+        "is the system's own resolver. What its certificate must show may follow, as in `tls://8.8.8.8#dns.google`.",
         default=(),
         default_text="those of the system's resolv.conf",
         flags=("--dns",),

@@ -16,21 +16,27 @@ BUFFER_MAX: Final = 2**31 - 1
 """Bytes; SO_SNDBUF and SO_RCVBUF are signed ints."""
 
 
-def _buffer(side: str, way: str, option: str, of: str) -> Setting:
-    """Return the row of one of the four TCP buffers: their names are made the same way."""
-    key, old = f"{side}_{way}_buffer_size", f"tcp_{of}_{'snd' if way == 'send' else 'rcv'}buf"
-    long = f"{side}_{'send' if way == 'send' else 'receive'}_buffer"
-    sockets = "connections that are accepted" if side == "inbound" else "connections that are made"
+_TCP_BUFFERS: Final = (
+    ("inbound_send_buffer", "SO_SNDBUF of TCP connections that are accepted", "inbound_send", "incoming_snd"),
+    ("inbound_receive_buffer", "SO_RCVBUF of TCP connections that are accepted", "inbound_recv", "incoming_rcv"),
+    ("outbound_send_buffer", "SO_SNDBUF of TCP connections that are made", "outbound_send", "outgoing_snd"),
+    ("outbound_receive_buffer", "SO_RCVBUF of TCP connections that are made", "outbound_recv", "outgoing_rcv"),
+)
+"""Name, help, and how shadowsocks-rust and shadowsocks-libev call it."""
+
+
+def _buffer(name: str, what: str, rust: str, libev: str) -> Setting:
+    key, alias = f"{rust}_buffer_size", f"tcp_{libev}buf"
     return Setting(
-        long,
+        name,
         Kind.SIZE,
-        f"{option} of {sockets}; 0 leaves it to the system.",
+        f"{what}; 0 leaves it to the system.",
         key=key,
         default_text="left to the system",
         unit="bytes",
         high=BUFFER_MAX,
-        flags=(f"--{old.replace('_', '-')}", f"--{key.replace('_', '-')}"),
-        aliases=(old,),
+        flags=tuple(f"--{word.replace('_', '-')}" for word in (alias, key)),
+        aliases=(alias,),
         source=RUST,
     )
 
@@ -108,10 +114,7 @@ ROWS: Final = (
         low=1,
         high=2**31 - 1,
     ),
-    _buffer("inbound", "send", "SO_SNDBUF", "incoming"),
-    _buffer("inbound", "recv", "SO_RCVBUF", "incoming"),
-    _buffer("outbound", "send", "SO_SNDBUF", "outgoing"),
-    _buffer("outbound", "recv", "SO_RCVBUF", "outgoing"),
+    *(_buffer(*row) for row in _TCP_BUFFERS),
     Setting(
         "udp_receive_buffer",
         Kind.COUNT,

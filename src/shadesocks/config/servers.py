@@ -82,7 +82,7 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         dial,
         proxy,
         mode_of(section, around.mode, findings),
-        outbound_of(section, around.outbound, findings),
+        around.outbound if section.place is Place.TOP else outbound_of(section, around.outbound, findings),
         acl_of(section, around.acl, around.base, findings),
     )
 

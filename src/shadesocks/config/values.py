@@ -13,8 +13,9 @@ from dataclasses import replace
 from math import isfinite
 from typing import Final, TypeVar
 
-from ..core.address import PORT_MAX, Address, pack_ip
+from ..core.address import PORT_MAX, Address
 from ..core.nameserver import NameServer
+from ..core.networks import parse_network
 from ..crypto.methods import ALIASES, METHODS, Edition, Method, find_method, is_ready
 from .hosts import ZONE, UnfitError, check_host, check_ip, split_port
 from .nameservers import check_together, parse_name_server
@@ -248,10 +249,10 @@ def _networks(setting: Setting, node: Node) -> tuple[str, ...]:
 
 def _network(node: Node) -> tuple[str]:
     text = str(node.value)
-    base, slash, bits = text.partition("/")
-    packed = pack_ip(base)
-    if packed is None or (slash and not (bits.isascii() and bits.isdecimal() and int(bits) <= len(packed) * 8)):
-        raise UnfitError("this is no IP address and no network, such as 10.0.0.0/8 or fc00::/7")
+    try:
+        parse_network(text)
+    except ValueError as error:
+        raise UnfitError(f"{error}; networks are written as in 10.0.0.0/8 or fc00::/7") from None
     return (text,)
 
 
