@@ -32,6 +32,7 @@ def test_strangers_learn_nothing() -> None:
         ("refused", 5),
         ("bad_command", 7),
         ("bad_address", 8),
+        ("bad_hop", 1),
         ("internal", 1),
     ],
 )

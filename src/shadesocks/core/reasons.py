@@ -45,6 +45,7 @@ _TABLE: Final = (
     Reason("stale", "the time stamp is more than 30 s from our clock", _GENERAL, silent=True),
     Reason("malformed", "authentic, but against the rules of the protocol", _GENERAL, silent=True),
     Reason("left_early", "the peer ended before its handshake did", _GENERAL, silent=True),
+    Reason("unwelcome", "the access list does not let this client in", _GENERAL, silent=True),
     Reason("evicted", "too many silent connections; this was the oldest of the heaviest source", silent=True),
     # Dialling
     Reason("refused", "the far end refused the connection", _REFUSED),
@@ -54,6 +55,7 @@ _TABLE: Final = (
     Reason("no_name", "the name was not found", _HOST_UNREACHABLE),
     Reason("denied", "the target is not allowed", _DENIED),
     Reason("limit", "a limit of ours was reached", _GENERAL),
+    Reason("bad_hop", "a proxy on the way broke off, or does not speak its protocol", _GENERAL),
     # Faces
     Reason("bad_greeting", "not a SOCKS5 greeting"),
     Reason("no_method", "no acceptable authentication method"),

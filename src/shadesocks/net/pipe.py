@@ -25,7 +25,8 @@ READ_MAX: Final = 1024 * 1024
 TAILS_MAX: Final = 64 * 1024 * 1024
 """Bytes all tails of a reactor may hold before every read is READ_MIN."""
 _HEADROOM: Final = 128 * 1024
-"""Room for what stands before a read (a held chunk of 65,535 bytes) and for what sealing 1 MiB adds (2.2 KiB)."""
+"""Room for what stands before a read (a held chunk of 65,535 bytes) and for what sealing 1 MiB adds (2.2 KiB). What is
+opened or sealed has twice that: each stream within a stream (`wire/nested.py`) may hold a chunk more."""
 
 
 class Scratch:
@@ -43,7 +44,7 @@ class Scratch:
     def middle(self) -> memoryview:
         """The third buffer, made when the first chain needs it."""
         if self._middle is None:
-            self._middle = memoryview(bytearray(READ_MAX + _HEADROOM))
+            self._middle = memoryview(bytearray(READ_MAX + 2 * _HEADROOM))
         return self._middle
 
 

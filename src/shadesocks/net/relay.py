@@ -112,6 +112,8 @@ class Relay:
             return
         if not right.tail:
             left.begin()
+        if right.held and not left.tail and self.resetting is None:
+            right.begin()  # what came right behind the answer of a proxy on the way
         if right.sealer is not None and right.sealer.owes:
             if header_lane is None:
                 right.send_header()

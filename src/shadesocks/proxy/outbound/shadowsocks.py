@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...core.address import Address
 from ...core.errors import DialError
 from ...net.end import End
+from ...wire.nested import NestedOpener, NestedSealer
 from ..seams import Dialer, Dialing, First
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ Connect = Callable[[First], Dialing]
 class ShadowsocksDialer:
     """Dials one server, and asks it for the target in the first bytes."""
 
-    __slots__ = ("_connect", "_random", "_scratch", "_shadow", "_wall")
+    __slots__ = ("_buffer", "_connect", "_random", "_scratch", "_shadow", "_wall")
 
     def __init__(self, connect: Connect, shadow: Shadow, scratch: Scratch, wall: WallClock, random: Random) -> None:
         self._connect = connect
@@ -29,6 +30,8 @@ class ShadowsocksDialer:
         self._scratch = scratch
         self._wall = wall
         self._random = random
+        self._buffer: memoryview | None = None
+        """Between this server's stream and the one it travels in; made when there is one."""
 
     async def dial(self, target: Address, first: First) -> End:
         """Connect to the server. With `first`, salt, header and payload leave in one write with the connect; without,
@@ -39,7 +42,13 @@ class ShadowsocksDialer:
             out = self._scratch.outward
             opening = bytes(out[: sealer.seal(memoryview(first), len(first), out)])
         end = await self._connect(opening)
-        end.opener = opener
+        if end.sealer is not None:  # the way to the server leads through another
+            if self._buffer is None:
+                self._buffer = memoryview(bytearray(len(self._scratch.outward)))
+            sealer = NestedSealer(end.sealer, sealer, self._buffer)
+            if opener is not None and end.opener is not None:
+                opener = NestedOpener(end.opener, opener, self._buffer)
+        end.opener = opener or end.opener
         end.sealer = sealer
         return end
 
