@@ -19,6 +19,13 @@ Found = tuple[int, str]
 TTL_EMPTY: Final = 5.0
 """Seconds that "no address" is good where no server says for how long."""
 
+TTL_PARTIAL: Final = 30.0
+"""Seconds, at the most, that addresses are good where another family's were not known in time."""
+RESOLUTION_DELAY: Final = 0.05
+"""Seconds that the addresses of one family wait for those of the other (RFC 8305 §3)."""
+ADDRESSES_MOST: Final = 32
+"""Addresses kept of one family: an answer of 64 kB has 4,000, and nobody tries more than a few."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
