@@ -101,7 +101,7 @@ def _compile(text: str) -> re.Pattern[str]:
 class Rules:
     """The rules of one list."""
 
-    __slots__ = ("_below", "_exact", "_lines", "_matchers", "_networks", "_patterns")
+    __slots__ = ("_below", "_exact", "_labels", "_lines", "_matchers", "_networks", "_patterns")
 
     def __init__(
         self,
@@ -124,6 +124,8 @@ class Rules:
         """
         self._exact: Final = exact
         self._below: Final = below
+        self._labels: Final = max((name.count(".") + 1 for name in below), default=0)
+        """Of the longest of those names: a name of a hundred labels is not looked up a hundred times."""
         self._patterns: Final = patterns
         self._matchers: Final = matchers
         self._networks: Final = NetworkSet(networks)
@@ -138,14 +140,14 @@ class Rules:
         """True where a rule matches the name."""
         if name in self._exact:
             return True
-        below = self._below
-        if below:
-            at = name.find(".") + 1
-            while at:
-                if name[at:] in below:
-                    return True
-                at = name.find(".", at) + 1
-        return any(match(name) for match in self._matchers)
+        below, at = self._below, len(name)
+        for _ in range(self._labels):
+            at = name.rfind(".", 0, at)
+            if at < 0:
+                break
+            if name[at + 1 :] in below:
+                return True
+        return bool(self._matchers) and any(match(name) for match in self._matchers)
 
     def match_address(self, packed: bytes) -> bool:
         """True where a network holds the address."""

@@ -17,9 +17,7 @@ prefix length too long, a name with a blank in it), here it is a problem: somebo
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from difflib import get_close_matches
 from enum import Enum
 from typing import Final
@@ -31,8 +29,6 @@ from ..core.networks import Network, parse_network
 from .acl import Acl, Rules, Way, compile_patterns, rule_of
 from .acl_regex import Dialect, Pattern, Shape, lower_rule, shape_of, translate
 
-SIZE_MAX: Final = 64 << 20
-"""Bytes of a file: some two million rules."""
 _LINE_MAX: Final = 254
 """Bytes of a line that libev reads."""
 _SHOWN_MAX: Final = 60
@@ -72,33 +68,6 @@ _ADDRESS_LIKE: Final = re.compile(
 )
 """What is meant as an address or a network; no host name has a slash or a colon in it."""
 _LABELS: Final = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
-
-
-def read_acl(path: str | os.PathLike[str]) -> str:
-    """Return the text of a file, for `parse_acl(text, str(path))`.
-
-    Raises:
-        ConfigError: the file cannot be read, is too large, or is not UTF-8.
-    """
-    where = os.fspath(path)
-    try:
-        with open(path, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise _error(where, None, "this is no file; name the file that holds the rules")
-            data = file.read(SIZE_MAX + 1)
-    except OSError as error:
-        raise _error(where, None, f"this file cannot be read: {(error.strerror or '').lower()}") from None
-    if len(data) > SIZE_MAX:
-        raise _error(where, None, f"this file is larger than {SIZE_MAX >> 20} MiB; name the file that holds the rules")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise _error(where, line, "there are bytes here that are not UTF-8; save the file as UTF-8") from None
-
-
-def _error(where: str, line: int | None, text: str) -> ConfigError:
-    return ConfigError([Problem(where, line, "", text)])
 
 
 def parse_acl(text: str, where: str, dialect: Dialect = "rust") -> Acl:

@@ -128,6 +128,8 @@ _IDLE_FLAGS: Final = frozenset("uURs")
 
 def lower_rule(rule: str) -> str:
     """Return a rule in lower case, as names are; what means something else in upper case stays (`\\S`, `(?P<`)."""
+    if rule == rule.lower():
+        return rule
     return re.sub(r"\\.|\(\?P|[A-Z]+", lambda found: found[0] if found[0][0] in "\\(" else found[0].lower(), rule)
 
 
