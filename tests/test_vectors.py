@@ -69,6 +69,7 @@ EXPECTATIONS = (
     "result",
     "steps",
     "reply_code",
+    "expect",
 )
 """Fields that hold what must come out."""
 

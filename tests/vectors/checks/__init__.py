@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tests.vectors.checks import address, aead, aead2022, kdf, packets, plain, socks, uri, window
+from tests.vectors.checks import acl, address, aead, aead2022, kdf, packets, plain, socks, uri, window
 from tests.vectors.vector import Vector
 
 Check = Callable[[Vector], str]
@@ -59,4 +59,9 @@ CHECKS: Final[dict[tuple[str, str], Check]] = {
     ("socks", "socks5_reply"): socks.reply,
     ("socks", "socks5_udp"): socks.datagram,
     ("socks", "socks5_udp_error"): socks.datagram_error,
+    ("acl", "client_host"): acl.client_host,
+    ("acl", "client_ip"): acl.client_ip,
+    ("acl", "outbound_host"): acl.outbound_host,
+    ("acl", "outbound_ip"): acl.outbound_ip,
+    ("acl", "inbound_client"): acl.inbound_client,
 }
