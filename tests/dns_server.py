@@ -212,7 +212,7 @@ class DnsServer:
                 if not entry.right:
                     return
             plain = entry.how is not How.TRUNCATED and found and not entry.aliases
-            if plain and entry.how not in _FAILURES and len(found) < 8:
+            if plain and entry.how not in _FAILURES and (len(found) < 8 or transport != "udp"):
                 reply(_usual(ident, question, kind, found, entry.ttl))
                 return
             reply(_whole(data, transport == "udp", entry, found, type_))
@@ -466,7 +466,9 @@ def _whole(data: bytes, over_udp: bool, entry: Name, found: Sequence[str], type_
         alias = dns.name.from_text(target)
         response.answer.append(dns.rrset.from_text(owner, ttl, "IN", "CNAME", alias.to_text()))
         owner = alias
-    if entry.how not in _FAILURES and found:
+    if over_udp and len(found) > 4096 // 16:  # longer than any datagram here may be: do not write it just to cut it
+        response.flags |= dns.flags.TC
+    elif entry.how not in _FAILURES and found:
         response.answer.append(dns.rrset.from_text_list(owner, entry.ttl, "IN", type_, list(found)))
     elif entry.how not in (How.SERVFAIL, How.REFUSED, How.LOOP) and entry.negative_ttl is not None:
         soa = f"ns.{ZONE} root.{ZONE} 1 3600 600 86400 {entry.negative_ttl}"
