@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..core.address import parse_address
 from ..core.errors import DialError, LimitError
@@ -62,7 +62,7 @@ class DirectBack:
             to = self._find(relay, session, address, span)
             if to is None:
                 return
-        outlet = session.outlet or _give(relay, session, self._make)
+        outlet = session.outlet or give(relay, session, self._make)
         if session.only_dns and not address.endswith(_DNS):
             relay.spoke_elsewhere(session)
         session.up_packets += 1
@@ -76,7 +76,7 @@ class DirectBack:
         target, _ = parse_address(address)
         found = self._names.cached(target.host)
         if found is None:
-            _hold(self, relay, session, self._names.lookup(target.host), span)
+            hold(self, relay, session, self._names.lookup(target.host), span)
             return None
         if len(self._routes) + len(self._refusals) >= ROUTES_MOST:
             self.tick()
@@ -85,7 +85,7 @@ class DirectBack:
             if self._judge.refuse(ip, target.port) is not None:
                 word = "denied"
                 continue
-            outlet = session.outlet or _give(relay, session, self._make)
+            outlet = session.outlet or give(relay, session, self._make)
             to = self.datagrams.token(outlet.wide, ip, target.port)
             if to is not None:
                 self._routes[address] = to
@@ -140,9 +140,9 @@ class ShadowBack:
         if outlet is None:
             found = self._names.cached(self._server.host)
             if found is None:
-                _hold(self, relay, session, self._names.lookup(self._server.host), span)
+                hold(self, relay, session, self._names.lookup(self._server.host), span)
                 return
-            outlet = _give(relay, session, partial(self._connect, found))
+            outlet = give(relay, session, partial(connect_outlet, self._options, found, self._server.port))
         far = session.far
         if far is None:
             far = session.far = self._packets.join()
@@ -152,17 +152,6 @@ class ShadowBack:
         session.up_bytes += end - payload
         at = outward.at
         datagrams.put(outlet, None, outward, at, far.seal(middle.view, span, outward.view, at, now))
-
-    def _connect(self, found: tuple[Found, ...]) -> SocketType:
-        """Return a socket connected to the first address of the server that there is a way to."""
-        code = errno.EHOSTUNREACH
-        for family, ip in found:
-            sock = open_socket(self._options, family=family)
-            code = sock.connect_ex((ip, self._server.port))
-            if not code:
-                return sock
-            sock.close()
-        raise dial_error(code)
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
         """See `packets.Back`."""
@@ -175,7 +164,19 @@ class ShadowBack:
         """See `packets.Back`."""
 
 
-def _give(relay: PacketRelay, session: Session, make: Callable[[], SocketType]) -> DatagramSocket:
+def connect_outlet(options: DatagramOptions, found: tuple[Found, ...], port: int) -> SocketType:
+    """Return a socket connected to the first address of a server that there is a way to; raises DialError, OSError."""
+    code = errno.EHOSTUNREACH
+    for family, ip in found:
+        sock = open_socket(options, family=family)
+        code = sock.connect_ex((ip, port))
+        if not code:
+            return sock
+        sock.close()
+    raise dial_error(code)
+
+
+def give(relay: PacketRelay, session: Session, make: Callable[[], SocketType]) -> DatagramSocket:
     """Give a session its socket; raises LimitError, DialError."""
     try:
         sock = make()
@@ -186,14 +187,26 @@ def _give(relay: PacketRelay, session: Session, make: Callable[[], SocketType]) 
     return relay.give_outlet(session, sock)
 
 
-def _hold(
-    back: DirectBack | ShadowBack,
+class Holds(Protocol):
+    """What may hold messages."""
+
+    @property
+    def room(self) -> int:
+        """Bytes kept free before a message in `middle`."""
+
+    @property
+    def datagrams(self) -> Datagrams:
+        """Of the reactor."""
+
+
+def hold(
+    back: Holds,
     relay: PacketRelay,
     session: Session,
-    lookup: asyncio.Future[tuple[Found, ...]],
+    lookup: asyncio.Future[Any],
     span: Span,
 ) -> None:
-    """Keep a message until a name is known, and forward it then.
+    """Keep a message until a name is known, or what else is waited for, and forward it then.
 
     All that wait have 64 MiB at most: the resolver takes 1,024 waiters.
     """
@@ -205,7 +218,7 @@ def _hold(
     message = middle.memory[start:end]
     session.held += 1
 
-    def found(lookup: asyncio.Future[tuple[Found, ...]]) -> None:
+    def found(lookup: asyncio.Future[Any]) -> None:
         session.held -= 1
         if lookup.cancelled():
             return

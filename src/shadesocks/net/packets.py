@@ -50,6 +50,7 @@ class Session:
         "group",
         "held",
         "key",
+        "on_close",
         "only_dns",
         "outlet",
         "seen_at",
@@ -70,6 +71,8 @@ class Session:
         self.far: Talk | None = None
         """The talk with the next server, where there is one."""
         self.outlet: DatagramSocket | None = None
+        self.on_close: Callable[[], None] | None = None
+        """Closes what its way lives by beside its socket, when that closes."""
         self.only_dns = True
         self.held = 0
         """Messages that wait for a name."""
@@ -244,7 +247,7 @@ class PacketRelay:
         self.now = self.wall()
         now = self.time()
         for session in [session for session in self._dns if now - session.seen_at >= DNS_IDLE]:
-            self._close_outlet(session)
+            self.close_outlet(session)
         while self.sessions:
             session = next(iter(self.sessions.values()))
             if now - session.seen_at < self._idle:
@@ -262,7 +265,7 @@ class PacketRelay:
             return
         del self.sessions[session.key]
         self._crowd.leave(session.group)
-        self._close_outlet(session)
+        self.close_outlet(session)
         self.up_packets += session.up_packets
         self.up_bytes += session.up_bytes
         self.down_packets += session.down_packets
@@ -280,12 +283,16 @@ class PacketRelay:
             down_bytes += session.down_bytes
         return up_packets, up_bytes, down_packets, down_bytes
 
-    def _close_outlet(self, session: Session) -> None:
+    def close_outlet(self, session: Session) -> None:
+        """Take a session's socket away; what it sends next gets a new one."""
         self._dns.discard(session)
         if session.outlet is not None:
             self.datagrams.flush()  # what was put for it is sent before its descriptor may be another's
             self.reactor.close(session.outlet.sock)
             session.outlet = None
+        on_close, session.on_close = session.on_close, None
+        if on_close is not None:
+            on_close()
 
     def close(self, word: str = "stopped") -> None:
         """End every session, and the front."""

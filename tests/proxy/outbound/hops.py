@@ -27,8 +27,9 @@ from shadesocks.proxy.inbound.shadowsocks import ShadowsocksInbound
 from shadesocks.proxy.outbound.chain import ChainMeans, HttpHop, ShadowHop, SocksHop, chain_dialer
 from shadesocks.proxy.seams import Dialer, First, OneWay
 from shadesocks.proxy.silent import Strangers
+from tests.interop.streams import pack_address
 from tests.proxy.rig import NOW, Ledger, Salts
-from tests.socks_udp import parse_address
+from tests.socks_udp import parse_address, udp_socket, unwrap, wrap
 from tests.wire.codecs import shadow_of
 
 HOST: Final = "127.0.0.1"
@@ -58,8 +59,8 @@ def run(story: Callable[[Net], Coroutine[Any, Any, None]], deadline: float = 10.
 class Net:
     """A reactor, and the proxies and targets of one test."""
 
-    def __init__(self, stack: AsyncExitStack, deadline: float) -> None:
-        self.reactor = Reactor()
+    def __init__(self, stack: AsyncExitStack, deadline: float, reactor: Reactor | None = None) -> None:
+        self.reactor = reactor or Reactor()
         self.scratch = Scratch()
         self.ledger = Ledger()
         self.means = ChainMeans(self.reactor, self.scratch, self.reactor.lane(deadline), lambda: NOW, os.urandom)
@@ -68,6 +69,9 @@ class Net:
         self.words: Counter[str] = Counter()
         """How the relays between the test and its far ends ended."""
         self.opened = 0
+        self.associations: list[Association] = []
+        self.controls: list[asyncio.StreamWriter] = []
+        """The proxies' sides of the connections that associations live by."""
         self._handling = 0
         self._stack = stack
         self._ends: list[socket.socket] = []
@@ -91,8 +95,8 @@ class Net:
         self._stack.callback(server.close)
         return Address(HOST, server.sockets[0].getsockname()[1])
 
-    async def socks(self, *, login: bool = False, reply: int = 0, behind: bytes = b"") -> SocksHop:
-        """A SOCKS5 proxy; with a login it wants one."""
+    async def socks(self, *, login: bool = False, reply: int = 0, behind: bytes = b"", bound: str = HOST) -> SocksHop:
+        """A SOCKS5 proxy; with a login it wants one. `bound` is where it says that it takes datagrams."""
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             version, count = await reader.readexactly(2)
@@ -111,10 +115,19 @@ class Net:
                     return
                 writer.write(b"\x01\x00")
             head = await reader.readexactly(4)
-            assert head[:3] == b"\x05\x01\x00"
+            assert head[:1] + head[2:3] == b"\x05\x00"
             lead = await reader.readexactly(1) if head[3] == 3 else b""
             rest = await reader.readexactly((lead[0] if lead else {1: 4, 4: 16}[head[3]]) + 2)
             (host, port), _ = parse_address(head[3:] + lead + rest)
+            if head[1] == 3:
+                assert (host, port) == ("0.0.0.0", 0)
+                self.asked.append(("associate", host, port))
+                if reply:
+                    writer.write(bytes([5, reply, 0, 1, 0, 0, 0, 0, 0, 0]))
+                    return
+                await self._associate(reader, writer, bound)
+                return
+            assert head[1] == 1
             self.asked.append(("socks5", host, port))
             if reply:
                 writer.write(bytes([5, reply, 0, 1, 0, 0, 0, 0, 0, 0]))
@@ -125,6 +138,19 @@ class Net:
 
         address = await self.listen(serve)
         return SocksHop(address, USER, Secret(PASSWORD)) if login else SocksHop(address)
+
+    async def _associate(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, bound: str) -> None:
+        """Serve datagrams while the connection stands."""
+        loop = asyncio.get_running_loop()
+        association = Association(loop)
+        self.associations.append(association)
+        self.controls.append(writer)
+        try:
+            port = association.near.getsockname()[1]
+            writer.write(b"\x05\x00\x00" + pack_address(bound, port))
+            await reader.read()
+        finally:
+            association.close()
 
     async def http(
         self, *, login: bool = False, answer: bytes = b"HTTP/1.1 200 OK\r\n\r\n", behind: bytes = b""
@@ -152,14 +178,14 @@ class Net:
         address = await self.listen(serve)
         return HttpHop(address, USER, Secret(PASSWORD)) if login else HttpHop(address)
 
-    async def shadow(self, method: str = METHOD) -> ShadowHop:
-        """A Shadowsocks server."""
+    async def shadow(self, method: str = METHOD, port: int = 0) -> ShadowHop:
+        """A Shadowsocks server, of streams."""
         shadow = shadow_of(method)
         lane = self.reactor.lane(20.0, of="strangers")
         strangers = Strangers(self.reactor, self.scratch, lane, 100, self.ledger.stranger, "silent")
         inbound = ShadowsocksInbound(shadow, Salts(), strangers, lambda: NOW, os.urandom, strict_first_read=False)
         flow = Flow(self.reactor, self.scratch, inbound, OneWay(Noting(self, "ss")), self.ledger)
-        listener = socket.create_server((HOST, 0))
+        listener = socket.create_server((HOST, port))
         listener.setblocking(False)
         loop = asyncio.get_running_loop()
 
@@ -229,6 +255,34 @@ class Net:
             sock.close()
         self.reactor.stop()
         assert not self.reactor.errors
+
+
+class Association:
+    """What a SOCKS5 proxy has for one client's datagrams: a socket towards it, and one towards targets."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.near, self.far = udp_socket(HOST), udp_socket(HOST)
+        self.client: Any = None
+        self.live = True
+        self._loop = loop
+        for sock, handler in ((self.near, self._up), (self.far, self._down)):
+            sock.setblocking(False)
+            loop.add_reader(sock, handler)
+
+    def _up(self) -> None:
+        datagram, self.client = self.near.recvfrom(1 << 16)
+        payload, (host, port) = unwrap(datagram)
+        self.far.sendto(payload, (HOST if host == "localhost" else host, port))
+
+    def _down(self) -> None:
+        payload, sender = self.far.recvfrom(1 << 16)
+        self.near.sendto(wrap(payload, sender), self.client)
+
+    def close(self) -> None:
+        self.live = False
+        for sock in (self.near, self.far):
+            self._loop.remove_reader(sock)
+            sock.close()
 
 
 class Noting:
