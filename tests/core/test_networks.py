@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadesocks.core.networks import Network, NetworkSet, Prefixes, parse_network
+from shadesocks.core.networks import Network, NetworkSet, Prefixes, parse_network, unmapped
 
 
 def packed(text: str) -> bytes:
@@ -105,6 +105,13 @@ SET: Final = NetworkSet(
 )
 def test_edges(address: str, inside: bool) -> None:
     assert SET.holds(packed(address)) is inside
+
+
+@pytest.mark.parametrize(
+    ("address", "plain"), [("::ffff:10.0.0.1", "10.0.0.1"), ("10.0.0.1", "10.0.0.1"), ("::10.0.0.1", "::10.0.0.1")]
+)
+def test_clothes_come_off(address: str, plain: str) -> None:
+    assert unmapped(packed(address)) == packed(plain)
 
 
 def test_the_families_are_apart() -> None:

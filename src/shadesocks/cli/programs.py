@@ -17,6 +17,7 @@ _COMMANDS = {
     "url": (".url", "Turn a config into ss:// links, or a link into a config."),
     "genkey": (".genkey", "Print a new random key."),
     "check": (".check", "Tell everything that is wrong with a config."),
+    "acl": (".acl", "Tell what an access list says of a name or an address."),
 }
 
 _HELP = """A Shadowsocks server and client in pure Python.

@@ -64,6 +64,11 @@ def parse_network(text: str) -> Network:
     return Network(bits, int.from_bytes(packed) >> rest << rest, length)
 
 
+def unmapped(packed: bytes) -> bytes:
+    """Return the 4 bytes of an IPv4 address that is written as IPv6, any other address as it is."""
+    return packed[12:] if len(packed) == 16 and packed.startswith(_MAPPED) else packed
+
+
 def _number(packed: bytes) -> tuple[int, int]:
     """Return how many bits an address has, and its number."""
     if len(packed) == 4:

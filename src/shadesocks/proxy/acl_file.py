@@ -152,8 +152,8 @@ class _Reader:
         self._warnings.append(self._problem(self._line, rule, text))
 
     def _problem(self, line: int, rule: str, text: str) -> Problem:
-        shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in rule[: _SHOWN_MAX + 1])
-        return Problem(self._where, line, shown if len(shown) <= _SHOWN_MAX else f"{shown[:_SHOWN_MAX]}…", text)
+        shown = rule if len(rule) <= _SHOWN_MAX else f"{rule[:_SHOWN_MAX]}…"
+        return Problem(self._where, line, _printable(shown), _printable(text))
 
     def _take(self, rule: str) -> None:
         """Take one line.
@@ -227,6 +227,11 @@ class _Reader:
                 rule = rule_of(lines[line - 1], self._dialect)
                 self._problems.append(self._problem(line, rule, _NO_REGEX.format(why)))
         return Rules(found.exact, found.below, found.patterns, matchers, found.networks, found.lines)
+
+
+def _printable(text: str) -> str:
+    """Return a text that a terminal takes for nothing but text."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 _NO_REGEX: Final = "this is no regular expression that is understood here: {}"
