@@ -24,7 +24,7 @@ from shadesocks.wire.packet import HEADROOM
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from shadesocks.net.connect import Found
+    from shadesocks.net.lookup import Found
     from shadesocks.net.packets import Session
     from shadesocks.wire.packet import PacketShadow, Talk
 
@@ -87,7 +87,10 @@ class Judge:
         self.refused: set[str] = set()
         self.asked = 0
 
-    def refuse(self, ip: str, _port: int) -> str | None:
+    def refuse_name(self, _host: str) -> str | None:
+        return None
+
+    def refuse(self, ip: str, _port: int, _host: str = "") -> str | None:
         self.asked += 1
         return "private" if ip in self.refused else None
 

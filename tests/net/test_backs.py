@@ -14,6 +14,7 @@ import pytest
 from shadesocks.core.address import Address
 from shadesocks.net import backs
 from shadesocks.net.backs import HELD_MOST, ROUTES_MOST
+from shadesocks.net.datagrams import open_outlet
 from tests.net.packet_rig import AEAD, HOST, METHODS, SIP022, Rig, heard, nothing, run
 
 if TYPE_CHECKING:
@@ -200,13 +201,12 @@ def test_without_a_descriptor_the_oldest_session_goes(monkeypatch: pytest.Monkey
         await heard(target)
         full = True
 
-        def make() -> Any:
+        def make(options: DatagramOptions, *, towards: int) -> Any:
             if full:
                 raise OSError(errno.EMFILE, "too many open files")
-            return real()
+            return open_outlet(options, towards=towards)
 
-        back: Any = relay.back
-        real, back._make = back._make, make
+        monkeypatch.setattr(backs, "open_outlet", make)
         await new.say(target, b"lost")
         assert relay.dropped == {"limit": 1}
         assert [word for word, *_ in rig.ended] == ["crowded"]
@@ -320,12 +320,12 @@ def test_a_server_without_a_way_to_it_is_counted(monkeypatch: pytest.MonkeyPatch
         near = rig.relay(plain, rig.way_through(far, packets))
         made = []
 
-        def unreachable(options: DatagramOptions, *, family: int = 0) -> Any:
+        def unreachable(options: DatagramOptions, *, towards: int, family: int = 0) -> Any:
             sock = Unreachable(family, socket.SOCK_DGRAM)
             made.append(sock)
             return sock
 
-        monkeypatch.setattr(backs, "open_socket", unreachable)
+        monkeypatch.setattr(backs, "open_outlet", unreachable)
         client = rig.client(near, plain)
         await client.say(Address(HOST, 9), b"x")
         assert near.dropped == {"unreachable": 1}

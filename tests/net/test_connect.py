@@ -39,7 +39,7 @@ class Names:
 async def connect(found: Sequence[tuple[int, str]], port: int, first: bytes = b"", deadline: float = 5.0) -> None:
     """Connect in a story of its own, and close again."""
     reactor = Reactor()
-    connector = Connector(reactor, Names(found), Anywhere(), reactor.lane(deadline), no_delay=False)
+    connector = Connector(reactor, Names(found), Anywhere(), reactor.lane(deadline))
     try:
         end = await reactor.spawn(connector.connect(Address("name.example", port), first))
         reactor.close(end.sock)

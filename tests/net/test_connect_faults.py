@@ -9,121 +9,19 @@ import asyncio
 import errno
 import gc
 import weakref
-from collections.abc import Callable, Iterator
-from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY
-from typing import Any, Final
+from socket import IPPROTO_TCP, TCP_NODELAY
 
 import pytest
 
-from shadesocks.core.address import Address
 from shadesocks.core.errors import DialError
-from shadesocks.net import connect as connect_file
-from shadesocks.net.connect import Anywhere, Connector, Found
-from shadesocks.net.end import End
-from shadesocks.net.story import Story
+from shadesocks.net import options as options_file
+from shadesocks.net.options import TcpOptions
 
+from .dials import DELAY, FAR, FIRST, LOCAL, OTHER, PORT, Dial, Names, Only, at_once, dialling_world, host, later
 from .kernel import FakeSocket
-from .world import MODELS, World
+from .world import World
 
-FAR: Final = "192.0.2.7"
-OTHER: Final = "2001:db8::7"
-LOCAL: Final = "127.0.0.1"
-PORT: Final = 443
-WHERE: Final = Address("far.example", PORT)
-FIRST: Final = b"first payload"
-DELAY: Final = 10.0
-
-
-class Names:
-    """Addresses that are known at once, or when `answer` is called."""
-
-    def __init__(self, world: World, *found: str) -> None:
-        self.found: tuple[Found, ...] = tuple((AF_INET6 if ":" in ip else AF_INET, ip) for ip in found)
-        self.known = True
-        self.future: asyncio.Future[Any] = world.clock.create_future()
-
-    def cached(self, _host: str) -> tuple[Found, ...] | None:
-        return self.found if self.known else None
-
-    def lookup(self, _host: str) -> asyncio.Future[tuple[Found, ...]]:
-        return self.future
-
-
-class Only:
-    """A judge who allows these addresses."""
-
-    def __init__(self, *allowed: str) -> None:
-        self.allowed = allowed
-        self.asked: list[tuple[str, int]] = []
-
-    def refuse(self, ip: str, port: int) -> str | None:
-        self.asked.append((ip, port))
-        return None if ip in self.allowed else "reserved"
-
-
-class Dial:
-    """One story that connects, and what came of it."""
-
-    def __init__(
-        self, world: World, names: Names, first: bytes = b"", judge: Any = None, no_delay: bool = False
-    ) -> None:
-        self.world = world
-        self.end: End | None = None
-        self.error: BaseException | None = None
-        connector = Connector(world.reactor, names, judge or Anywhere(), world.reactor.lane(DELAY), no_delay=no_delay)
-        self.story: Story = world.reactor.tell(connector.connect(WHERE, first), self._done)
-
-    def _done(self, end: End | None, error: BaseException | None) -> None:
-        self.end, self.error = end, error
-
-    @property
-    def goes_on(self) -> bool:
-        """True until it is decided."""
-        return self.end is None and self.error is None
-
-    @property
-    def code(self) -> str:
-        assert isinstance(self.error, DialError)
-        return self.error.code
-
-    def close(self, errors: int = 0) -> None:
-        if self.end is not None:
-            self.world.reactor.close(self.end.sock)
-        self.world.reactor.settle()
-        for sock in list(self.world.kernel.table.values()):
-            if sock.outside:
-                sock.close()
-        self.world.assert_clean(errors)
-
-
-@pytest.fixture(params=MODELS)
-def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    world = World(model=request.param)
-    monkeypatch.setattr(connect_file, "SocketType", world.kernel.socket)
-    yield world
-    world.reactor.stories.clear()
-
-
-def host(world: World, ip: str, act: Callable[[FakeSocket], int]) -> list[FakeSocket]:
-    """Let an address answer connects as `act` does; return the sockets that came, as they come."""
-    came: list[FakeSocket] = []
-
-    def connect(sock: FakeSocket) -> int:
-        came.append(sock)
-        return act(sock)
-
-    world.kernel.hosts[ip, PORT] = connect
-    return came
-
-
-def later(_sock: FakeSocket) -> int:
-    return errno.EINPROGRESS
-
-
-def at_once(sock: FakeSocket) -> int:
-    sock.decide()
-    return 0
-
+__all__ = ["dialling_world"]
 
 # -- rule 6: what is watched, and what decides -----------------------------------------------------
 
@@ -222,17 +120,6 @@ def test_addresses_are_tried_in_turn(world: World) -> None:
     dial.close()
 
 
-def test_each_address_has_the_whole_time_out(world: World) -> None:
-    host(world, FAR, later), host(world, OTHER, later)
-    dial = Dial(world, Names(world, FAR, OTHER))
-    world.advance(DELAY * 1.5)
-    assert dial.goes_on
-    world.advance(DELAY)
-    assert dial.code == "dial_timeout"
-    assert len(world.reactor.lane(DELAY)) == 0
-    dial.close()
-
-
 def test_the_error_is_the_last_address_s(world: World) -> None:
     host(world, FAR, lambda _sock: errno.ECONNREFUSED)
     host(world, OTHER, lambda _sock: errno.ENETUNREACH)
@@ -241,9 +128,9 @@ def test_the_error_is_the_last_address_s(world: World) -> None:
     dial.close()
 
 
-def test_no_address_is_no_name(world: World) -> None:
+def test_no_address_is_denied(world: World) -> None:
     dial = Dial(world, Names(world))
-    assert dial.code == "no_name"
+    assert dial.code == "denied"
     dial.close()
 
 
@@ -409,7 +296,7 @@ def test_a_dial_that_is_aborted_closes_its_socket(world: World) -> None:
 def test_a_socket_that_cannot_be_watched_is_closed() -> None:
     world = World()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connect_file, "SocketType", world.kernel.socket)
+        patch.setattr(options_file, "SocketType", world.kernel.socket)
         came = host(world, FAR, later)
         world.kernel.faults["watch"] = [errno.ENOSPC]
         dial = Dial(world, Names(world, FAR))
@@ -423,7 +310,7 @@ def test_a_socket_that_cannot_be_watched_is_closed() -> None:
 def test_no_delay_is_set_where_it_is_asked_for_and_costs_nothing_elsewhere(world: World) -> None:
     came = host(world, FAR, at_once)
     for no_delay in (False, True):
-        Dial(world, Names(world, FAR), no_delay=no_delay).close()
+        Dial(world, Names(world, FAR), options=TcpOptions(no_delay=no_delay)).close()
     assert [sock.options for sock in came] == [[], [(IPPROTO_TCP, TCP_NODELAY, 1)]]
 
 

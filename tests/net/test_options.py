@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 from socket import IPPROTO_TCP, SOL_SOCKET
 
-from shadesocks.net.options import TcpOptions, apply_options, unsent
+from shadesocks.net.options import TcpOptions, apply_early, apply_late, apply_listening, unsent
 
 
 def test_each_option_is_set() -> None:
     with socket.socket() as sock:
-        apply_options(sock, TcpOptions(keep_alive=20, user_timeout=90, no_delay=True))
+        apply_early(sock, TcpOptions(keep_alive=20, user_timeout=90, no_delay=True))
+        apply_late(sock, TcpOptions(keep_alive=20, user_timeout=90, no_delay=True))
         assert sock.getsockopt(SOL_SOCKET, socket.SO_KEEPALIVE)
         assert sock.getsockopt(IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(IPPROTO_TCP, socket.TCP_KEEPIDLE) == 20
@@ -20,7 +21,8 @@ def test_each_option_is_set() -> None:
 
 def test_what_is_off_is_left_alone() -> None:
     with socket.socket() as sock:
-        apply_options(sock, TcpOptions(keep_alive=0, user_timeout=0, no_delay=False))
+        for apply in (apply_early, apply_late, apply_listening):
+            apply(sock, TcpOptions(keep_alive=0, user_timeout=0, no_delay=False))
         assert not sock.getsockopt(SOL_SOCKET, socket.SO_KEEPALIVE)
         assert not sock.getsockopt(IPPROTO_TCP, socket.TCP_NODELAY)
         assert not sock.getsockopt(IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
@@ -29,7 +31,7 @@ def test_what_is_off_is_left_alone() -> None:
 def test_accepted_sockets_inherit_them() -> None:
     """So they cost an accepted connection no call."""
     with socket.socket() as listener:
-        apply_options(listener, TcpOptions(keep_alive=20, user_timeout=90, no_delay=True))
+        apply_listening(listener, TcpOptions(keep_alive=20, user_timeout=90, no_delay=True))
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:

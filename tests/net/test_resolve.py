@@ -1,97 +1,49 @@
-"""Looking names up: the pool, the cache, and who waits how long. The system's resolver is a stand-in."""
+"""Looking names up: literals, the hosts file, the cache, and who waits how long. What is asked is a stand-in."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import socket
-import threading
+from collections.abc import Awaitable, Callable
 from socket import AF_INET, AF_INET6
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from shadesocks.core.errors import DialError
-from shadesocks.net.resolve import (
-    CACHE_AGE,
-    CACHE_AGE_NONE,
-    CACHE_MOST,
-    PENDING_MOST,
-    Answer,
-    Resolver,
-    ask_system,
-    ipv6_first,
-)
+from shadesocks.net.name_cache import STALE_MOST, STALE_TTL, Answer, NameCache
+from shadesocks.net.resolve import PENDING_MOST, Resolver, fold, literal
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+from .lookups import Held, Table
 
-ANSWER: Final = ((int(socket.AF_INET6), "2606:2800::1"), (int(socket.AF_INET), "93.184.216.34"))
+ANSWER: Final[Answer] = ((AF_INET, "93.184.216.34"), (AF_INET6, "2606:2800::1"))
+OTHER: Final[Answer] = ((AF_INET, "93.184.216.35"),)
 WAIT: Final = 30.0
 """Seconds before a test that hangs fails."""
 
 
-class System:
-    """A resolver of the system that answers when it is told to, or at once."""
+class Clock:
+    """Seconds that pass when the test says so."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.errors: dict[str, Exception] = {}
-        self.answers: dict[str, Answer] = {}
-        self.threads: set[threading.Thread] = set()
-        self.now = 0.0
-        self._held: dict[str, tuple[threading.Event, threading.Event]] = {}
+        self.now = 1000.0
 
-    def hold(self, host: str) -> None:
-        """Let the next look-up of the name wait for `release`."""
-        self._held[host] = threading.Event(), threading.Event()
-
-    def release(self, host: str) -> None:
-        self._held[host][1].set()
-
-    async def reached(self, host: str) -> None:
-        """Wait until a thread is looking the name up."""
-        assert await asyncio.to_thread(self._held[host][0].wait, WAIT)
-
-    def __call__(self, host: str) -> Answer:
-        self.asked.append(host)
-        self.threads.add(threading.current_thread())
-        if host in self._held:
-            begun, go_on = self._held[host]
-            begun.set()
-            assert go_on.wait(WAIT)
-        if host in self.errors:
-            raise self.errors[host]
-        return self.answers.get(host, ANSWER)
-
-    def clock(self) -> float:
+    def __call__(self) -> float:
         return self.now
 
 
-@pytest.fixture
-def system() -> Iterator[System]:
-    system = System()
-    yield system
-    for thread in system.threads:
-        thread.join(WAIT)
-        assert not thread.is_alive()
-
-
-def run(story: Callable[[Resolver], Awaitable[None]], system: System, **options: Any) -> None:
+def run(story: Callable[[Resolver], Awaitable[None]], lookup: Table, size: int = 1024, **options: Any) -> None:
     """Run a test in a loop of its own, with a resolver that is closed at its end."""
 
     async def main() -> None:
-        resolver = Resolver(ask=system, clock=system.clock, **options)
+        resolver = Resolver(lookup, NameCache(size, 1, 3600), **options)
         try:
             await asyncio.wait_for(story(resolver), WAIT)
         finally:
-            for host in system._held:
-                system.release(host)
-            resolver.close()
+            await resolver.close()
         await asyncio.sleep(0)  # a turn for the callbacks of futures
         assert not resolver._queries
-        assert not resolver._queue
         assert resolver._pending == 0
+        assert lookup.closed
 
     asyncio.run(main(), debug=True)
 
@@ -102,12 +54,10 @@ async def code_of(future: asyncio.Future[Answer]) -> str:
     return failed.value.code
 
 
-def gai(name: str) -> socket.gaierror:
-    return socket.gaierror(getattr(socket, name), "so it is")
-
-
 class TestAnswers:
-    def test_a_name_has_its_addresses_in_their_order(self, system: System) -> None:
+    def test_a_name_has_its_addresses_in_their_order(self) -> None:
+        lookup = Table(otherwise=ANSWER)
+
         async def story(resolver: Resolver) -> None:
             assert resolver.cached("example.com") is None
             assert await resolver.lookup("example.com") == ANSWER
@@ -115,348 +65,363 @@ class TestAnswers:
             assert await resolver.resolve("example.com") == ANSWER
             assert await resolver.resolve("example.org") == ANSWER
 
-        run(story, system)
-        assert system.asked == ["example.com", "example.org"]
+        run(story, lookup)
+        assert lookup.asked == ["example.com", "example.org"]
 
-    @pytest.mark.parametrize(
-        ("host", "family"),
-        [("93.184.216.34", socket.AF_INET), ("127.0.0.1", socket.AF_INET), ("2606:2800::1", socket.AF_INET6)],
-    )
-    def test_a_literal_is_its_own_answer(self, system: System, host: str, family: int) -> None:
+    @pytest.mark.parametrize("host", ["EXAMPLE.com", "example.com.", "Example.Com."])
+    def test_spellings_of_one_name_are_one_name(self, host: str) -> None:
+        lookup = Table(otherwise=ANSWER)
+
         async def story(resolver: Resolver) -> None:
-            assert resolver.cached(host) == ((family, host),)
-            future = resolver.lookup(host)
-            assert future.done()
-            assert await future == ((family, host),)
-
-        before = threading.active_count()
-        run(story, system)
-        assert not system.asked
-        assert threading.active_count() == before
-
-    @pytest.mark.parametrize(
-        "host", ["127.1", "0x7f.1", "017700000001", "2130706433", "127.0.0.1.", "fe80::1%lo", "::1%1"]
-    )
-    def test_an_odd_spelling_is_a_name(self, system: System, host: str) -> None:
-        async def story(resolver: Resolver) -> None:
-            assert resolver.cached(host) is None
+            await resolver.lookup("example.com")
+            assert resolver.cached(host) == ANSWER
             assert await resolver.lookup(host) == ANSWER
 
-        run(story, system)
-        assert system.asked == [host]
+        run(story, lookup)
+        assert lookup.asked == ["example.com"]
+
+    @pytest.mark.parametrize("host", ["93.184.216.34", "127.0.0.1", "2606:2800::1", "fe80::1%lo", "::ffff:1.2.3.4"])
+    def test_a_literal_is_its_own_answer(self, host: str) -> None:
+        lookup = Table()
+
+        async def story(resolver: Resolver) -> None:
+            family = AF_INET6 if ":" in host else AF_INET
+            assert resolver.cached(host) == ((family, host),)
+            assert await resolver.lookup(host) == ((family, host),)
+
+        run(story, lookup, ipv6_only=True)
+        assert not lookup.asked
 
     @pytest.mark.parametrize(
-        "error",
+        "host",
         [
-            gai("EAI_NONAME"),
-            gai("EAI_AGAIN"),
-            gai("EAI_FAIL"),
-            OSError("no more descriptors"),
-            UnicodeError("label too long"),
-            ZeroDivisionError("a bug"),
+            *("127.1", "0x7f.1", "0x7f000001", "017700000001", "2130706433", "127.0.0.1.", "1.2.3.4.5", "a.0x"),
+            *("", ".", "a..b", ".a", "a b", "a/b", "a%b", "-a.b", "a-.b", "x" * 64, "x." * 127 + "xx", "é" * 70),
+            *("a\nb", "a\x00b", "[::1]", "1.2.3.4:80", "::g", "*.example", "a,b"),
         ],
     )
-    def test_every_failure_is_one_error(self, system: System, error: Exception) -> None:
+    def test_what_cannot_be_a_name_is_asked_of_nobody(self, host: str) -> None:
+        lookup = Table(otherwise=ANSWER)
+
         async def story(resolver: Resolver) -> None:
-            assert await code_of(resolver.lookup("example.com")) == "no_name"
-            assert await resolver.lookup("example.org") == ANSWER
+            assert await code_of(resolver.lookup(host)) == "no_name"
 
-        system.errors["example.com"] = error
-        run(story, system)
+        run(story, lookup)
+        assert not lookup.asked
 
-    def test_no_addresses_are_a_failure(self, system: System) -> None:
+    @pytest.mark.parametrize(
+        ("host", "name"),
+        [
+            ("under_score.example", "under_score.example"),
+            ("_dmarc.example", "_dmarc.example"),
+            ("x" * 63 + ".example", "x" * 63 + ".example"),
+            ("localhost", "localhost"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("BÜCHER.example.", "xn--bcher-kva.example"),
+            ("1e100.net", "1e100.net"),
+            ("4.example", "4.example"),
+        ],
+    )
+    def test_a_name_is_asked_for_in_one_form(self, host: str, name: str) -> None:
+        assert fold(host) == name
+        assert literal(host) is None
+
+    @pytest.mark.parametrize("code", ["no_name", "dial_timeout"])
+    def test_a_failure_says_its_kind_and_is_forgotten_at_once(self, code: str) -> None:
+        lookup = Table({"example.com": DialError(code)})
+
         async def story(resolver: Resolver) -> None:
-            assert await code_of(resolver.lookup("example.com")) == "no_name"
+            assert await code_of(resolver.lookup("example.com")) == code
+            lookup.answers["example.com"] = ANSWER
+            assert await resolver.resolve("example.com") == ANSWER
 
-        system.answers["example.com"] = ()
-        run(story, system)
+        run(story, lookup)
+
+    def test_a_bug_below_is_our_own_error(self) -> None:
+        lookup = Held()
+
+        async def story(resolver: Resolver) -> None:
+            future = resolver.lookup("example.com")
+            lookup.futures["example.com"].set_exception(ZeroDivisionError())
+            assert await code_of(future) == "internal"
+
+        run(story, lookup)
+
+
+class TestFamilies:
+    BOTH: Final[Answer] = (
+        (AF_INET, "192.0.2.1"),
+        (AF_INET6, "2001:db8::1"),
+        (AF_INET, "192.0.2.2"),
+        (AF_INET6, "2001:db8::2"),
+    )
+
+    @pytest.mark.parametrize(
+        ("options", "order"),
+        [
+            ({}, ["192.0.2.1", "2001:db8::1", "192.0.2.2", "2001:db8::2"]),
+            ({"ipv6_first": True}, ["2001:db8::1", "2001:db8::2", "192.0.2.1", "192.0.2.2"]),
+            ({"ipv6_only": True}, ["2001:db8::1", "2001:db8::2"]),
+        ],
+    )
+    def test_are_in_the_order_that_was_asked_for(self, options: dict[str, bool], order: list[str]) -> None:
+        async def story(resolver: Resolver) -> None:
+            for _ in range(2):
+                assert [ip for _, ip in await resolver.resolve("two.example")] == order
+
+        run(story, Table(otherwise=self.BOTH), **options)
+
+    def test_a_name_without_the_one_that_counts_has_no_address(self) -> None:
+        async def story(resolver: Resolver) -> None:
+            assert await code_of(resolver.lookup("four.example")) == "no_name"
+
+        run(story, Table(otherwise=OTHER), ipv6_only=True)
+
+
+class File:
+    """A hosts file."""
+
+    def __init__(self, **names: Answer) -> None:
+        self.names = names
+
+    def find(self, name: str) -> Answer | None:
+        return self.names.get(name)
+
+
+class TestHosts:
+    def test_comes_before_everybody_else(self) -> None:
+        lookup = Table(otherwise=ANSWER)
+        hosts = File(known=OTHER)
+
+        async def story(resolver: Resolver) -> None:
+            assert resolver.cached("Known.") == OTHER
+            assert await resolver.lookup("known") == OTHER
+            assert await resolver.lookup("other") == ANSWER
+            hosts.names["other"] = OTHER
+            assert resolver.cached("other") == OTHER, "what was remembered counts less"
+
+        run(story, lookup, hosts=hosts)
+        assert lookup.asked == ["other"]
+
+    def test_that_has_no_address_of_the_family_is_passed_over(self) -> None:
+        lookup = Table(otherwise=ANSWER)
+
+        async def story(resolver: Resolver) -> None:
+            assert await resolver.resolve("known") == ANSWER[1:]
+
+        run(story, lookup, hosts=File(known=OTHER), ipv6_only=True)
 
 
 class TestCache:
-    def test_an_answer_is_good_for_a_while(self, system: System) -> None:
+    def test_an_answer_is_good_for_its_time(self) -> None:
+        lookup, clock = Table(otherwise=ANSWER, ttl=30), Clock()
+
         async def story(resolver: Resolver) -> None:
             await resolver.lookup("example.com")
-            system.now += CACHE_AGE - 0.1
+            clock.now += 29.9
             assert resolver.cached("example.com") == ANSWER
-            system.now += 0.1
+            clock.now += 0.1
             assert resolver.cached("example.com") is None
             assert await resolver.lookup("example.com") == ANSWER
 
-        run(story, system)
-        assert len(system.asked) == 2
+        run(story, lookup, clock=clock)
+        assert len(lookup.asked) == 2
 
-    def test_that_there_is_no_such_name_is_good_for_less(self, system: System) -> None:
+    def test_so_is_that_there_is_no_such_name(self) -> None:
+        lookup, clock = Table(ttl=5), Clock()
+
         async def story(resolver: Resolver) -> None:
             assert await code_of(resolver.lookup("example.com")) == "no_name"
-            system.now += CACHE_AGE_NONE - 0.1
+            clock.now += 4.9
             with pytest.raises(DialError):
                 resolver.cached("example.com")
             assert await code_of(resolver.lookup("example.com")) == "no_name"
-            assert len(system.asked) == 1
-            system.now += 0.1
-            del system.errors["example.com"]
+            assert len(lookup.asked) == 1
+            clock.now += 0.1
+            lookup.answers["example.com"] = ANSWER
             assert await resolver.resolve("example.com") == ANSWER
 
-        system.errors["example.com"] = gai("EAI_NONAME")
-        run(story, system)
+        run(story, lookup, clock=clock)
 
-    @pytest.mark.parametrize("error", [gai("EAI_AGAIN"), gai("EAI_FAIL"), OSError("network")])
-    def test_trouble_of_the_resolver_is_forgotten_at_once(self, system: System, error: Exception) -> None:
+    def test_may_be_off(self) -> None:
+        lookup = Table(otherwise=ANSWER)
+
         async def story(resolver: Resolver) -> None:
-            assert await code_of(resolver.lookup("example.com")) == "no_name"
-            del system.errors["example.com"]
-            assert await resolver.resolve("example.com") == ANSWER
+            for _ in range(3):
+                assert await resolver.resolve("example.com") == ANSWER
 
-        system.errors["example.com"] = error
-        run(story, system)
+        run(story, lookup, size=0)
+        assert len(lookup.asked) == 3
 
-    def test_is_bounded_and_keeps_what_is_used(self, system: System) -> None:
+    def test_is_bounded_and_keeps_what_is_used(self) -> None:
+        lookup = Table(otherwise=ANSWER)
+
         async def story(resolver: Resolver) -> None:
             await resolver.lookup("often")
-            for number in range(CACHE_MOST + 50):
+            for number in range(50):
                 await resolver.lookup(f"host{number}")
                 assert resolver.cached("often")
             assert resolver.cached("host0") is None
-            assert resolver.cached(f"host{CACHE_MOST + 49}") == ANSWER
-            assert len(resolver._cache) == CACHE_MOST
+            assert resolver.cached("host49") == ANSWER
 
-        run(story, system)
+        run(story, lookup, size=10)
+
+
+class TestStale:
+    """RFC 8767: where the name servers fail, what they said before serves on."""
+
+    def test_an_old_answer_serves_when_they_fail(self) -> None:
+        lookup, clock = Table({"example.com": ANSWER}, otherwise=DialError("no_name"), ttl=30), Clock()
+
+        async def story(resolver: Resolver) -> None:
+            await resolver.lookup("example.com")
+            lookup.answers.clear()
+            clock.now += 31
+            assert resolver.cached("example.com") is None
+            assert await resolver.lookup("example.com") == ANSWER
+            assert resolver.cached("example.com") == ANSWER
+            assert len(lookup.asked) == 2, "and they are left alone for a while"
+            clock.now += STALE_TTL
+            assert resolver.cached("example.com") == ANSWER, "then they are asked behind the scenes"
+            await asyncio.sleep(0)
+            assert len(lookup.asked) == 3
+            lookup.answers["example.com"] = OTHER
+            clock.now += STALE_TTL
+            assert resolver.cached("example.com") == ANSWER
+            await asyncio.sleep(0)
+            assert resolver.cached("example.com") == OTHER
+
+        run(story, lookup, clock=clock)
+
+    def test_but_not_for_more_than_a_day(self) -> None:
+        lookup, clock = Table({"example.com": ANSWER}, otherwise=DialError("no_name")), Clock()
+
+        async def story(resolver: Resolver) -> None:
+            await resolver.lookup("example.com")
+            lookup.answers.clear()
+            clock.now += 60 + STALE_MOST
+            assert await code_of(resolver.lookup("example.com")) == "no_name"
+
+        run(story, lookup, clock=clock)
+
+    def test_that_the_name_is_gone_is_an_answer(self) -> None:
+        lookup, clock = Table({"example.com": ANSWER}), Clock()
+
+        async def story(resolver: Resolver) -> None:
+            await resolver.lookup("example.com")
+            lookup.answers.clear()
+            clock.now += 61
+            assert await code_of(resolver.lookup("example.com")) == "no_name"
+
+        run(story, lookup, clock=clock)
+
+    def test_an_old_answer_serves_when_they_are_slow(self) -> None:
+        lookup, clock = Held(), Clock()
+
+        async def story(resolver: Resolver) -> None:
+            first = resolver.lookup("example.com")
+            lookup.say("example.com", *ANSWER)
+            assert await first == ANSWER
+            clock.now += 61
+            assert await resolver.lookup("example.com") == ANSWER, "after a short wait"
+            lookup.say("example.com", *OTHER)
+            await asyncio.sleep(0)
+            assert resolver.cached("example.com") == OTHER, "what came at last is kept"
+
+        run(story, lookup, clock=clock, timeout=0.02)
 
 
 class TestWaiting:
-    def test_one_look_up_serves_all_who_wait(self, system: System) -> None:
-        async def story(resolver: Resolver) -> None:
-            system.hold("example.com")
-            futures = [resolver.lookup("example.com") for _ in range(10)]
-            await system.reached("example.com")
-            futures += [resolver.lookup("example.com") for _ in range(10)]
-            system.release("example.com")
-            assert await asyncio.gather(*futures) == [ANSWER] * 20
+    def test_one_look_up_serves_all_who_wait(self) -> None:
+        lookup = Held()
 
-        run(story, system)
-        assert system.asked == ["example.com"]
+        async def story(resolver: Resolver) -> None:
+            futures = [resolver.lookup(host) for host in ("example.com", "EXAMPLE.COM", "example.com.") * 10]
+            lookup.say("example.com", *ANSWER)
+            assert await asyncio.gather(*futures) == [ANSWER] * 30
 
-    def test_one_failure_serves_all_who_wait(self, system: System) -> None:
+        run(story, lookup)
+        assert lookup.asked == ["example.com"]
+
+    def test_one_failure_serves_all_who_wait(self) -> None:
+        lookup = Held()
+
         async def story(resolver: Resolver) -> None:
             futures = [resolver.lookup("example.com") for _ in range(10)]
+            lookup.fail("example.com")
             errors = await asyncio.gather(*futures, return_exceptions=True)
             assert [error.code for error in errors if isinstance(error, DialError)] == ["no_name"] * 10
             assert len(set(map(id, errors))) == 10, "each waiter raises an error of its own"
 
-        system.errors["example.com"] = gai("EAI_AGAIN")
-        run(story, system)
-        assert system.asked == ["example.com"]
+        run(story, lookup)
 
-    def test_ends_after_its_time_and_what_comes_late_is_kept(self, system: System) -> None:
+    def test_ends_after_its_time(self) -> None:
+        lookup = Held()
+
         async def story(resolver: Resolver) -> None:
-            system.hold("example.com")
             assert await code_of(resolver.lookup("example.com")) == "dial_timeout"
-            future = resolver.lookup("example.com")
-            system.release("example.com")
-            assert await future == ANSWER
-            assert resolver.cached("example.com") == ANSWER
+            await asyncio.sleep(0)
+            assert lookup.futures["example.com"].cancelled()
 
-        run(story, system, timeout=0.05)
-        assert system.asked == ["example.com"]
+        run(story, lookup, timeout=0.02)
 
-    def test_ends_by_cancelling_and_the_others_wait_on(self, system: System) -> None:
+    def test_ends_by_cancelling_and_the_others_wait_on(self) -> None:
+        lookup = Held()
+
         async def story(resolver: Resolver) -> None:
-            system.hold("example.com")
             first, second = resolver.lookup("example.com"), resolver.lookup("example.com")
-            await system.reached("example.com")
             first.cancel()
             await asyncio.sleep(0)
-            system.release("example.com")
+            lookup.say("example.com", *ANSWER)
             assert await second == ANSWER
             assert first.cancelled()
 
-        run(story, system)
+        run(story, lookup)
 
-    def test_who_is_cancelled_leaves_nothing(self, system: System) -> None:
+    def test_who_is_cancelled_leaves_nothing(self) -> None:
+        lookup = Held()
+
         async def story(resolver: Resolver) -> None:
-            system.hold("busy")
-            busy = resolver.lookup("busy")
-            await system.reached("busy")
             futures = [resolver.lookup(f"host{number % 50}") for number in range(500)]
             for future in futures:
                 future.cancel()
             await asyncio.sleep(0)
-            assert list(resolver._queries) == ["busy"]
-            assert not resolver._queue
-            assert resolver._pending == 1
+            assert not resolver._queries
+            assert resolver._pending == 0
+            assert all(question.cancelled() for question in lookup.futures.values())
             again = resolver.lookup("host7")
-            system.release("busy")
-            assert await busy == await again == ANSWER
+            lookup.say("host7", *ANSWER)
+            assert await again == ANSWER
 
-        run(story, system, threads=1)
-        assert system.asked == ["busy", "host7"], "nobody is asked for names that nobody waits for"
+        run(story, lookup)
 
-    def test_is_done_by_so_many_at_most(self, system: System) -> None:
+    def test_is_done_by_so_many_at_most(self) -> None:
+        lookup = Held()
+
         async def story(resolver: Resolver) -> None:
-            system.hold("example.com")
-            futures = [resolver.lookup("example.com")]
-            await system.reached("example.com")
-            futures += [resolver.lookup(f"host{number % 100}") for number in range(PENDING_MOST - 1)]
-            for host in ("one.too.many", "example.com"):
+            futures = [resolver.lookup(f"host{number % 100}") for number in range(PENDING_MOST)]
+            for host in ("one.too.many", "host0"):
                 future = resolver.lookup(host)
                 assert future.done()
                 assert await code_of(future) == "limit"
             assert resolver.cached("1.2.3.4"), "literals go on"
             futures.pop().cancel()
             await asyncio.sleep(0)
-            futures.append(resolver.lookup("one.too.many"))
-            system.release("example.com")
+            futures.append(resolver.lookup("host0"))
+            for name in list(lookup.futures):
+                lookup.say(name, *ANSWER)
             assert await asyncio.gather(*futures) == [ANSWER] * PENDING_MOST
 
-        run(story, system, threads=1)
+        run(story, lookup)
 
-
-class TestThreads:
-    @pytest.mark.parametrize("threads", [1, 3])
-    def test_are_no_more_than_allowed_and_work_all_off(self, system: System, threads: int) -> None:
-        async def story(resolver: Resolver) -> None:
-            hosts = [f"held{number}" for number in range(threads)]
-            for host in hosts:
-                system.hold(host)
-            held = [resolver.lookup(host) for host in hosts]
-            for host in hosts:
-                await system.reached(host)
-            more = [resolver.lookup(f"host{number}") for number in range(50)]
-            assert len(system.threads) == threads
-            assert not any(future.done() for future in more)
-            system.release(hosts[-1])
-            assert await asyncio.gather(*more) == [ANSWER] * 50
-            for host in hosts:
-                system.release(host)
-            await asyncio.gather(*held)
-
-        run(story, system, threads=threads)
-        assert len(system.threads) == threads
-        assert all(thread.daemon for thread in system.threads)
-
-    def test_are_started_as_they_are_needed(self, system: System) -> None:
-        async def story(resolver: Resolver) -> None:
-            for number in range(20):
-                await resolver.lookup(f"host{number}")
-
-        run(story, system)
-        assert len(system.threads) == 1
-
-    def test_are_asked_in_turn(self, system: System) -> None:
-        async def story(resolver: Resolver) -> None:
-            system.hold("first")
-            futures = [resolver.lookup("first")]
-            await system.reached("first")
-            futures += [resolver.lookup(f"host{number}") for number in range(20)]
-            system.release("first")
-            await asyncio.gather(*futures)
-
-        run(story, system, threads=1)
-        assert system.asked == ["first", *(f"host{number}" for number in range(20))]
-
-    def test_that_cannot_be_had(self, system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(_thread: threading.Thread) -> None:
-            raise RuntimeError("can't start new thread")
+    def test_ends_when_the_resolver_does(self) -> None:
+        lookup = Held()
 
         async def story(resolver: Resolver) -> None:
-            with monkeypatch.context() as patch:
-                patch.setattr(threading.Thread, "start", refuse)
-                assert await code_of(resolver.lookup("example.com")) == "limit"
-            system.hold("held")
-            held = resolver.lookup("held")
-            await system.reached("held")
-            with monkeypatch.context() as patch:
-                patch.setattr(threading.Thread, "start", refuse)
-                future = resolver.lookup("example.com")
-            system.release("held")
-            assert await future == await held == ANSWER
-
-        run(story, system)
-
-
-class TestClose:
-    def test_ends_idle_threads(self, system: System) -> None:
-        before = threading.active_count()
-
-        async def main() -> None:
-            resolver = Resolver(ask=system)
-            await asyncio.gather(*(resolver.lookup(f"host{number}") for number in range(30)))
-            resolver.close()
-            assert threading.active_count() == before
-            resolver.close()
-
-        asyncio.run(main(), debug=True)
-
-    def test_ends_whoever_waits_and_does_not_wait_for_a_thread_that_hangs(self, system: System) -> None:
-        async def story(resolver: Resolver) -> None:
-            system.hold("hangs")
-            hangs = resolver.lookup("hangs")
-            await system.reached("hangs")
-            queued = resolver.lookup("queued")
-            resolver.close()
-            assert await code_of(hangs) == await code_of(queued) == "stopped"
-            assert await code_of(resolver.lookup("example.com")) == "stopped"
+            future = resolver.lookup("example.com")
+            await resolver.close()
+            assert await code_of(future) == "stopped"
+            assert await code_of(resolver.lookup("example.org")) == "stopped"
             assert resolver.cached("1.2.3.4")
 
-        run(story, system, threads=1)
-        assert system.asked == ["hangs"]
-
-    def test_before_anything_began(self, system: System) -> None:
-        Resolver(ask=system).close()
-
-    def test_after_the_loop(self, system: System) -> None:
-        """What a thread brings when the loop is gone goes nowhere, quietly."""
-
-        async def main() -> Resolver:
-            resolver = Resolver(ask=system)
-            system.hold("hangs")
-            resolver.lookup("hangs")
-            await system.reached("hangs")
-            return resolver
-
-        resolver = asyncio.run(main())
-        system.release("hangs")
-        resolver.close()
-        gc.collect()
-
-
-class TestAskSystem:
-    @pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "localhost"])
-    def test_knows_this_host(self, host: str) -> None:
-        answer = ask_system(host)
-        assert {ip for _, ip in answer} <= {"127.0.0.1", "::1"}
-        assert all(family in (socket.AF_INET, socket.AF_INET6) for family, _ in answer)
-
-    @pytest.mark.parametrize("host", ["é" * 70, "é..x", "\ud800"])
-    def test_a_name_without_a_form_on_the_wire(self, host: str) -> None:
-        with pytest.raises(UnicodeError):
-            ask_system(host)
-
-    def test_gives_the_resolver_the_name_as_it_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        asked = []
-
-        def getaddrinfo(host: bytes, *_: object, **__: object) -> list[Any]:
-            asked.append(host)
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("1.2.3.4", 0))]
-
-        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-        for host in ("under_score.example", "x" * 80 + ".example", "trailing.", "a..b", "bücher.example"):
-            assert ask_system(host) == ((socket.AF_INET, "1.2.3.4"),)
-        assert asked == [
-            b"under_score.example",
-            b"x" * 80 + b".example",
-            b"trailing.",
-            b"a..b",
-            b"xn--bcher-kva.example",
-        ]
-
-
-def test_ipv6_first_moves_only_the_families() -> None:
-    """Within a family the system's order holds."""
-    answer = ((AF_INET, "192.0.2.1"), (AF_INET6, "2001:db8::1"), (AF_INET, "192.0.2.2"), (AF_INET6, "2001:db8::2"))
-    assert [ip for _, ip in ipv6_first(lambda _host: answer)("two.example")] == [
-        "2001:db8::1",
-        "2001:db8::2",
-        "192.0.2.1",
-        "192.0.2.2",
-    ]
+        run(story, lookup)

@@ -77,7 +77,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 async def pair(config: Config, server: ServerConfig) -> AsyncIterator[tuple[Service, Service]]:
     """A server and a local in front of it."""
     async with started(Service.server(replace(config, servers=(server,), allow_private=True))) as far:
-        there = replace(server, address=far.addresses[0])
+        there = replace(server, address=far.addresses[0], outbound_proxy=())
         local = replace(config, servers=(there,), locals=(LocalConfig(Address(HOST, 0)),))
         async with started(Service.local(local)) as near:
             yield far, near

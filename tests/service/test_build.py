@@ -7,17 +7,18 @@ from dataclasses import replace
 from shadesocks.config.model import Config, LocalConfig
 from shadesocks.core.address import Address
 from shadesocks.crypto.replay_packets import PacketSalts
-from shadesocks.net.connect import Anywhere
 from shadesocks.net.crowd import Crowd
 from shadesocks.net.datagrams import PlainDatagrams
+from shadesocks.net.origin import OriginPolicy
 from shadesocks.net.pipe import Scratch
 from shadesocks.net.reactor import Reactor
-from shadesocks.net.resolve import Resolver
 from shadesocks.proxy.outbound.direct import DirectDialer
 from shadesocks.proxy.outbound.shadowsocks import InOrder, ShadowsocksDialer
 from shadesocks.proxy.seams import OneWay
 from shadesocks.service.build import Shared, local_flow, server_dialer, server_flow
 from shadesocks.service.journal import Journal
+from shadesocks.service.names import make_resolver
+from shadesocks.service.rules import AclShelf
 from shadesocks.service.state import SaltMemory
 
 from .rig import HOST, run, server_config
@@ -32,8 +33,10 @@ def shared_of(config: Config) -> Shared:
         reactor,
         Scratch(),
         Journal(show_targets=False),
-        Resolver(),
-        Anywhere(),
+        make_resolver(config),
+        OriginPolicy(),
+        OriginPolicy(allow_private=True),
+        AclShelf(config),
         salts,
         10,
         PlainDatagrams(),
@@ -59,7 +62,7 @@ def test_who_dials_how() -> None:
             assert isinstance(flow._router.dialer, InOrder)
         finally:
             shared.salts.close()
-            shared.names.close()
+            await shared.names.close()
             shared.reactor.stop()
 
     run(story())

@@ -28,7 +28,7 @@ async def udp_pair(config: Config, server: ServerConfig, **local: Any) -> AsyncI
     """A server and a local for it, both with UDP."""
     server = replace(server, mode=BOTH)
     async with started(Service.server(replace(config, servers=(server,), allow_private=True))) as far:
-        there = replace(server, address=far.addresses[0])
+        there = replace(server, address=far.addresses[0], outbound_proxy=())
         listener = LocalConfig(Address(HOST, 0), mode=local.pop("mode", BOTH), **local)
         async with started(Service.local(replace(config, servers=(there,), locals=(listener,)))) as near:
             yield far, near

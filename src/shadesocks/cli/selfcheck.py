@@ -14,28 +14,31 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from socket import AF_INET, SOCK_DGRAM, socket, socketpair
 from typing import TYPE_CHECKING, Any, Final
 
+from ..config.model import Config
 from ..core.address import Address
 from ..core.errors import RemoteProtocolError
 from ..core.reasons import reason
 from ..crypto.random import draw
 from ..crypto.replay_packets import PacketSalts
 from ..net.backs import DirectBack
-from ..net.connect import Anywhere
 from ..net.crowd import Crowd
 from ..net.datagrams import DatagramOptions, PlainDatagrams, bind_socket
 from ..net.end import End
+from ..net.origin import OriginPolicy
 from ..net.packets import PacketRelay
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
-from ..net.resolve import Resolver
 from ..proxy.flow import Flow
 from ..proxy.outbound.shadowsocks import ShadowsocksDialer
 from ..proxy.seams import Dialing, First, OneWay, Request
 from ..service.build import Shared, packets_of, shadow_inbound, shadow_of, wall
 from ..service.journal import Journal
+from ..service.names import make_resolver
+from ..service.rules import AclShelf
 from ..service.state import SaltMemory
 from ..wire.packet import HEADROOM
 from .exits import DIED, Failed
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from socket import SocketType
 
-    from ..config.model import Config, ServerConfig
+    from ..config.model import ServerConfig
     from ..net.lane import Lane
 
 SIZE: Final = 1024 * 1024
@@ -104,7 +107,9 @@ async def _check_stream(config: Config, server: ServerConfig) -> None:
     shared = _shared(config, reactor, scratch, journal)
     try:
         to_server = ShadowsocksDialer(_given(outer), shadow_of(server), scratch, wall, draw)
-        Flow(reactor, scratch, shadow_inbound(shared, server), OneWay(_Target(far)), journal).accept(port, None)
+        Flow(reactor, scratch, shadow_inbound(shared, replace(server, acl=None)), OneWay(_Target(far)), journal).accept(
+            port, None
+        )
         Flow(reactor, scratch, _Program(), OneWay(to_server), journal).accept(inner, None)
         async with asyncio.timeout(_LIMIT):
             await _compare(program, target)
@@ -117,7 +122,7 @@ async def _check_stream(config: Config, server: ServerConfig) -> None:
         for relay in list(journal.relays):
             relay.close("stopped")
         reactor.stop()
-        shared.names.close()
+        await shared.names.close()
         shared.salts.close()
         for sock in (sock for pair in pairs for sock in pair):
             sock.close()
@@ -131,7 +136,7 @@ async def _check_datagram(config: Config, server: ServerConfig) -> None:
     front, target, client = bind_socket((_LOOPBACK, 0), AF_INET, options), _datagram_socket(), _datagram_socket()
     server_at, target_at = front.getsockname(), target.getsockname()
     packets = packets_of(shared, server)
-    back = DirectBack(shared.datagrams, shared.names, shared.judge, options)
+    back = DirectBack(shared.datagrams, shared.names, shared.origin, options)
     relay = PacketRelay(
         reactor, shared.datagrams, front, packets.host(), back, shared.crowd, shared.journal, wall, _LIMIT
     )
@@ -224,8 +229,10 @@ def _shared(config: Config, reactor: Reactor, scratch: Scratch, journal: Journal
         reactor,
         scratch,
         journal,
-        Resolver(),
-        Anywhere(),
+        make_resolver(Config()),
+        OriginPolicy(allow_private=True),
+        OriginPolicy(allow_private=True),
+        AclShelf(Config()),
         salts,
         silent_limit=1,
         datagrams=PlainDatagrams(),

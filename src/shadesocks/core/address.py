@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final
 
-from .errors import LocalProtocolError, RemoteProtocolError
+from .errors import DialError, LocalProtocolError, RemoteProtocolError
 
 Buffer = bytes | bytearray | memoryview
 
@@ -53,6 +53,20 @@ class Address:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def in_ascii(address: Address) -> Address:
+    """Return the same with its name as it is sent and looked up: an IDNA name, where it has letters beyond ASCII.
+
+    Raises:
+        DialError: `no_name`, it has no such form.
+    """
+    if address.host.isascii():
+        return address
+    try:
+        return Address(address.host.encode("idna").decode("ascii"), address.port)
+    except UnicodeError:
+        raise DialError("no_name", "the target's name has no ASCII form (IDNA)") from None
 
 
 def pack_ip(host: str) -> bytes | None:

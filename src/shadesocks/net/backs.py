@@ -9,13 +9,15 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Hashable
 from functools import partial
+from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..core.address import parse_address
 from ..core.errors import DialError, LimitError
 from ..wire.packet import HEADROOM
 from .connect import dial_error
-from .datagrams import Arena, DatagramOptions, Datagrams, DatagramSocket, open_socket
+from .datagrams import Arena, DatagramOptions, Datagrams, DatagramSocket, open_outlet
+from .options import socket_address
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
     from ..core.address import Address
     from ..wire.packet import PacketShadow, Span
-    from .connect import Found, Judge, Names
+    from .connect import Judge, Names
+    from .lookup import Found
     from .packets import PacketRelay, Session
 
 HELD_MOST: Final = 16
@@ -47,7 +50,7 @@ class DirectBack:
         self.datagrams = datagrams
         self._names = names
         self._judge = judge
-        self._make = partial(open_socket, options)
+        self._options = options
         self._routes: dict[bytes, Hashable] = {}
         self._refusals: dict[bytes, str] = {}
         self._senders: dict[Hashable, bytes] = {}
@@ -62,7 +65,7 @@ class DirectBack:
             to = self._find(relay, session, address, span)
             if to is None:
                 return
-        outlet = session.outlet or give(relay, session, self._make)
+        outlet = session.outlet or self._open(relay, session, self.datagrams.name_of(to)[0])
         if session.only_dns and not address.endswith(_DNS):
             relay.spoke_elsewhere(session)
         session.up_packets += 1
@@ -74,6 +77,9 @@ class DirectBack:
         if address in self._refusals:
             raise DialError(self._refusals[address])
         target, _ = parse_address(address)
+        if self._judge.refuse_name(target.host) is not None:
+            self._refusals[address] = "denied"
+            raise DialError("denied")
         found = self._names.cached(target.host)
         if found is None:
             hold(self, relay, session, self._names.lookup(target.host), span)
@@ -82,10 +88,10 @@ class DirectBack:
             self.tick()
         word = "no_name"
         for _, ip in found:
-            if self._judge.refuse(ip, target.port) is not None:
+            if self._judge.refuse(ip, target.port, target.host) is not None:
                 word = "denied"
                 continue
-            outlet = session.outlet or give(relay, session, self._make)
+            outlet = session.outlet or self._open(relay, session, ip)
             to = self.datagrams.token(outlet.wide, ip, target.port)
             if to is not None:
                 self._routes[address] = to
@@ -93,6 +99,10 @@ class DirectBack:
             word = "unreachable"
         self._refusals[address] = word
         raise DialError(word)
+
+    def _open(self, relay: PacketRelay, session: Session, ip: str) -> DatagramSocket:
+        towards = AF_INET6 if ":" in ip else AF_INET
+        return give(relay, session, partial(open_outlet, self._options, towards=towards))
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
         """See `packets.Back`: whoever sent it is put before what was sent."""
@@ -168,8 +178,8 @@ def connect_outlet(options: DatagramOptions, found: tuple[Found, ...], port: int
     """Return a socket connected to the first address of a server that there is a way to; raises DialError, OSError."""
     code = errno.EHOSTUNREACH
     for family, ip in found:
-        sock = open_socket(options, family=family)
-        code = sock.connect_ex((ip, port))
+        sock = open_outlet(options, towards=family, family=family)
+        code = sock.connect_ex(socket_address(ip, port))
         if not code:
             return sock
         sock.close()

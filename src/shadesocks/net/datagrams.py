@@ -26,7 +26,7 @@ from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOL_SOCKET, SocketType, inet_n
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..wire.packet import HEADROOM, OVERHEAD_MAX, PACKET_MAX
-from .options import NONBLOCK, NOW
+from .options import NONBLOCK, NOW, SYSTEM_ROUTE, Route, apply_route
 
 if TYPE_CHECKING:
     from .reactor import Reactor
@@ -105,6 +105,8 @@ class DatagramOptions:
     """Bytes of SO_RCVBUF; Linux gives twice that, at most net.core.rmem_max."""
     send_buffer: int = 0
     """Bytes of SO_SNDBUF."""
+    route: Route = SYSTEM_ROUTE
+    """How what is sent to targets and servers leaves this machine."""
 
 
 class Datagrams(Protocol):
@@ -250,6 +252,25 @@ def open_socket(options: DatagramOptions, *, family: int = 0) -> SocketType:
     except BaseException:
         sock.close()
         raise
+    return sock
+
+
+def open_outlet(options: DatagramOptions, *, towards: int, family: int = 0) -> SocketType:
+    """Return a UDP socket that sends by the route of the options, and is else what `open_socket` makes.
+
+    Where the route has a source address, it is of the family that the first target has (`towards`), and what is sent
+    to the other family is dropped: a socket has one address.
+
+    Raises:
+        OSError: no descriptor is left; or the route is not to be had any more.
+    """
+    sock = open_socket(options, family=family)
+    if options.route != SYSTEM_ROUTE:
+        try:
+            apply_route(sock, towards, options.route)
+        except BaseException:
+            sock.close()
+            raise
     return sock
 
 

@@ -11,7 +11,7 @@ from socket import SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, SocketType
 from typing import Any, Final
 
 from ..core.address import Address
-from .options import NONBLOCK, NOW, TcpOptions, apply_options
+from .options import NOW, TcpOptions, apply_listening, stream_socket
 from .poller import READ
 from .reactor import Reactor
 
@@ -38,17 +38,16 @@ def bind(address: tuple[Any, ...], family: int, options: TcpOptions) -> SocketTy
     Raises:
         OSError: the address cannot be bound; another program may have it.
     """
-    sock = SocketType(family, SOCK_STREAM | NONBLOCK, 0)
+    sock = stream_socket(family, options)
     try:
         if os.name == "posix":
             sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             # A wildcard of IPv6 serves IPv4 too, as everywhere else in the family.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        apply_options(sock, options)
+        apply_listening(sock, options)
         sock.bind(address)
         sock.listen(BACKLOG)
-        sock.setblocking(False)
     except BaseException:
         sock.close()
         raise

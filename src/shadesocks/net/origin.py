@@ -18,7 +18,7 @@ from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, SOCK_DGRAM, inet_ntop, inet_pton, socket
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,8 @@ NOT_AN_ADDRESS: Final = "not-an-address"
 """The word for what is no address in its one canonical spelling."""
 OWN: Final = "own"
 """The word for a listener of this process."""
+FORBIDDEN: Final = "forbidden"
+"""The word for what the operator closed."""
 
 _ISATAP: Final = (b"\0\0\x5e\xfe", b"\2\0\x5e\xfe")
 """The middle of an ISATAP interface identifier (RFC 5214 §6.1), under any prefix; an IPv4 address follows."""
@@ -163,10 +165,18 @@ def _special_v6(packed: bytes) -> str | None:
             if carried is None:
                 return word
             break
-    return next(filter(None, map(special, _carried_by(packed))), None)
+    return next(filter(None, map(special, carried_by(packed))), None)
 
 
-def _carried_by(packed: bytes) -> tuple[bytes, ...]:
+def prefix_of(packed: bytes) -> int:
+    """Return the length of the prefix of the special block that holds an address: 8 for 10.1.2.3; 0 for none."""
+    for low, high, _, _ in (_V4 if len(packed) == 4 else _V6)[packed[0]]:
+        if low <= packed <= high:
+            return 8 * len(packed) - (int.from_bytes(low) ^ int.from_bytes(high)).bit_length()
+    return 0
+
+
+def carried_by(packed: bytes) -> tuple[bytes, ...]:
     """Return the IPv4 addresses that an IPv6 address carries within."""
     for low, high, _, carried in _V6[packed[0]]:
         if low <= packed <= high:
@@ -209,10 +219,26 @@ def _source_to(family: int, ip: str) -> str:
         return ""
 
 
+class Forbidden(Protocol):
+    """A set of networks; `core.networks.NetworkSet`."""
+
+    def holds(self, packed: bytes) -> bool:
+        """True for an address, of 4 or 16 bytes, that is in one of them."""
+
+
 class OriginPolicy:
     """Says which addresses may be dialled. One for a process, asked before each connection and each datagram."""
 
-    __slots__ = ("_allow_private", "_clock", "_is_local", "_local", "_local_until", "_own_hosts", "_own_ports")
+    __slots__ = (
+        "_allow_private",
+        "_clock",
+        "_forbidden",
+        "_is_local",
+        "_local",
+        "_local_until",
+        "_own_hosts",
+        "_own_ports",
+    )
 
     _LOCAL_AGE: Final = 10.0
     """Seconds that an answer of `is_local` holds: a server on port 443 is asked for most targets, at 10 us each."""
@@ -223,6 +249,7 @@ class OriginPolicy:
         self,
         *,
         allow_private: bool = False,
+        forbidden: Forbidden | None = None,
         own_ports: Container[int] = (),
         own_hosts: Iterable[str] = (),
         is_local: Callable[[str], bool] = is_local,
@@ -232,6 +259,7 @@ class OriginPolicy:
 
         Args:
             allow_private: take special addresses like others. This process's own listeners stay closed.
+            forbidden: closed instead of the special addresses, whatever form of IPv6 carries one of them.
             own_ports: of the listeners of this process, whatever address they are bound to; looked into at
                 each call, so that it may change.
             own_hosts: addresses that lead to this host though none of its interfaces has them, as behind
@@ -240,6 +268,7 @@ class OriginPolicy:
             clock: seconds of a monotonic clock.
         """
         self._allow_private = allow_private
+        self._forbidden = forbidden
         self._own_ports = own_ports
         self._own_hosts = frozenset(map(_pack, own_hosts))
         self._is_local = is_local
@@ -247,19 +276,35 @@ class OriginPolicy:
         self._local: dict[bytes, bool] = {}
         self._local_until = 0.0
 
-    def refuse(self, ip: str, port: int) -> str | None:
-        """Return the word for why this address may not be dialled, None when it may."""
-        word = special(ip)
-        if word is not None and (not self._allow_private or word == NOT_AN_ADDRESS):
-            return word
-        if port in self._own_ports and self._is_own(_pack(ip)):
-            return OWN
+    def refuse_name(self, _host: str) -> str | None:
+        """Allow: what a name means is what is judged."""
         return None
+
+    def refuse(self, ip: str, port: int, _host: str = "") -> str | None:
+        """Return the word for why this address may not be dialled, None when it may."""
+        return self.closed(ip) or self.own(ip, port)
+
+    def closed(self, ip: str) -> str | None:
+        """Return the word for why nobody may be dialled at this address, whatever the port."""
+        if self._forbidden is not None:
+            packed = _pack(ip)
+            if not packed:
+                return NOT_AN_ADDRESS
+            holds = self._forbidden.holds
+            if holds(packed) or (len(packed) == 16 and any(map(holds, carried_by(packed)))):
+                return FORBIDDEN
+            return None
+        word = special(ip)
+        return word if not self._allow_private or word == NOT_AN_ADDRESS else None
+
+    def own(self, ip: str, port: int) -> str | None:
+        """Return the word for a listener of this process."""
+        return OWN if port in self._own_ports and self._is_own(_pack(ip)) else None
 
     def _is_own(self, packed: bytes) -> bool:
         if packed in self._own_hosts or self._is_local_lately(packed):
             return True
-        return len(packed) == 16 and any(map(self._is_own, _carried_by(packed)))
+        return len(packed) == 16 and any(map(self._is_own, carried_by(packed)))
 
     def _is_local_lately(self, packed: bytes) -> bool:
         now = self._clock()

@@ -44,6 +44,7 @@ class Session:
 
     __slots__ = (
         "_relay",
+        "back",
         "down_bytes",
         "down_packets",
         "far",
@@ -68,6 +69,8 @@ class Session:
         """The token of the address that answers go to."""
         self.talk = talk
         self.group = group
+        self.back: Back = relay.back
+        """What leads on from here."""
         self.far: Talk | None = None
         """The talk with the next server, where there is one."""
         self.outlet: DatagramSocket | None = None
@@ -85,7 +88,7 @@ class Session:
         if outlet is None:
             return
         datagrams, front, source = relay.datagrams, relay.front, self.source
-        read, seal, put, outward = relay.back.read, self.talk.seal, datagrams.put, datagrams.outward
+        read, seal, put, outward = self.back.read, self.talk.seal, datagrams.put, datagrams.outward
         now, before = relay.now, self.down_packets
         for sender, start, end in datagrams.receive(outlet):
             try:
@@ -213,12 +216,26 @@ class PacketRelay:
         session = self.sessions[key] = Session(self, key, source, talk, group)
         return session
 
+    def branch(self, session: Session, back: Back) -> Session:
+        """Return the session of the same client that goes another way, with a socket of its own."""
+        key = back, session.key
+        other = self.sessions.get(key)
+        if other is None:
+            self._crowd.enter(self, session.group)
+            other = self.sessions[key] = Session(self, key, session.source, session.talk, session.group)
+            other.back = back
+        else:
+            self.sessions.move_to_end(key)
+            other.source = session.source
+        other.seen_at = session.seen_at
+        return other
+
     def retry(self, session: Session, span: Span, error: BaseException | None) -> None:
         """Forward a message that waited for a name, unless the look-up failed. Called by the event loop."""
         try:
             if error is not None:
                 raise error
-            self.back.forward(self, session, span, self.wall())
+            session.back.forward(self, session, span, self.wall())
         except (DialError, LimitError) as failed:
             self.dropped[reason(failed.code).word] += 1
         except Exception as failed:  # rule 6

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from ..core.address import Address, in_ascii
 from ..core.errors import DialError, LocalProtocolError, RemoteProtocolError
 from ..core.reasons import reason
 from ..net.options import NOW
@@ -15,7 +16,6 @@ from ..net.relay import Relay
 if TYPE_CHECKING:
     from socket import SocketType
 
-    from ..core.address import Address
     from ..net.pipe import Scratch
     from ..net.reactor import Reactor
     from .seams import Inbound, Request, Router
@@ -64,6 +64,8 @@ class Flow:
             if request is None:
                 mine.clear()
                 return
+            if not request.target.host.isascii():
+                request.target = in_ascii(request.target)
             far = await self._router.pick(request).dial(request.target, request.first)
             mine.append(far.sock)
             if request.answer is not None:

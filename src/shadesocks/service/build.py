@@ -1,41 +1,48 @@
 """From a configuration to the parts it names: the only place that knows them all.
 
-server   ShadowsocksInbound -> DirectDialer (or ShadowsocksDialer, a chain)
+server   ShadowsocksInbound -> DirectDialer (or a chain of proxies)
          PacketRelay        -> DirectBack (or ShadowBack)
-local    Socks5Inbound      -> ShadowsocksDialer, one for each server, in order
-         PacketRelay        -> ShadowBack, for those who have an association
+local    Socks5Inbound      -> ShadowsocksDialer, one for each server, in order (and DirectDialer, for what bypasses)
+         PacketRelay        -> ShadowBack, for those who have an association (and DirectBack)
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from socket import AF_INET, AF_INET6, SocketType
 from typing import TYPE_CHECKING, Final
 
 from ..config.model import ProxyConfig
-from ..core.errors import ConfigError, Problem
 from ..crypto.keys import parse_keys
 from ..crypto.random import draw
 from ..net.backs import DirectBack, ShadowBack
 from ..net.connect import Anywhere, Connector
 from ..net.crowd import Crowd
 from ..net.datagrams import DatagramOptions, bind_socket
+from ..net.origin import OriginPolicy
 from ..net.packets import Back, PacketRelay
 from ..proxy.flow import Flow
+from ..proxy.gate import GatedHost, gate_of
 from ..proxy.inbound.associations import AssociatedHost, Associations
 from ..proxy.inbound.shadowsocks import ShadowsocksInbound
 from ..proxy.inbound.socks5 import Socks5Inbound
+from ..proxy.outbound.chain import ChainMeans, Hop, HttpHop, ShadowHop, SocksHop, chain_dialer
 from ..proxy.outbound.direct import DirectDialer
+from ..proxy.outbound.guarded import GuardedBack, GuardedDialer
 from ..proxy.outbound.shadowsocks import InOrder, ShadowsocksDialer
-from ..proxy.seams import Dialer, Inbound, OneWay
+from ..proxy.outbound.split import SplitBack
+from ..proxy.route import AclRouter, Ways
+from ..proxy.seams import Dialer, Inbound, OneWay, Router
 from ..proxy.silent import Strangers
 from ..wire.editions import make_packets, make_shadow
+from .rules import AclShelf, has_rules, target_judge
+from .sockets import datagram_options, dialled_options, route_of
 
 if TYPE_CHECKING:
-    from ..config.model import Config, LocalConfig, ServerConfig
+    from ..config.model import Config, LocalConfig, Outbound, ServerConfig
     from ..core.address import Address
     from ..crypto.replay_packets import PacketSalts
     from ..net.connect import Judge
@@ -63,8 +70,11 @@ class Shared:
     scratch: Scratch
     journal: Journal
     names: Resolver
-    judge: Judge
-    """Of the targets a server dials."""
+    origin: OriginPolicy
+    """Of the targets a server dials, where no access list speaks."""
+    bypass: OriginPolicy
+    """Of what a client dials itself: it may reach the LAN, but not this process."""
+    acls: AclShelf
     salts: SaltMemory
     silent_limit: int
     datagrams: Datagrams
@@ -100,7 +110,11 @@ def server_port(server: ServerConfig) -> Port:
     def face(shared: Shared, sock: SocketType | None) -> Face:
         if sock is not None:
             packets = packets_of(shared, server)
-            _relay(shared, sock, packets.host(), server_back(shared, server), packets.idle_min)
+            host: PacketHost = packets.host()
+            acl = shared.acls.at(server.acl)
+            if acl is not None:
+                host = GatedHost(host, gate_of(acl), shared.datagrams.name_of)
+            _relay(shared, sock, host, server_back(shared, server), packets.idle_min)
         return Face(server_flow(shared, server) if server.mode.tcp else None)
 
     return Port(
@@ -116,7 +130,9 @@ def local_port(local: LocalConfig) -> Port:
             return Face(local_flow(shared, local))
         associations = socks_associations(shared, local)
         if sock is None:
-            associations.bind = partial(_bind_beside, local.udp_address, datagram_options(shared.config))
+            associations.bind = partial(
+                _bind_beside, local.udp_address, datagram_options(shared.config, shared.config.outbound)
+            )
         else:
             associations.share(sock)
         return Face(local_flow(shared, local, associations), associations.close)
@@ -136,8 +152,14 @@ def local_flow(shared: Shared, local: LocalConfig, associations: Associations | 
     servers = [server for server in shared.config.servers if server.mode.tcp] or shared.config.servers
     dialers = [shadow_dialer(shared, server) for server in servers]
     dialer: Dialer = dialers[0] if len(dialers) == 1 else InOrder(dialers)
+    router: Router = OneWay(dialer)
+    acl = shared.acls.at(local.acl)
+    if acl is not None:
+        config = shared.config
+        direct = DirectDialer(_connector(shared, shared.bypass, config.dial_timeout, config.outbound))
+        router = AclRouter(Ways(acl, shared.names), direct, dialer)
     inbound = _LOCAL_INBOUNDS[local.protocol](shared, local, associations)
-    return Flow(shared.reactor, shared.scratch, inbound, OneWay(dialer), shared.journal)
+    return Flow(shared.reactor, shared.scratch, inbound, router, shared.journal)
 
 
 def socks_inbound(shared: Shared, local: LocalConfig, associations: Associations | None) -> Socks5Inbound:
@@ -154,7 +176,12 @@ def socks_associations(shared: Shared, local: LocalConfig) -> Associations:
     """The associations of a SOCKS5 port: their datagrams go to the first server that serves UDP."""
     server = next((server for server in shared.config.servers if server.mode.udp), shared.config.servers[0])
     packets = packets_of(shared, server)
-    back = ShadowBack(shared.datagrams, shared.names, server.address, packets, datagram_options(shared.config))
+    back: Back = shadow_back(shared, server, packets)
+    acl = shared.acls.at(local.acl)
+    if acl is not None:
+        options = datagram_options(shared.config, shared.config.outbound)
+        direct = DirectBack(shared.datagrams, shared.names, shared.bypass, options)
+        back = SplitBack(Ways(acl, shared.names), direct, back, shared.datagrams)
 
     def make(sock: SocketType, host: AssociatedHost) -> PacketRelay:
         return _relay(shared, sock, host, back, packets.idle_min)
@@ -187,28 +214,42 @@ def shadow_inbound(shared: Shared, server: ServerConfig) -> ShadowsocksInbound:
         shared.config.bad_handshake,
     )
     strict = shared.config.strict_first_read
-    return ShadowsocksInbound(shadow_of(server), salts, strangers, wall, draw, strict_first_read=strict)
+    admits = gate_of(shared.acls.at(server.acl))
+    return ShadowsocksInbound(shadow_of(server), salts, strangers, wall, draw, admits=admits, strict_first_read=strict)
 
 
 def server_dialer(shared: Shared, server: ServerConfig) -> Dialer:
-    """What a server dials with: directly, or through the server it is chained to."""
-    if server.outbound_proxy:
-        return shadow_dialer(shared, _last(server))
-    return DirectDialer(_connector(shared, shared.judge, server.dial_timeout))
-
-
-def _last(server: ServerConfig) -> ServerConfig:
-    """The hop that a server's connections come out of."""
-    hop = server.outbound_proxy[-1]
-    if len(server.outbound_proxy) > 1 or isinstance(hop, ProxyConfig):
-        raise ConfigError([Problem("config", None, "outbound_proxy", "only one ss:// hop can be had yet")])
-    return hop
+    """What a server dials with: directly, or through the proxies that it is chained to."""
+    judge = target_judge(shared.config, shared.origin, shared.acls.at(server.acl))
+    if not server.outbound_proxy:
+        return DirectDialer(_connector(shared, judge, server.dial_timeout, server.outbound))
+    dialer = _through_hops(shared, server)
+    return GuardedDialer(judge, dialer) if has_rules(shared.config, shared.acls.at(server.acl)) else dialer
 
 
 def shadow_dialer(shared: Shared, server: ServerConfig) -> ShadowsocksDialer:
     """The way through one server. Servers are the operator's choice and may stand anywhere."""
-    connect = partial(_connector(shared, Anywhere(), server.dial_timeout).connect, server.address)
-    return ShadowsocksDialer(connect, shadow_of(server), shared.scratch, wall, draw)
+    way = _through_hops(shared, server).dial if server.outbound_proxy else _to_operators_hosts(shared, server).connect
+    return ShadowsocksDialer(partial(way, server.address), shadow_of(server), shared.scratch, wall, draw)
+
+
+def _through_hops(shared: Shared, server: ServerConfig) -> Dialer:
+    """The way through the proxies of a server."""
+    handshakes = shared.reactor.lane(server.dial_timeout, of="hops")
+    means = ChainMeans(shared.reactor, shared.scratch, handshakes, wall, draw)
+    return chain_dialer(hops_of(shared, server), _to_operators_hosts(shared, server).connect, means)
+
+
+def hops_of(shared: Shared, server: ServerConfig) -> tuple[Hop, ...]:
+    """The proxies of a server, the nearest first."""
+    return tuple(_hop(shared, hop) for hop in server.outbound_proxy)
+
+
+def _hop(shared: Shared, hop: ServerConfig | ProxyConfig) -> Hop:
+    if isinstance(hop, ProxyConfig):
+        kind = SocksHop if hop.protocol == "socks5" else HttpHop
+        return kind(hop.address, hop.user, hop.password)
+    return ShadowHop(hop.address, shadow_of(hop), packets_of(shared, hop) if hop.mode.udp else None)
 
 
 def shadow_of(server: ServerConfig) -> Shadow:
@@ -223,17 +264,30 @@ def packets_of(shared: Shared, server: ServerConfig) -> PacketShadow:
 
 
 def server_back(shared: Shared, server: ServerConfig) -> Back:
-    """Where the datagrams of a server go: to their targets, or to the server it is chained to."""
-    options = datagram_options(shared.config)
-    if server.outbound_proxy:
-        far = _last(server)
-        return ShadowBack(shared.datagrams, shared.names, far.address, packets_of(shared, far), options)
-    return DirectBack(shared.datagrams, shared.names, shared.judge, options)
+    """Where the datagrams of a server go: to their targets, or to the proxies that it is chained to."""
+    judge = target_judge(shared.config, shared.origin, shared.acls.at(server.acl))
+    options = datagram_options(shared.config, server.outbound)
+    if not server.outbound_proxy:
+        return DirectBack(shared.datagrams, shared.names, judge, options)
+    back = chain_back(shared, hops_of(shared, server), options)
+    if not has_rules(shared.config, shared.acls.at(server.acl)):
+        return back
+    return GuardedBack(judge, back, shared.datagrams.middle)
 
 
-def datagram_options(config: Config) -> DatagramOptions:
-    """The options of every UDP socket."""
-    return DatagramOptions(config.udp_receive_buffer or 0, config.udp_send_buffer or 0)
+def shadow_back(shared: Shared, server: ServerConfig, packets: PacketShadow) -> Back:
+    """The way of datagrams to one server, and through the proxies before it."""
+    hop = ShadowHop(server.address, shadow_of(server), packets)
+    return chain_back(shared, (*hops_of(shared, server), hop), datagram_options(shared.config, server.outbound))
+
+
+def chain_back(shared: Shared, hops: Sequence[Hop], options: DatagramOptions) -> Back:
+    """The way of datagrams through proxies."""
+    only = hops[0]
+    assert len(hops) == 1
+    assert isinstance(only, ShadowHop)
+    assert only.packets is not None
+    return ShadowBack(shared.datagrams, shared.names, only.address, only.packets, options)
 
 
 def _relay(shared: Shared, sock: SocketType, host: PacketHost, back: Back, idle_min: int) -> PacketRelay:
@@ -247,5 +301,21 @@ def _bind_beside(address: Address, options: DatagramOptions) -> SocketType:
     return bind_socket((address.host, 0), family, options)
 
 
-def _connector(shared: Shared, judge: Judge, timeout: float) -> Connector:
-    return Connector(shared.reactor, shared.names, judge, shared.reactor.lane(timeout), no_delay=shared.config.no_delay)
+def _to_operators_hosts(shared: Shared, server: ServerConfig) -> Connector:
+    """Connects to what the operator named. Whoever dials a server sends it a header soon, whatever comes."""
+    return _connector(shared, Anywhere(), server.dial_timeout, server.outbound, always_sends=True)
+
+
+def _connector(
+    shared: Shared, judge: Judge, timeout: float, outbound: Outbound, *, always_sends: bool = False
+) -> Connector:
+    return Connector(
+        shared.reactor,
+        shared.names,
+        judge,
+        shared.reactor.lane(timeout),
+        dialled_options(shared.config),
+        route_of(outbound),
+        attempt_delay=shared.config.connection_attempt_delay,
+        always_sends=always_sends,
+    )

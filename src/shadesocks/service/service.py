@@ -14,6 +14,7 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from socket import SocketType
 from typing import TYPE_CHECKING, Any, Final
@@ -24,14 +25,16 @@ from ..crypto.replay_packets import PacketSalts
 from ..net.crowd import Crowd, PacketCounts
 from ..net.datagrams import bind_socket, make_datagrams
 from ..net.listen import Listener, bind
-from ..net.options import TcpOptions, apply_options
+from ..net.options import apply_late, socket_address
 from ..net.origin import OriginPolicy
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
-from ..net.resolve import Resolver, ask_system, ipv6_first
-from .build import Face, Port, Shared, datagram_options, local_port, server_port
+from .build import Face, Port, Shared, local_port, server_port
 from .journal import Journal
 from .limits import raise_nofile
+from .names import make_resolver
+from .rules import AclShelf, origin_policy
+from .sockets import accepted_options, check_sockets, datagram_options, dialled_options
 from .state import SaltMemory, state_directory
 
 if TYPE_CHECKING:
@@ -66,7 +69,8 @@ class Service:
         self._addresses: list[Address] = []
         self._faces: list[Face] = []
         self._own_ports: set[int] = set()
-        self._options = TcpOptions(config.keep_alive, config.user_timeout, config.no_delay)
+        self._accepted = accepted_options(config)
+        self._dialled = dialled_options(config)
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweeps = 0
         self._shared: Shared
@@ -108,9 +112,13 @@ class Service:
         """Bind every listener, then accept.
 
         Raises:
-            ConfigError: an address cannot be listened on. Nothing was started.
+            ConfigError: an address cannot be listened on, an access list cannot be used, or an option, a library
+                or a right is missing. Nothing was started.
         """
         config = self._config
+        check_sockets(config)
+        acls = AclShelf(config)
+        resolver = make_resolver(config)
         descriptors = raise_nofile(config.nofile)
         bound = await self._bind_all()
         try:
@@ -127,8 +135,10 @@ class Service:
             reactor,
             scratch,
             self.journal,
-            Resolver(ask=ipv6_first(ask_system) if config.ipv6_first else ask_system),
-            OriginPolicy(allow_private=config.allow_private, own_ports=self._own_ports),
+            resolver,
+            origin_policy(config, self._own_ports),
+            OriginPolicy(allow_private=True, own_ports=self._own_ports),
+            acls,
             SaltMemory(state_directory(config.state_dir), reactor.loop.time),
             config.silent_limit or max(1, descriptors // 4),
             # Without UDP the plain way, which nobody takes: the other has 0.8 MiB of ctypes.
@@ -173,14 +183,14 @@ class Service:
 
     async def _bind(self, port: Port) -> Bound:
         """Bind both sockets of a port; where the system chooses the number, one for both."""
-        options = datagram_options(self._config)
+        options = datagram_options(self._config, self._config.outbound)
         loop = asyncio.get_running_loop()
         for tries_left in reversed(range(BIND_TRIES)):
             streams = packets = None
             try:
                 if port.streams is not None:
                     family, where = await _listen_address(loop, port.streams)
-                    streams = bind(where, family, self._options)
+                    streams = bind(where, family, self._accepted)
                 if port.packets is not None:
                     family, where = await _listen_address(loop, port.packets)
                     if streams is not None and not where[1]:
@@ -206,7 +216,8 @@ class Service:
             for relay in list(self.journal.relays):
                 if relay.seen < 0:
                     # Keep-alive matters to those that live: set here, a short connection never pays for it.
-                    apply_options(relay.right.sock, self._options)
+                    with suppress(OSError):  # not every socket has TCP's options
+                        apply_late(relay.right.sock, self._dialled)
                 relay.sweep(now, idle, half_closed)
             self._shared.salts.tell()
         for packets in self._shared.crowd.relays:
@@ -236,7 +247,7 @@ class Service:
         for packets in list(shared.crowd.relays):
             packets.close()
         shared.reactor.stop()
-        shared.names.close()
+        await shared.names.close()
         shared.salts.close()
         shared.packet_salts.close()
         self._own_ports.clear()
@@ -264,8 +275,8 @@ def _close(bound: Sequence[Bound]) -> None:
 
 async def _listen_address(loop: asyncio.AbstractEventLoop, address: Address) -> tuple[int, tuple[Any, ...]]:
     """Return the family and socket address to bind: of a literal at once, of a name by asking the system."""
-    packed = pack_ip(address.host)
+    packed = pack_ip(address.host.partition("%")[0])
     if packed is not None:
-        return (socket.AF_INET if len(packed) == 4 else socket.AF_INET6), (address.host, address.port)
+        return (socket.AF_INET if len(packed) == 4 else socket.AF_INET6), socket_address(address.host, address.port)
     found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     return found[0][0], found[0][4]

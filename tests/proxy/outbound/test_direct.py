@@ -12,22 +12,22 @@ from shadesocks.core.errors import DialError
 from shadesocks.net.connect import Anywhere, Connector, Judge
 from shadesocks.net.origin import OriginPolicy
 from shadesocks.net.reactor import Reactor
-from shadesocks.net.resolve import Resolver
 from shadesocks.proxy.outbound.direct import DirectDialer
+from tests.net.lookups import resolver_of
 from tests.service.rig import HOST, run, target
 
 
 async def dial(to: Address, first: bytes, judge: Judge) -> None:
     """Dial in a story, and close what came of it."""
     reactor = Reactor()
-    names = Resolver(ask=lambda _host: ((socket.AF_INET, HOST),))
-    dialer = DirectDialer(Connector(reactor, names, judge, reactor.lane(5.0), no_delay=True))
+    names = resolver_of(HOST)
+    dialer = DirectDialer(Connector(reactor, names, judge, reactor.lane(5.0)))
     try:
         end = await reactor.spawn(dialer.dial(to, first))
         reactor.close(end.sock)
         reactor.settle()
     finally:
-        names.close()
+        await names.close()
         reactor.stop()
 
 

@@ -18,6 +18,7 @@ from ...net.pipe import READ_MIN
 from ...net.poller import READ
 from ...net.story import ready
 from ...wire.reader import Reader
+from ..gate import Admits, everybody
 from ..seams import Request
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MAPPED: Final = "::ffff:"
+"""How an IPv4 client looks to a listener of both families."""
 SKEW_INTERVAL: Final = 10.0
 """Seconds between two log lines about clocks: an old recording sent again looks the same."""
 
@@ -58,6 +61,7 @@ class ShadowsocksInbound:
         wall: WallClock,
         random: Random,
         *,
+        admits: Admits = everybody,
         strict_first_read: bool = False,
     ) -> None:
         self._shadow = shadow
@@ -65,6 +69,7 @@ class ShadowsocksInbound:
         self._strangers = strangers
         self._wall = wall
         self._fresh = partial(salts.fresh, draw=random)
+        self._admits = admits
         self._first_read_size = shadow.first_read_size if strict_first_read else 1
         self._skew_told_at = float("-inf")
         self.header_lane: Lane | None = None
@@ -73,6 +78,9 @@ class ShadowsocksInbound:
         """Read until the request is whole and its salt recorded; see `seams.Inbound`."""
         strangers = self._strangers
         stranger = strangers.admit(sock, client)
+        if self._admits is not everybody and not self._admits(client[0].removeprefix(_MAPPED)):
+            stranger.turn_silent("unwelcome")
+            return None
         stranger.story = strangers.reactor.current
         scratch = strangers.scratch.inward
         reader = Reader(self._shadow.read_request(self._salts.known, self._wall, self._fresh))

@@ -1,0 +1,91 @@
+"""The access lists of a configuration, and the judges made from them and from the keys beside them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Container, Iterator
+from typing import TYPE_CHECKING
+
+from ..core.errors import ConfigError, Problem
+from ..core.networks import NetworkSet, parse_network
+from ..net.origin import OriginPolicy
+from ..proxy.acl_file import parse_acl
+from ..proxy.targets import TargetRules
+
+if TYPE_CHECKING:
+    from ..config.model import Config
+    from ..net.connect import Judge
+    from ..proxy.acl import Acl
+
+log = logging.getLogger(__name__)
+
+
+class AclShelf:
+    """Every access list that a configuration names, read once each."""
+
+    def __init__(self, config: Config) -> None:
+        """Read them all.
+
+        Raises:
+            ConfigError: with every problem of every file.
+        """
+        self._acls: dict[str, Acl] = {}
+        problems: list[Problem] = []
+        for path in dict.fromkeys(_paths(config)):
+            try:
+                acl = read_acl(path, config.acl_dialect)
+            except ConfigError as error:
+                problems += error.problems
+                continue
+            self._acls[path] = acl
+            for warning in acl.warnings:
+                log.warning("%s", warning)
+        if problems:
+            raise ConfigError(problems)
+
+    def at(self, path: str | None) -> Acl | None:
+        """Return the list in a file, None where there is no path."""
+        return None if path is None else self._acls[path]
+
+
+def _paths(config: Config) -> Iterator[str]:
+    for server in config.servers:
+        if server.acl is not None:
+            yield server.acl
+    for local in config.locals:
+        if local.acl is not None:
+            yield local.acl
+
+
+def read_acl(path: str, dialect: str) -> Acl:
+    """Read one access list.
+
+    Raises:
+        ConfigError: it cannot be read, or it has mistakes: all of them, with their lines.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+            text = file.read()
+    except OSError as error:
+        raise ConfigError([Problem(path, None, "acl", f"this access list cannot be read: {error.strerror}")]) from None
+    return parse_acl(text, path, "libev" if dialect == "libev" else "rust")
+
+
+def origin_policy(config: Config, own_ports: Container[int]) -> OriginPolicy:
+    """What a server may dial where no access list speaks: the safe default, or what stands in its place."""
+    forbidden = None
+    if config.forbidden_ip is not None:
+        forbidden = NetworkSet(map(parse_network, config.forbidden_ip))
+    return OriginPolicy(allow_private=config.allow_private, forbidden=forbidden, own_ports=own_ports)
+
+
+def has_rules(config: Config, acl: Acl | None) -> bool:
+    """True where the operator said what may be dialled."""
+    return acl is not None or bool(config.forbidden_port) or config.forbidden_ip is not None
+
+
+def target_judge(config: Config, origin: OriginPolicy, acl: Acl | None) -> Judge:
+    """The judge of what one server dials."""
+    if acl is None and not config.forbidden_port:
+        return origin
+    return TargetRules(origin, acl, config.forbidden_port)
