@@ -52,6 +52,9 @@ METRICS: Final = {
     "loss": Metric("loss", "%", 100, 2),
     "busy": Metric("server's core in use by it", "%", 100, 0),
     "start": Metric("exec to listening", "s", 1, 3),
+    "reading": Metric("reading the file", "ms", 1e3, 1),
+    "lookup": Metric("a look-up", "us", 1e6, 2),
+    "expressions": Metric("a look-up among regular expressions of no common shape", "us", 1e6, 1),
 }
 
 
@@ -162,6 +165,8 @@ GOALS: Final = (
     Goal("random datagrams: RSS + ≤ 1 MiB", "udp-random", "growth", 1 << 20),
     Goal("random datagram ≤ 30 us", "udp-random", "cpu", 30e-6),
     Goal("random datagrams: no answer", "udp-random", "answers", 0),
+    Goal("access list: 100,000 rules are read in ≤ 1 s", "acl", "reading", 1.0),
+    Goal("access list: a look-up among 100,000 rules ≤ 5 us", "acl", "lookup", 5e-6),
 )
 
 

@@ -30,6 +30,7 @@ HEADINGS = {
     "udp-idle": "UDP: idle sessions",
     "udp-minute": "UDP: one packet a second each",
     "udp-random": "UDP: random datagrams",
+    "acl": "Access lists",
 }
 WITHOUT_RATIO = ("load", "busy", "offered", "loss", "growth", "answers")
 """Metrics that say how a sample went rather than how well."""

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from . import load
+from . import load, rules
 from .figures import Results, Row, percentile
 from .plan import MIB, Plan, alternate
 from .process import BenchError, Cores, Server, TargetProcess, core_busy, settled_memory
@@ -31,7 +31,7 @@ BULK_METHODS: Final = tuple(METHODS)
 SHORT_METHODS: Final = ("aes-256-gcm", "2022-blake3-aes-256-gcm")
 START_METHOD: Final = "aes-256-gcm"  # the one that every system has
 
-WORKS: Final = ("bulk", "short", "ping", "idle", "stalled", "start", *UDP_WORKS)
+WORKS: Final = ("bulk", "short", "ping", "idle", "stalled", "start", *UDP_WORKS, rules.WORK)
 
 WARM_UP: Final = 8 * MIB
 """Moved each way before a bulk sample: buffers have grown, code is loaded."""
@@ -81,6 +81,8 @@ class Bench:
                     udp.measure(turn, method)
             if turn < self.plan.memory_rounds:
                 self._memory(turn)
+            if rules.WORK in self.works:
+                rules.measure(self, turn)
         if "start" in self.works:
             self._starts()
         return self.results
