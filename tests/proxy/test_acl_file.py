@@ -93,6 +93,8 @@ def test_a_mode_does_not_end_a_section() -> None:
         ("\\.x$", ["a.x"], ["x"]),
         ("^a\\.", ["a.x"], ["b.a.x"]),
         ("^\\S+\\.x$", ["a.x"], ["x"]),
+        ("([0-9])", ["a1.x"], ["a.x"]),
+        ("[0-9]\\.[a-z]", ["a1.x"], ["a.x"]),
         ("^(a|b)\\.(.)\\2$", ["a.cc"], ["a.cd"]),
     ],
 )
@@ -138,6 +140,7 @@ def test_libev_skips_lines_of_255_bytes() -> None:
         ("[Proxy_All]", "did you mean [proxy_all]?"),
         ("[proxy_list", "did you mean [proxy_list]?"),
         ("[xyz]", "there is no such section; there are [proxy_all], "),
+        ("[0-9]", "a regular expression of one class stands in ( )"),
         ("10.0.0.0/33", "a prefix length of 0 to 32; write an address"),
         ("10.0.0.0/255.0.0.0", "a prefix length of 0 to 32"),
         ("::1/129", "a prefix length of 0 to 128"),

@@ -178,7 +178,8 @@ class _Reader:
             near = get_close_matches(rule.lower(), _SECTIONS, 1, 0.75)
             if not near and not _SECTION_LIKE.fullmatch(rule):
                 return False
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_SECTIONS)}"
+            known = f"there are {', '.join(_SECTIONS)}; a regular expression of one class stands in ( )"
+            hint = f"did you mean {near[0]}?" if near else known
             raise ValueError(f"there is no such section; {hint}")
         if self._dialect == "libev" and rule in _RUST_ONLY:
             raise ValueError("shadowsocks-libev has no such section; read the file in the dialect rust")
