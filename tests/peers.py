@@ -155,7 +155,7 @@ def whole(request: pytest.FixtureRequest) -> bool:
 
 def need_tool(name: str) -> str:
     """Return the path of a tool of the system, or skip as `need` does."""
-    path = shutil.which(name)
+    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")  # where daemons are
     if path is None:
         reason = f"{name} not found: make peers, or install it with the system's packages"
         if os.environ.get("SHADESOCKS_REQUIRE_PEERS") == "1":

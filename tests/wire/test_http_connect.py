@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shadesocks.core.address import Address
 from shadesocks.core.errors import LocalProtocolError, RemoteProtocolError
 from shadesocks.core.reasons import REASONS
 from shadesocks.wire import http_connect
 from shadesocks.wire.reader import Reader
-from tests.wire.splits import all_splits
+from tests.wire.splits import all_splits, in_pieces
 
 TARGET = Address("example.com", 443)
 OK = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -100,6 +102,21 @@ def test_nonsense(answer: bytes) -> None:
         with pytest.raises(RemoteProtocolError) as refused:
             hear(pieces)
         assert refused.value.code == "bad_hop"
+
+
+@given(
+    st.one_of(st.binary(max_size=60), st.builds(b"HTTP/1.1 %b\r\n%b".__mod__, st.tuples(st.binary(), st.binary()))),
+    st.integers(0, 2**32),
+)
+def test_any_bytes_are_an_answer_or_a_declared_word(data: bytes, seed: int) -> None:
+    def outcome(pieces: list[bytes]) -> object:
+        try:
+            return hear(pieces)
+        except RemoteProtocolError as error:
+            assert error.code in REASONS
+            return error.code
+
+    assert outcome([data]) == outcome(in_pieces(data, seed))
 
 
 def test_another_protocol_is_noticed_at_its_first_bytes() -> None:

@@ -27,6 +27,7 @@ from shadesocks.proxy.inbound.shadowsocks import ShadowsocksInbound
 from shadesocks.proxy.outbound.chain import ChainMeans, HttpHop, ShadowHop, SocksHop, chain_dialer
 from shadesocks.proxy.seams import Dialer, First, OneWay
 from shadesocks.proxy.silent import Strangers
+from shadesocks.wire.shadow import WallClock
 from tests.interop.streams import pack_address
 from tests.proxy.rig import NOW, Ledger, Salts
 from tests.socks_udp import parse_address, udp_socket, unwrap, wrap
@@ -59,11 +60,13 @@ def run(story: Callable[[Net], Coroutine[Any, Any, None]], deadline: float = 10.
 class Net:
     """A reactor, and the proxies and targets of one test."""
 
-    def __init__(self, stack: AsyncExitStack, deadline: float, reactor: Reactor | None = None) -> None:
+    def __init__(
+        self, stack: AsyncExitStack, deadline: float, reactor: Reactor | None = None, wall: WallClock = lambda: NOW
+    ) -> None:
         self.reactor = reactor or Reactor()
         self.scratch = Scratch()
         self.ledger = Ledger()
-        self.means = ChainMeans(self.reactor, self.scratch, self.reactor.lane(deadline), lambda: NOW, os.urandom)
+        self.means = ChainMeans(self.reactor, self.scratch, self.reactor.lane(deadline), wall, os.urandom)
         self.asked: list[tuple[str, str, int]] = []
         """(kind of proxy, host, port) of every target that was asked for, in order."""
         self.words: Counter[str] = Counter()
@@ -74,7 +77,6 @@ class Net:
         """The proxies' sides of the connections that associations live by."""
         self._handling = 0
         self._stack = stack
-        self._ends: list[socket.socket] = []
         self._live: set[Relay] = set()
 
     # Where chains lead
@@ -235,7 +237,7 @@ class Net:
         self._live.add(relay)
         relay.begin()
         self.reactor.settle()
-        self._ends.append(theirs)
+        self._stack.callback(theirs.close)
         return Program(theirs)
 
     def _ended(self, relay: Relay, word: str) -> None:
@@ -251,8 +253,6 @@ class Net:
     def close(self) -> None:
         for relay in [*self._live, *self.ledger.relays]:
             relay.close("stopped")
-        for sock in self._ends:
-            sock.close()
         self.reactor.stop()
         assert not self.reactor.errors
 
@@ -312,6 +312,12 @@ class Program:
 
     async def hear(self, size: int = 65536) -> bytes:
         return await asyncio.get_running_loop().sock_recv(self.sock, size)
+
+    async def hear_exactly(self, size: int) -> bytes:
+        heard = bytearray()
+        while len(heard) < size and (data := await self.hear(size - len(heard))):
+            heard += data
+        return bytes(heard)
 
     async def hear_all(self) -> bytes:
         heard = bytearray()
