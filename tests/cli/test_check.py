@@ -74,3 +74,19 @@ def test_stdin_is_a_file_too(capsys: pytest.CaptureFixture[str], monkeypatch: py
 def test_no_message_shows_the_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(tmp_path / "c.json", GOOD.replace(KEY, "not-base64-at-all"))
     assert "not-base64-at-all" not in "".join(capsys.readouterr())
+
+
+def test_an_access_list_is_read_from_beside_the_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with_acl = GOOD.replace('"local_port"', '"acl": "rules.acl", "local_port"')
+    rules = tmp_path / "rules.acl"
+    rules.write_text("[outbound_block_list]\n192.0.2.0/24\n")
+    assert check(tmp_path / "c.json", with_acl) == OK
+    assert capsys.readouterr().err == ""
+    rules.write_text("[outbound_block_lst]\n192.0.2.0/33\n(\n")
+    assert check(tmp_path / "c.json", with_acl) == CONFIG
+    assert [line.split(": ")[1] for line in capsys.readouterr().err.splitlines()] == [
+        f"{rules}:{line}" for line in (1, 2, 3)
+    ]
+    rules.unlink()
+    assert check(tmp_path / "c.json", with_acl) == CONFIG
+    assert "cannot be read: No such file or directory" in capsys.readouterr().err

@@ -300,7 +300,7 @@ def test_https_and_its_name() -> None:
             server.age = 700
             assert await ask(lookup) == Outcome((FOUR, SIX), 0)
             await lookup.close()
-            assert set(bootstrap.asked) == {"dns.test"}
+            assert set(bootstrap.asked) == {"dns.test", "closed"}
             assert set(server.paths) == {"/q"}
             assert {query.id for query in names.queries} == {0}
 

@@ -53,17 +53,24 @@ async def started(service: Service) -> AsyncIterator[Service]:
 async def target(handler: Handler) -> AsyncIterator[Address]:
     """Listen as somebody's target."""
 
+    handling: set[asyncio.Task[Any] | None] = set()
+
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handling.add(asyncio.current_task())
         try:
             await handler(reader, writer)
+        except ConnectionError:
+            pass  # the service was stopped under it
         finally:
             writer.close()
+            handling.discard(asyncio.current_task())
 
     server = await asyncio.start_server(handle, HOST, 0)
     try:
         yield Address(HOST, server.sockets[0].getsockname()[1])
     finally:
         server.close()
+        await until(lambda: not handling)
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

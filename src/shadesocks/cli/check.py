@@ -18,17 +18,18 @@ shadesocks check config.json && systemctl restart shadesocks
 )
 @click.argument("file", metavar="FILE")
 def command_check(file: str) -> int:
-    """Tell everything that is wrong with a config, and change nothing; - reads stdin.
+    """Tell everything that is wrong with a config and its access lists, and change nothing; - reads stdin.
 
     Keys that no program of the family knows are errors here, where a start only warns of them. Exit code 78 when
     there is any error, 0 when there is none.
     """
     from ..config.load import examine
+    from ..service.rules import AclShelf
     from ..wire.uri import parse_link
-    from .source import read_source
+    from .source import directory_of, read_source
 
     text, where = read_source(file)
-    report = examine(text, where=where, strict=True, read_link=parse_link)
+    report = examine(text, where=where, strict=True, read_link=parse_link, base=directory_of(file))
     for warning in report.warnings:
         tell(f"warning: {warning}")
     for problem in report.problems:
@@ -36,6 +37,8 @@ def command_check(file: str) -> int:
     config = report.config
     if config is None:
         return CONFIG
+    for warning in AclShelf(config).warnings:
+        tell(f"warning: {warning}")
     if not config.servers:
         tell(f"error: {where}: it names no server, so it starts neither end; add server, server_port, method, password")
         return CONFIG

@@ -73,6 +73,7 @@ class AresLookup:
         servers: Sequence[NameServer] = (),
         families: Sequence[int] = (AF_INET, AF_INET6),
         *,
+        queries_most: int = QUERIES_MOST,
         find_servers: Callable[[], Sequence[NameServer]] = system_servers,
         clock: Callable[[], float] = monotonic,
     ) -> None:
@@ -81,11 +82,13 @@ class AresLookup:
         Args:
             servers: asked in their order; over TCP, all of them, where one is `tcp://`: UDP does not get through.
             families: AF_INET, AF_INET6 or both: what is asked for.
+            queries_most: names asked over one channel; 1 where nothing is to be remembered.
             find_servers: whom the system asks; called once.
             clock: seconds of a monotonic clock.
         """
         servers = servers or find_servers()
         self._families = tuple(families)
+        self._queries_most = queries_most
         self._clock = clock
         streams = any(server.transport is Transport.TCP for server in servers)
         self._options: dict[str, Any] = {
@@ -112,7 +115,7 @@ class AresLookup:
     def _fresh_channel(self) -> aiodns.DNSResolver:
         now = self._clock()
         channel = self._channel
-        if channel is None or self._asked >= QUERIES_MOST or now - self._made_at >= AGE_MOST:
+        if channel is None or self._asked >= self._queries_most or now - self._made_at >= AGE_MOST:
             # The old one ends by itself with its last query.
             channel = self._channel = aiodns.DNSResolver(loop=asyncio.get_running_loop(), **self._options)
             self._channels.add(channel)

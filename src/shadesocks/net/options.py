@@ -96,7 +96,7 @@ def apply_late(sock: SocketType, options: TcpOptions) -> None:
         if LINUX:
             sock.setsockopt(IPPROTO_TCP, socket.TCP_KEEPIDLE, options.keep_alive)
             sock.setsockopt(IPPROTO_TCP, socket.TCP_KEEPINTVL, options.keep_alive)
-    if options.user_timeout and LINUX:
+    if options.user_timeout and LINUX and not options.mptcp:  # whose sockets refuse it (Linux 6.18)
         sock.setsockopt(IPPROTO_TCP, socket.TCP_USER_TIMEOUT, options.user_timeout * 1000)
 
 

@@ -67,7 +67,7 @@ class SecureLookup:
         Args:
             servers: asked in this order; of transport TLS or HTTPS.
             families: AF_INET, AF_INET6 or both: what is asked for.
-            bootstrap: finds the addresses of HTTPS servers that have names, and is closed with this. Names without it fail.
+            bootstrap: finds the addresses of HTTPS servers that have names; closed with this. Names without it fail.
             make_context: returns what certificates are checked with, another one each time.
 
         Raises:

@@ -90,9 +90,9 @@ def _system(families: Sequence[int]) -> Lookup:
 
 
 def _ares(config: Config, families: Sequence[int]) -> Lookup:
-    from ..net.ares_lookup import AresLookup
+    from ..net.ares_lookup import QUERIES_MOST, AresLookup
 
-    return AresLookup(config.dns, families)
+    return AresLookup(config.dns, families, queries_most=QUERIES_MOST if config.dns_cache_size else 1)
 
 
 def _secure(config: Config, families: Sequence[int]) -> Lookup:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from ..config.model import Config
     from ..net.connect import Judge
     from ..proxy.acl import Acl
-
-log = logging.getLogger(__name__)
 
 
 class AclShelf:
@@ -38,10 +35,13 @@ class AclShelf:
                 problems += error.problems
                 continue
             self._acls[path] = acl
-            for warning in acl.warnings:
-                log.warning("%s", warning)
         if problems:
             raise ConfigError(problems)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What was passed over in the files."""
+        return tuple(warning for acl in self._acls.values() for warning in acl.warnings)
 
     def at(self, path: str | None) -> Acl | None:
         """Return the list in a file, None where there is no path."""

@@ -118,6 +118,8 @@ class Service:
         config = self._config
         check_sockets(config)
         acls = AclShelf(config)
+        for warning in acls.warnings:
+            log.warning("%s", warning)
         resolver = make_resolver(config)
         descriptors = raise_nofile(config.nofile)
         bound = await self._bind_all()
