@@ -33,6 +33,7 @@ NO_TEST_OF_THEIR_OWN: Final = {
     "__main__.py": "one line; tests/cli runs it",
     "config/__main__.py": "writes docs; tests/config compares them",
     "wire/shadow.py": "protocols and a value, no behaviour",
+    "service/shared.py": "a value and a clock",
     "net/lookup.py": "a protocol and a value, no behaviour",
     "config/model.py": "values, no behaviour; tests/config/test_load.py makes and compares them",
     **{f"config/rows_{topic}.py": "rows; tests/config/test_settings.py checks the whole table" for topic in ROWS},

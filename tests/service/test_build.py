@@ -15,11 +15,13 @@ from shadesocks.net.reactor import Reactor
 from shadesocks.proxy.outbound.direct import DirectDialer
 from shadesocks.proxy.outbound.shadowsocks import InOrder, ShadowsocksDialer
 from shadesocks.proxy.seams import OneWay
-from shadesocks.service.build import Shared, local_flow, server_dialer, server_flow
+from shadesocks.service.build import local_flow, server_flow
 from shadesocks.service.journal import Journal
 from shadesocks.service.names import make_resolver
 from shadesocks.service.rules import AclShelf
+from shadesocks.service.shared import Shared
 from shadesocks.service.state import SaltMemory
+from shadesocks.service.ways import server_dialer
 
 from .rig import HOST, run, server_config
 

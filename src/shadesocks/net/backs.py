@@ -122,6 +122,26 @@ class DirectBack:
         self._refusals.clear()
 
 
+class ClosedBack:
+    """A back that leads nowhere: every message is dropped as unreachable."""
+
+    room = 0
+
+    def __init__(self, datagrams: Datagrams) -> None:
+        self.datagrams = datagrams
+
+    def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
+        """See `packets.Back`."""
+        raise DialError("unreachable")
+
+    def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
+        """See `packets.Back`: there is no socket that anything could come from."""
+        raise DialError("unreachable")
+
+    def tick(self) -> None:
+        """See `packets.Back`."""
+
+
 class ShadowBack:
     """The back of a client, and of a chain: each session has a socket connected to the server, and a talk with it."""
 

@@ -1,4 +1,4 @@
-"""From a configuration to the parts it names: the only place that knows them all.
+"""From a configuration to the parts it names: with `ways.py`, the only place that knows them all.
 
 server   ShadowsocksInbound -> DirectDialer (or a chain of proxies)
          PacketRelay        -> DirectBack (or ShadowBack)
@@ -8,78 +8,35 @@ local    Socks5Inbound      -> ShadowsocksDialer, one for each server, in order 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from socket import AF_INET, AF_INET6, SocketType
 from typing import TYPE_CHECKING, Final
 
-from ..config.model import ProxyConfig
-from ..crypto.keys import parse_keys
 from ..crypto.random import draw
-from ..net.backs import DirectBack, ShadowBack
-from ..net.connect import Anywhere, Connector
-from ..net.crowd import Crowd
+from ..net.backs import DirectBack
 from ..net.datagrams import DatagramOptions, bind_socket
-from ..net.origin import OriginPolicy
 from ..net.packets import Back, PacketRelay
 from ..proxy.flow import Flow
 from ..proxy.gate import GatedHost, gate_of
 from ..proxy.inbound.associations import AssociatedHost, Associations
 from ..proxy.inbound.shadowsocks import ShadowsocksInbound
 from ..proxy.inbound.socks5 import Socks5Inbound
-from ..proxy.outbound.chain import ChainMeans, Hop, HttpHop, ShadowHop, SocksHop, chain_dialer
 from ..proxy.outbound.direct import DirectDialer
-from ..proxy.outbound.guarded import GuardedBack, GuardedDialer
-from ..proxy.outbound.shadowsocks import InOrder, ShadowsocksDialer
+from ..proxy.outbound.shadowsocks import InOrder
 from ..proxy.outbound.split import SplitBack
 from ..proxy.route import AclRouter, Ways
 from ..proxy.seams import Dialer, Inbound, OneWay, Router
 from ..proxy.silent import Strangers
-from ..wire.editions import make_packets, make_shadow
-from .rules import AclShelf, has_rules, target_judge
-from .sockets import datagram_options, dialled_options, route_of
+from .shared import Shared, wall
+from .sockets import datagram_options
+from .ways import connector, packets_of, server_back, server_dialer, shadow_back, shadow_dialer, shadow_of
 
 if TYPE_CHECKING:
-    from ..config.model import Config, LocalConfig, Outbound, ServerConfig
+    from ..config.model import LocalConfig, ServerConfig
     from ..core.address import Address
-    from ..crypto.replay_packets import PacketSalts
-    from ..net.connect import Judge
-    from ..net.datagrams import Datagrams
-    from ..net.pipe import Scratch
-    from ..net.reactor import Reactor
-    from ..net.resolve import Resolver
-    from ..wire.packet import PacketHost, PacketShadow
-    from ..wire.shadow import Shadow
-    from .journal import Journal
-    from .state import SaltMemory
-
-
-def wall() -> int:
-    """Unix time in whole seconds: what time stamps are made of and compared to."""
-    return int(time.time())
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all listeners of a service have in common."""
-
-    config: Config
-    reactor: Reactor
-    scratch: Scratch
-    journal: Journal
-    names: Resolver
-    origin: OriginPolicy
-    """Of the targets a server dials, where no access list speaks."""
-    bypass: OriginPolicy
-    """Of what a client dials itself: it may reach the LAN, but not this process."""
-    acls: AclShelf
-    salts: SaltMemory
-    silent_limit: int
-    datagrams: Datagrams
-    crowd: Crowd
-    packet_salts: PacketSalts
+    from ..wire.packet import PacketHost
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +113,7 @@ def local_flow(shared: Shared, local: LocalConfig, associations: Associations | 
     acl = shared.acls.at(local.acl)
     if acl is not None:
         config = shared.config
-        direct = DirectDialer(_connector(shared, shared.bypass, config.dial_timeout, config.outbound))
+        direct = DirectDialer(connector(shared, shared.bypass, config.dial_timeout, config.outbound))
         router = AclRouter(Ways(acl, shared.names), direct, dialer)
     inbound = _LOCAL_INBOUNDS[local.protocol](shared, local, associations)
     return Flow(shared.reactor, shared.scratch, inbound, router, shared.journal)
@@ -218,78 +175,6 @@ def shadow_inbound(shared: Shared, server: ServerConfig) -> ShadowsocksInbound:
     return ShadowsocksInbound(shadow_of(server), salts, strangers, wall, draw, admits=admits, strict_first_read=strict)
 
 
-def server_dialer(shared: Shared, server: ServerConfig) -> Dialer:
-    """What a server dials with: directly, or through the proxies that it is chained to."""
-    judge = target_judge(shared.config, shared.origin, shared.acls.at(server.acl))
-    if not server.outbound_proxy:
-        return DirectDialer(_connector(shared, judge, server.dial_timeout, server.outbound))
-    dialer = _through_hops(shared, server)
-    return GuardedDialer(judge, dialer) if has_rules(shared.config, shared.acls.at(server.acl)) else dialer
-
-
-def shadow_dialer(shared: Shared, server: ServerConfig) -> ShadowsocksDialer:
-    """The way through one server. Servers are the operator's choice and may stand anywhere."""
-    way = _through_hops(shared, server).dial if server.outbound_proxy else _to_operators_hosts(shared, server).connect
-    return ShadowsocksDialer(partial(way, server.address), shadow_of(server), shared.scratch, wall, draw)
-
-
-def _through_hops(shared: Shared, server: ServerConfig) -> Dialer:
-    """The way through the proxies of a server."""
-    handshakes = shared.reactor.lane(server.dial_timeout, of="hops")
-    means = ChainMeans(shared.reactor, shared.scratch, handshakes, wall, draw)
-    return chain_dialer(hops_of(shared, server), _to_operators_hosts(shared, server).connect, means)
-
-
-def hops_of(shared: Shared, server: ServerConfig) -> tuple[Hop, ...]:
-    """The proxies of a server, the nearest first."""
-    return tuple(_hop(shared, hop) for hop in server.outbound_proxy)
-
-
-def _hop(shared: Shared, hop: ServerConfig | ProxyConfig) -> Hop:
-    if isinstance(hop, ProxyConfig):
-        kind = SocksHop if hop.protocol == "socks5" else HttpHop
-        return kind(hop.address, hop.user, hop.password)
-    return ShadowHop(hop.address, shadow_of(hop), packets_of(shared, hop) if hop.mode.udp else None)
-
-
-def shadow_of(server: ServerConfig) -> Shadow:
-    """The wire format of a server, with its key."""
-    return make_shadow(server.method, parse_keys(server.method, server.password.reveal()))
-
-
-def packets_of(shared: Shared, server: ServerConfig) -> PacketShadow:
-    """The wire format of a server for datagrams, with its key."""
-    keys = parse_keys(server.method, server.password.reveal())
-    return make_packets(server.method, keys, draw, shared.packet_salts.insert)
-
-
-def server_back(shared: Shared, server: ServerConfig) -> Back:
-    """Where the datagrams of a server go: to their targets, or to the proxies that it is chained to."""
-    judge = target_judge(shared.config, shared.origin, shared.acls.at(server.acl))
-    options = datagram_options(shared.config, server.outbound)
-    if not server.outbound_proxy:
-        return DirectBack(shared.datagrams, shared.names, judge, options)
-    back = chain_back(shared, hops_of(shared, server), options)
-    if not has_rules(shared.config, shared.acls.at(server.acl)):
-        return back
-    return GuardedBack(judge, back, shared.datagrams.middle)
-
-
-def shadow_back(shared: Shared, server: ServerConfig, packets: PacketShadow) -> Back:
-    """The way of datagrams to one server, and through the proxies before it."""
-    hop = ShadowHop(server.address, shadow_of(server), packets)
-    return chain_back(shared, (*hops_of(shared, server), hop), datagram_options(shared.config, server.outbound))
-
-
-def chain_back(shared: Shared, hops: Sequence[Hop], options: DatagramOptions) -> Back:
-    """The way of datagrams through proxies."""
-    only = hops[0]
-    assert len(hops) == 1
-    assert isinstance(only, ShadowHop)
-    assert only.packets is not None
-    return ShadowBack(shared.datagrams, shared.names, only.address, only.packets, options)
-
-
 def _relay(shared: Shared, sock: SocketType, host: PacketHost, back: Back, idle_min: int) -> PacketRelay:
     idle = max(shared.config.udp_timeout, idle_min)
     return PacketRelay(shared.reactor, shared.datagrams, sock, host, back, shared.crowd, shared.journal, wall, idle)
@@ -299,23 +184,3 @@ def _bind_beside(address: Address, options: DatagramOptions) -> SocketType:
     """Return a UDP socket on the same host, on any port."""
     family = AF_INET6 if ":" in address.host else AF_INET
     return bind_socket((address.host, 0), family, options)
-
-
-def _to_operators_hosts(shared: Shared, server: ServerConfig) -> Connector:
-    """Connects to what the operator named. Whoever dials a server sends it a header soon, whatever comes."""
-    return _connector(shared, Anywhere(), server.dial_timeout, server.outbound, always_sends=True)
-
-
-def _connector(
-    shared: Shared, judge: Judge, timeout: float, outbound: Outbound, *, always_sends: bool = False
-) -> Connector:
-    return Connector(
-        shared.reactor,
-        shared.names,
-        judge,
-        shared.reactor.lane(timeout),
-        dialled_options(shared.config),
-        route_of(outbound),
-        attempt_delay=shared.config.connection_attempt_delay,
-        always_sends=always_sends,
-    )

@@ -29,11 +29,12 @@ from ..net.options import apply_late, socket_address
 from ..net.origin import OriginPolicy
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
-from .build import Face, Port, Shared, local_port, server_port
+from .build import Face, Port, local_port, server_port
 from .journal import Journal
 from .limits import raise_nofile
 from .names import make_resolver
 from .rules import AclShelf, origin_policy
+from .shared import Shared
 from .sockets import accepted_options, check_sockets, datagram_options, dialled_options
 from .state import SaltMemory, state_directory
 

@@ -1,0 +1,46 @@
+"""What all listeners of a service have in common."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..config.model import Config
+    from ..crypto.replay_packets import PacketSalts
+    from ..net.crowd import Crowd
+    from ..net.datagrams import Datagrams
+    from ..net.origin import OriginPolicy
+    from ..net.pipe import Scratch
+    from ..net.reactor import Reactor
+    from ..net.resolve import Resolver
+    from .journal import Journal
+    from .rules import AclShelf
+    from .state import SaltMemory
+
+
+def wall() -> int:
+    """Unix time in whole seconds: what time stamps are made of and compared to."""
+    return int(time.time())
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all listeners of a service have in common."""
+
+    config: Config
+    reactor: Reactor
+    scratch: Scratch
+    journal: Journal
+    names: Resolver
+    origin: OriginPolicy
+    """Of the targets a server dials, where no access list speaks."""
+    bypass: OriginPolicy
+    """Of what a client dials itself: it may reach the LAN, but not this process."""
+    acls: AclShelf
+    salts: SaltMemory
+    silent_limit: int
+    datagrams: Datagrams
+    crowd: Crowd
+    packet_salts: PacketSalts

@@ -1,0 +1,141 @@
+"""The ways out: from a configuration to what dials, and to what sends datagrams on.
+
+direct     DirectDialer       DirectBack
+a server   ShadowsocksDialer  ShadowBack
+a chain    chain_dialer       ChainBack
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..config.model import ProxyConfig
+from ..crypto.keys import parse_keys
+from ..crypto.random import draw
+from ..net.backs import ClosedBack, DirectBack, ShadowBack
+from ..net.connect import Anywhere, Connector
+from ..proxy.outbound.chain import ChainMeans, Hop, HttpHop, ShadowHop, SocksHop, can_packets, chain_dialer
+from ..proxy.outbound.direct import DirectDialer
+from ..proxy.outbound.guarded import GuardedBack, GuardedDialer
+from ..proxy.outbound.packets import ChainBack
+from ..proxy.outbound.shadowsocks import ShadowsocksDialer
+from ..wire.editions import make_packets, make_shadow
+from .rules import has_rules, target_judge
+from .shared import Shared, wall
+from .sockets import datagram_options, dialled_options, route_of
+
+if TYPE_CHECKING:
+    from ..config.model import Outbound, ServerConfig
+    from ..net.connect import Judge
+    from ..net.packets import Back
+    from ..proxy.seams import Dialer
+    from ..wire.packet import PacketShadow
+    from ..wire.shadow import Shadow
+
+log = logging.getLogger(__name__)
+
+
+def server_dialer(shared: Shared, server: ServerConfig) -> Dialer:
+    """What a server dials with: directly, or through the proxies that it is chained to."""
+    judge = target_judge(shared.config, shared.origin, shared.acls.at(server.acl))
+    if not server.outbound_proxy:
+        return DirectDialer(connector(shared, judge, server.dial_timeout, server.outbound))
+    dialer = _through_hops(shared, server)
+    return GuardedDialer(judge, dialer) if has_rules(shared.config, shared.acls.at(server.acl)) else dialer
+
+
+def shadow_dialer(shared: Shared, server: ServerConfig) -> ShadowsocksDialer:
+    """The way through one server. Servers are the operator's choice and may stand anywhere."""
+    way = _through_hops(shared, server).dial if server.outbound_proxy else _to_operators_hosts(shared, server).connect
+    return ShadowsocksDialer(partial(way, server.address), shadow_of(server), shared.scratch, wall, draw)
+
+
+def _through_hops(shared: Shared, server: ServerConfig) -> Dialer:
+    """The way through the proxies of a server."""
+    return chain_dialer(
+        hops_of(shared, server), _to_operators_hosts(shared, server).connect, _chain_means(shared, server)
+    )
+
+
+def _chain_means(shared: Shared, server: ServerConfig) -> ChainMeans:
+    handshakes = shared.reactor.lane(server.dial_timeout, of="hops")
+    return ChainMeans(shared.reactor, shared.scratch, handshakes, wall, draw)
+
+
+def hops_of(shared: Shared, server: ServerConfig) -> tuple[Hop, ...]:
+    """The proxies of a server, the nearest first."""
+    return tuple(_hop(shared, hop) for hop in server.outbound_proxy)
+
+
+def _hop(shared: Shared, hop: ServerConfig | ProxyConfig) -> Hop:
+    if isinstance(hop, ProxyConfig):
+        kind = SocksHop if hop.protocol == "socks5" else HttpHop
+        return kind(hop.address, hop.user, hop.password)
+    return ShadowHop(hop.address, shadow_of(hop), packets_of(shared, hop) if hop.mode.udp else None)
+
+
+def shadow_of(server: ServerConfig) -> Shadow:
+    """The wire format of a server, with its key."""
+    return make_shadow(server.method, parse_keys(server.method, server.password.reveal()))
+
+
+def packets_of(shared: Shared, server: ServerConfig) -> PacketShadow:
+    """The wire format of a server for datagrams, with its key."""
+    keys = parse_keys(server.method, server.password.reveal())
+    return make_packets(server.method, keys, draw, shared.packet_salts.insert)
+
+
+def server_back(shared: Shared, server: ServerConfig) -> Back:
+    """Where the datagrams of a server go: to their targets, or to the proxies that it is chained to."""
+    judge = target_judge(shared.config, shared.origin, shared.acls.at(server.acl))
+    if not server.outbound_proxy:
+        options = datagram_options(shared.config, server.outbound)
+        return DirectBack(shared.datagrams, shared.names, judge, options)
+    back = _chain_back(shared, server, hops_of(shared, server))
+    if not has_rules(shared.config, shared.acls.at(server.acl)):
+        return back
+    return GuardedBack(judge, back, shared.datagrams.middle)
+
+
+def shadow_back(shared: Shared, server: ServerConfig, packets: PacketShadow) -> Back:
+    """The way of datagrams to one server, and through the proxies before it."""
+    if not server.outbound_proxy:
+        options = datagram_options(shared.config, server.outbound)
+        return ShadowBack(shared.datagrams, shared.names, server.address, packets, options)
+    hop = ShadowHop(server.address, shadow_of(server), packets)
+    return _chain_back(shared, server, (*hops_of(shared, server), hop))
+
+
+def _chain_back(shared: Shared, server: ServerConfig, hops: Sequence[Hop]) -> Back:
+    options = datagram_options(shared.config, server.outbound)
+    if not can_packets(hops):
+        log.warning("outbound_proxy: an http:// proxy takes no datagrams: those of %s are dropped", server.address)
+        return ClosedBack(shared.datagrams)
+    only = hops[0]
+    if len(hops) == 1 and isinstance(only, ShadowHop) and only.packets is not None:
+        return ShadowBack(shared.datagrams, shared.names, only.address, only.packets, options)
+    connect = _to_operators_hosts(shared, server).connect
+    return ChainBack(shared.datagrams, shared.names, hops, connect, _chain_means(shared, server), options)
+
+
+def _to_operators_hosts(shared: Shared, server: ServerConfig) -> Connector:
+    """Connects to what the operator named. Whoever dials a server sends it a header soon, whatever comes."""
+    return connector(shared, Anywhere(), server.dial_timeout, server.outbound, always_sends=True)
+
+
+def connector(
+    shared: Shared, judge: Judge, timeout: float, outbound: Outbound, *, always_sends: bool = False
+) -> Connector:
+    return Connector(
+        shared.reactor,
+        shared.names,
+        judge,
+        shared.reactor.lane(timeout),
+        dialled_options(shared.config),
+        route_of(outbound),
+        attempt_delay=shared.config.connection_attempt_delay,
+        always_sends=always_sends,
+    )
