@@ -10,6 +10,7 @@ systems    the programs that are compared
 process    starting, pinning, reading and ending them
 figures    medians, ratios, goals
 report     the page
+names      targets that have names, and name servers that are slow or dead (name_target)
 udp_*      the same over UDP: works, states (what a server keeps), start (who takes part), load, target, wire
 datagrams  many datagrams for one system call
 costs      what each feature costs a connection (`--profile`)

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from . import load
 from .figures import spread
-from .plan import Plan, alternate
+from .plan import AFTERMATH, WARM_CONNECTIONS, Plan, alternate
 from .process import BenchError, Cores, Server, TargetProcess
 from .systems import Found, Launch, launch_ours
 from .target import ANSWER, SHORT
 from .wire import METHODS, Account, answer_size, make_account
-from .works import AFTERMATH, SHORT_METHODS, WARM_CONNECTIONS
+from .works import SHORT_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

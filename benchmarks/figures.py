@@ -39,6 +39,9 @@ METRICS: Final = {
     "cpu": Metric("server CPU", "us", 1e6, 1),
     "p50": Metric("p50", "us", 1e6, 0),
     "p99": Metric("p99", "us", 1e6, 0),
+    "connections": Metric("connections", "1/s", 1, 0),
+    "p50_growth": Metric("p50, times that without hanging look-ups", "x", 1, 2),
+    "p99_growth": Metric("p99, times that without hanging look-ups", "x", 1, 2),
     "base": Metric("base", "MiB", 1 / (1 << 20), 1),
     "each": Metric("a connection", "bytes", 1, 0),
     "anonymous": Metric("a connection, anonymous memory only", "bytes", 1, 0),
@@ -165,6 +168,7 @@ GOALS: Final = (
     Goal("random datagrams: RSS + ≤ 1 MiB", "udp-random", "growth", 1 << 20),
     Goal("random datagram ≤ 30 us", "udp-random", "cpu", 30e-6),
     Goal("random datagrams: no answer", "udp-random", "answers", 0),
+    Goal("500 hanging look-ups: p99 of connections to addresses ≤ 1.1 times", "names-dead", "p99_growth", 1.1),
     Goal("access list: 100,000 rules are read in ≤ 1 s", "acl", "reading", 1.0),
     Goal("access list: a look-up among 100,000 rules ≤ 5 us", "acl", "lookup", 5e-6),
 )

@@ -187,6 +187,48 @@ def short_connections(
     return latencies
 
 
+def paced_connections(address: Endpoint, requests: Sequence[bytes], wanted: int, rate: float) -> list[float]:
+    """Begin `rate` connections a second, one for each request, whether or not those before are answered: a server that
+    pauses is seen by all that come meanwhile. Returns what `short_connections` does."""
+    epoll = select.epoll()
+    flying: dict[int, tuple[socket.socket, float, int]] = {}
+    latencies: list[float] = []
+    clock = time.perf_counter
+    buffer = bytearray(4096)
+    start, begun = clock(), 0
+    try:
+        while len(latencies) < len(requests):
+            due = start + begun / rate
+            while begun < len(requests) and (now := clock()) >= due:
+                sock = socket.socket()
+                flying[sock.fileno()] = (sock, now, 0)
+                sock.connect(address)
+                sock.send(requests[begun])
+                epoll.register(sock.fileno(), select.EPOLLIN)
+                begun += 1
+                due = start + begun / rate
+            wait = max(0.0, due - clock()) if begun < len(requests) else PATIENCE_SECONDS
+            events = epoll.poll(wait)
+            if not events and begun == len(requests):
+                raise BenchError(f"no answer for {PATIENCE_SECONDS} s, {len(latencies)} of {begun} connections done")
+            for fd, _ in events:
+                sock, began, got = flying.pop(fd)
+                count = sock.recv_into(buffer)
+                got += count
+                if got < wanted and count:
+                    flying[fd] = (sock, began, got)
+                    continue
+                latencies.append(clock() - began)
+                sock.close()
+                if got != wanted:
+                    raise BenchError(f"a connection ended after {got} of {wanted} bytes")
+    finally:
+        epoll.close()
+        for sock, _, _ in flying.values():
+            sock.close()
+    return latencies
+
+
 class Conversation:
     """One open connection to the echo, with sealed pings at hand."""
 

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
 MIB: Final = 1 << 20
 
+WARM_CONNECTIONS: Final = 200
+AFTERMATH: Final = 1.2
+"""Seconds between the last answer and the second reading of the clock where connections are short: a server that writes
+its log lines or frees its connections once a second shall pay for them inside the sample. Costs an idle one nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -192,6 +192,14 @@ class TargetProcess(_Child):
         return ("127.0.0.1", self._ports[self._next % len(self._ports)])
 
 
+class NameTargetProcess(_Child):
+    """The process of `benchmarks.name_target`."""
+
+    def __init__(self) -> None:
+        super().__init__(1, "benchmarks.name_target")
+        self.port = self._ports[0]
+
+
 class UdpTargetProcess(_Child):
     """The process of `benchmarks.udp_target`."""
 

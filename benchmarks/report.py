@@ -24,6 +24,10 @@ HEADINGS = {
     "idle": "Idle connections",
     "stalled": "Stalled connections that never authenticate",
     "start": "Start",
+    "names-cached": "Names that are known",
+    "names-uncached": "Names that must be looked up",
+    "names-10000": "Names that are looked up in 50 ms",
+    "names-dead": "Name servers that are dead",
     "udp-echo": "UDP: round trips",
     "udp-ping": "UDP: one round trip at a time",
     "udp-oneway": "UDP: one way, 1,300 bytes",
@@ -32,9 +36,10 @@ HEADINGS = {
     "udp-random": "UDP: random datagrams",
     "acl": "Access lists",
 }
-WITHOUT_RATIO = ("load", "busy", "offered", "loss", "growth", "answers")
+WITHOUT_RATIO = ("load", "busy", "offered", "loss", "growth", "answers", "p50_growth", "p99_growth")
 """Metrics that say how a sample went rather than how well."""
 TCP = ("bulk", "short", "ping")
+NAMES = ("names-cached", "names-uncached", "names-10000")
 UDP = ("udp-echo", "udp-ping", "udp-oneway")
 
 
@@ -168,9 +173,9 @@ def _one_line(text: str) -> str:
 
 
 def headline(results: Results, names: Sequence[str]) -> str:
-    """What `shadesocks` is compared with, in a line for TCP and one for UDP; for the end on the terminal."""
+    """What `shadesocks` is compared with, in a line for TCP, names and UDP each; for the end on the terminal."""
     lines = []
-    for title, works in (("server CPU", TCP), ("server CPU over UDP", UDP)):
+    for title, works in (("server CPU", TCP), ("server CPU of names", NAMES), ("server CPU over UDP", UDP)):
         rows = [row for row in results.samples if row.work in works and row.metric in ("cpu_gb", "cpu")]
         parts = []
         for name in names:

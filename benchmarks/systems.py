@@ -59,6 +59,8 @@ class System:
     """Where the version stands in the program itself, for builds that do not print it."""
     launch_udp: Callable[[Path, Path, int, Account], Launch] | None = None
     """The same with UDP, which is off as they come; None for those that are compared over TCP alone."""
+    launch_names: Callable[[Path, Path, int, Account, int], Launch] | None = None
+    """The same with the port of a name server on 127.0.0.1; None for those whose look-ups are not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,11 @@ class Found:
         if self.system.launch_udp is None:
             raise ValueError(f"{self.name} is not compared over UDP")
         return self.system.launch_udp(self.program, directory, port, account)
+
+    def launch_names(self, directory: Path, port: int, account: Account, names: int) -> Launch:
+        if self.system.launch_names is None:
+            raise ValueError(f"{self.name} is not compared in names")
+        return self.system.launch_names(self.program, directory, port, account, names)
 
 
 def _write(directory: Path, config: dict[str, Any]) -> str:
@@ -118,12 +125,21 @@ def _launch_ours_udp(program: Path, directory: Path, port: int, account: Account
     return launch_ours(program, directory, port, account, {"mode": "tcp_and_udp"})
 
 
+def _launch_ours_names(program: Path, directory: Path, port: int, account: Account, names: int) -> Launch:
+    return launch_ours(program, directory, port, account, {"dns": f"127.0.0.1:{names}"})
+
+
 def _launch_rust(program: Path, directory: Path, port: int, account: Account) -> Launch:
     return Launch([str(program), "-c", _write(directory, _plain_config(port, account))])
 
 
 def _launch_rust_udp(program: Path, directory: Path, port: int, account: Account) -> Launch:
     config = {**_plain_config(port, account), "mode": "tcp_and_udp"}
+    return Launch([str(program), "-c", _write(directory, config)])
+
+
+def _launch_rust_names(program: Path, directory: Path, port: int, account: Account, names: int) -> Launch:
+    config = {**_plain_config(port, account), "dns": f"udp://127.0.0.1:{names}"}
     return Launch([str(program), "-c", _write(directory, config)])
 
 
@@ -168,6 +184,7 @@ SYSTEMS: Final = (
         methods=_ALL,
         launch=launch_ours,
         launch_udp=_launch_ours_udp,
+        launch_names=_launch_ours_names,
     ),
     System(
         name=REFERENCE,
@@ -177,6 +194,7 @@ SYSTEMS: Final = (
         methods=_ALL,
         launch=_launch_rust,
         launch_udp=_launch_rust_udp,
+        launch_names=_launch_rust_names,
     ),
     System(
         name="shadowsocks-libev",

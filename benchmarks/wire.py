@@ -13,7 +13,7 @@ import os
 import struct
 from dataclasses import dataclass
 from hashlib import md5
-from ipaddress import IPv4Address
+from ipaddress import AddressValueError, IPv4Address
 from typing import Final, Protocol
 
 from blake3 import blake3
@@ -112,6 +112,16 @@ def make_account(method: Method) -> Account:
     return Account(method, base64.b64encode(random).decode() if method.is_2022 else random.hex())
 
 
+def pack_target(target: tuple[str, int]) -> bytes:
+    """An IPv4 address or a name, and a port, as SOCKS5 and Shadowsocks write them."""
+    host, port = target
+    try:
+        packed = b"\x01" + IPv4Address(host).packed
+    except AddressValueError:
+        packed = struct.pack(">BB", 3, len(host)) + host.encode("ascii")
+    return packed + struct.pack(">H", port)
+
+
 class Cipherer:
     """One direction of one connection: a session key and its nonce counter."""
 
@@ -150,7 +160,7 @@ class Sealer:
         The same salt and the same arguments give the same size, so that a
         stream sealed earlier can have its head replaced by one with a later `now`.
         """
-        address = b"\x01" + IPv4Address(target[0]).packed + struct.pack(">H", target[1])
+        address = pack_target(target)
         if not self._method.is_2022:
             return self.salt + self.chunk(address + first)
         variable = address + struct.pack(">H", 0) + first

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from . import load, rules
 from .figures import Results, Row, percentile
-from .plan import MIB, Plan, alternate
+from .names import NAME_WORKS, NameWorks
+from .plan import AFTERMATH, MIB, WARM_CONNECTIONS, Plan, alternate
 from .process import BenchError, Cores, Server, TargetProcess, core_busy, settled_memory
 from .target import ANSWER, PATIENCE_SECONDS, SHORT, SHORT_END
 from .udp_works import UDP_WORKS, UdpWorks
@@ -31,14 +32,10 @@ BULK_METHODS: Final = tuple(METHODS)
 SHORT_METHODS: Final = ("aes-256-gcm", "2022-blake3-aes-256-gcm")
 START_METHOD: Final = "aes-256-gcm"  # the one that every system has
 
-WORKS: Final = ("bulk", "short", "ping", "idle", "stalled", "start", *UDP_WORKS, rules.WORK)
+WORKS: Final = ("bulk", "short", "ping", "idle", "stalled", "start", *NAME_WORKS, *UDP_WORKS, rules.WORK)
 
 WARM_UP: Final = 8 * MIB
 """Moved each way before a bulk sample: buffers have grown, code is loaded."""
-WARM_CONNECTIONS: Final = 200
-AFTERMATH: Final = 1.2
-"""Seconds between the last answer and the second reading of the clock in the short works: a server that writes its
-log lines or frees its connections once a second shall pay for them inside the sample. Costs an idle server nothing."""
 SHORT_CASES: Final = (
     ("16 at once, client ends", SHORT, 16),
     ("16 at once, target ends", SHORT_END, 16),
@@ -66,7 +63,7 @@ class Bench:
 
     def run(self) -> Results:
         began = time.monotonic()
-        udp = UdpWorks(self)
+        udp, names = UdpWorks(self), NameWorks(self)
         for turn in range(self.plan.rounds):
             if time.monotonic() - began > self.plan.limit:
                 self.cut_short = f"stopped after {turn} of {self.plan.rounds} rounds, {self.plan.limit:.0f} s were over"
@@ -78,6 +75,7 @@ class Bench:
                     self._group(turn, make_account(METHODS[method]))
                     self.say(f"round {turn + 1}/{self.plan.rounds}  {method}  {time.monotonic() - at:.1f} s")
                 if method in SHORT_METHODS:
+                    names.measure(turn, method)
                     udp.measure(turn, method)
             if turn < self.plan.memory_rounds:
                 self._memory(turn)

@@ -10,7 +10,17 @@ import pytest
 
 from benchmarks.load import HEAD_ROOM, Upload
 from benchmarks.target import ORDER_SIZE, SINK
-from benchmarks.wire import METHODS, Account, Cipherer, Opener, Sealer, answer_size, make_account, upload_size
+from benchmarks.wire import (
+    METHODS,
+    Account,
+    Cipherer,
+    Opener,
+    Sealer,
+    answer_size,
+    make_account,
+    pack_target,
+    upload_size,
+)
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 
@@ -107,3 +117,8 @@ def unsealed(made: Account, stream: bytes) -> tuple[int, bytes, bytes]:
     order = head[-ORDER_SIZE:]
     assert int.from_bytes(order[1:], "big") == len(plain)
     return int.from_bytes(head[5:7], "big"), order[:1], plain
+
+
+def test_targets_are_addresses_or_names() -> None:
+    assert pack_target(("127.0.0.1", 80)) == b"\x01\x7f\x00\x00\x01\x00\x50"
+    assert pack_target(("n1.test", 443)) == b"\x03\x07n1.test\x01\xbb"
