@@ -75,7 +75,8 @@ class Net:
         self.associations: list[Association] = []
         self.controls: list[asyncio.StreamWriter] = []
         """The proxies' sides of the connections that associations live by."""
-        self._handling = 0
+        self._handling: set[asyncio.Task[Any] | None] = set()
+        """Handlers that have not ended; kept here, since the loop keeps none of its tasks from being collected."""
         self._stack = stack
         self._live: set[Relay] = set()
 
@@ -85,13 +86,14 @@ class Net:
         """Listen with a handler for every connection; its errors of the network are not the test's."""
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self._handling += 1
+            task = asyncio.current_task()
+            self._handling.add(task)
             try:
                 with suppress(OSError, asyncio.IncompleteReadError):
                     await handler(reader, writer)
             finally:
                 writer.close()
-                self._handling -= 1
+                self._handling.discard(task)
 
         server = await asyncio.start_server(handle, HOST, 0)
         self._stack.callback(server.close)
