@@ -56,7 +56,7 @@ def test_a_whole_config() -> None:
             "udp_socket_per_association": true, "udp_timeout": 60, "udp_max_associations": 1000,
             "udp_max_per_source": 10, "udp_receive_buffer": 4194304, "udp_send_buffer": "65536", "udp_io": "plain",
             "dns": "tls://1.1.1.1", "dns_cache_size": 10, "dns_ttl_min": 5, "dns_ttl_max": 50, "ipv6_only": true,
-            "acl": "/etc/x.acl", "acl_dialect": "libev", "forbidden_ip": ["10.0.0.0/8"], "forbidden_port": "25,80-81",
+            "acl": "/etc/x.acl", "acl_dialect": "libev", "forbidden_ip": ["0.0.0.0/0"], "forbidden_port": "25,80-81",
             "connection_attempt_delay": 0.1, "outbound_bind_addr": "192.0.2.1", "outbound_bind_interface": "eth0",
             "outbound_fwmark": 0xff, "outbound_proxy": ["socks5://127.0.0.1"], "fast_open": true, "mptcp": true,
             "inbound_send_buffer_size": 1, "inbound_recv_buffer_size": 2, "outbound_send_buffer_size": 3,
@@ -98,7 +98,7 @@ def test_a_whole_config() -> None:
         ipv6_only=True,
         acl="/etc/x.acl",
         acl_dialect="libev",
-        forbidden_ip=("10.0.0.0/8",),
+        forbidden_ip=("0.0.0.0/0",),
         forbidden_port=((25, 25), (80, 81)),
         connection_attempt_delay=0.1,
         outbound=Outbound("192.0.2.1", "", "eth0", 255),
@@ -236,7 +236,7 @@ BOTH_ENDS = """{
     "server": "127.0.0.1", "server_port": 8388, "method": "2022-blake3-aes-256-gcm",
     "password": "hAxTKdG9cJIWmI2jPpxVQ1nBtC0uRmZkYp7sLqEwXyM=",
     "local_address": "0.0.0.0", "local_port": 1080, "allow_private": true, "first_payload_timeout": 0.1,
-    "forbidden_ip": "10.0.0.0/8", "workers": 2, "manager_address": "127.0.0.1:6001", "locals": [
+    "forbidden_ip": "0.0.0.0/0", "workers": 2, "manager_address": "127.0.0.1:6001", "locals": [
         {"local_port": 1081, "forward_address": "8.8.8.8", "mode": "tcp_and_udp"}
     ], "balancer": {"check_interval": 10}, "tunnel_port": 53
 }"""
@@ -568,11 +568,20 @@ def test_no_closed_addresses_at_all_is_told_to_the_server() -> None:
 
 def test_an_address_that_looks_like_a_network_is_one_address() -> None:
     assert load(text_of(forbidden_ip="10.0.0.0")).forbidden_ip == ("10.0.0.0",)
-    assert warnings(text_of(forbidden_ip="127.0.0.1, 10.0.0.0"), "server") == [
+    assert warnings(text_of(forbidden_ip="0.0.0.0/0, 10.0.0.0"), "server") == [
         "c.json:1: forbidden_ip: an address that ends in .0 is one address here, and no network; write its size, as in "
         "10.0.0.0/8"
     ]
-    assert warnings(text_of(forbidden_ip="10.0.0.0/32,::"), "server") == []
+    assert warnings(text_of(forbidden_ip="0.0.0.0/0,10.0.0.0/32,::"), "server") == []
+
+
+def test_a_list_of_closed_addresses_says_what_it_leaves_open() -> None:
+    assert warnings(text_of(forbidden_ip="127.0.0.0/8,::1/128,10.0.0.0/8,192.168.0.0/16"), "server") == [
+        "c.json:1: forbidden_ip: this list takes the place of the safe default, so these are open: 172.16.0.0/12, "
+        "169.254.169.254; add them to close them"
+    ]
+    whole = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16"
+    assert warnings(text_of(forbidden_ip=whole), "server") == []
 
 
 # Files of other programs

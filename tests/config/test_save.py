@@ -86,7 +86,7 @@ CONFIGS = [
     Config(dns=(*WORDS["google"], NameServer(Transport.TCP, "fe80::1%eth0", 5353))),
     Config(
         (ONE,),
-        forbidden_ip=("10.0.0.0/8", "::1"),
+        forbidden_ip=("0.0.0.0/0", "::1"),
         forbidden_port=((25, 25), (6881, 6889)),
         acl_dialect="libev",
         connection_attempt_delay=0.5,

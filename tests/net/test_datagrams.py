@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
@@ -32,6 +33,7 @@ from shadesocks.net.datagrams import (
     make_datagrams,
     open_socket,
 )
+from shadesocks.net.reactor import Reactor
 from shadesocks.wire.packet import HEADROOM
 
 V4, V6 = "127.0.0.1", "::1"
@@ -359,3 +361,21 @@ def test_an_arena_costs_nothing_until_it_is_used() -> None:
     arena = Arena(1 << 26)
     assert arena.view[1 << 25] == 0
     assert Counter(arena.memory[:100]) == {0: 100}
+
+
+@pytest.mark.parametrize("way", ["plain", "auto"])
+def test_an_address_with_a_zone_is_of_that_zone(way: str) -> None:
+    async def story() -> None:
+        reactor = Reactor()
+        try:
+            datagrams = make_datagrams(reactor, way)
+            number, name = socket.if_nameindex()[0]
+            token = datagrams.token(True, f"fe80::1%{name}", 53)
+            assert token == datagrams.token(True, f"fe80::1%{number}", 53) != datagrams.token(True, "fe80::1", 53)
+            assert datagrams.name_of(token) == ("fe80::1", 53)
+            assert datagrams.token(True, "fe80::1%nowhere0", 53) is None
+            assert datagrams.token(False, f"fe80::1%{name}", 53) is None
+        finally:
+            reactor.stop()
+
+    asyncio.run(story())

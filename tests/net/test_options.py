@@ -5,7 +5,17 @@ from __future__ import annotations
 import socket
 from socket import IPPROTO_TCP, SOL_SOCKET
 
-from shadesocks.net.options import TcpOptions, apply_early, apply_late, apply_listening, unsent
+import pytest
+
+from shadesocks.net.options import (
+    TcpOptions,
+    apply_early,
+    apply_late,
+    apply_listening,
+    socket_address,
+    split_zone,
+    unsent,
+)
 
 
 def test_each_option_is_set() -> None:
@@ -49,3 +59,14 @@ def test_unsent_counts_what_the_peer_has_not_taken() -> None:
         assert unsent(left) > 0
         while unsent(left):
             right.recv(65536)
+
+
+def test_a_zone_is_a_name_or_a_number_of_an_interface() -> None:
+    number, name = socket.if_nameindex()[0]
+    for zone in (name, str(number)):
+        assert split_zone(f"fe80::1%{zone}") == ("fe80::1", number)
+        assert socket_address(f"fe80::1%{zone}", 80) == ("fe80::1", 80, 0, number)
+    assert split_zone("2001:db8::1") == ("2001:db8::1", 0)
+    assert socket_address("192.0.2.1", 80) == ("192.0.2.1", 80)
+    with pytest.raises(OSError, match="interface"):
+        split_zone("fe80::1%nowhere0")

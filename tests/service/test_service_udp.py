@@ -133,7 +133,17 @@ def test_datagrams_go_there_and_back(method: str, event_model: str, way: str, ca
 @pytest.mark.parametrize(("mode", "listening"), [(Mode.TCP_ONLY, 1), (Mode.UDP_ONLY, 1), (Mode.TCP_AND_UDP, 2)])
 def test_a_server_listens_as_its_mode_says(mode: Mode, listening: int, caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
-        server = replace(server_config(), mode=mode)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            while True:  # a number that is nobody's for either
+                with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as other:
+                    other.bind((HOST, 0))
+                    port = other.getsockname()[1]
+                    try:
+                        sock.bind((HOST, port))
+                    except OSError:
+                        continue
+                    break
+        server = replace(server_config(port=port), mode=mode)
         async with started(Service.server(Config(servers=(server,)))) as far:
             [address] = far.addresses  # one number for both
             for kind, wanted in ((socket.SOCK_STREAM, mode.tcp), (socket.SOCK_DGRAM, mode.udp)):

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from ..core.address import Address
 from ..core.errors import ConfigError, Problem
+from ..core.networks import NetworkSet, parse_network
 from .dialects import DIALECTS, find_dialect
 from .findings import Findings
 from .flags import NO_FILE, Given, add_flags
@@ -358,6 +359,10 @@ def _check_names(top: Section, given: Mapping[str, Any], findings: Findings) -> 
         findings.problem(entry.mark, entry.key, text)
 
 
+_SAFE_DEFAULT: Final = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.169.254")
+"""What most of those who write a list of their own do not want to open: `net/origin.py` has the whole table."""
+
+
 def _check_forbidden(top: Section, given: Mapping[str, Any], findings: Findings) -> None:
     """Warn of what a list of closed addresses leaves open."""
     networks = given.get("forbidden_ip")
@@ -370,7 +375,14 @@ def _check_forbidden(top: Section, given: Mapping[str, Any], findings: Findings)
             "metadata addresses of the server; remove this key to close them"
         )
         findings.warn(entry.mark, entry.key, text, SERVER_END)
-    elif any("/" not in network and network.endswith(".0") for network in networks):
+        return
+    closed = NetworkSet(map(parse_network, networks))
+    left = [text for text in _SAFE_DEFAULT if not closed.holds(parse_network(text).first.to_bytes(4))]
+    if left:
+        text = "this list takes the place of the safe default, so these are open: "
+        text += f"{', '.join(left)}; add them to close them"
+        findings.warn(entry.mark, entry.key, text, SERVER_END)
+    if any("/" not in network and network.endswith(".0") for network in networks):
         text = "an address that ends in .0 is one address here, and no network; write its size, as in 10.0.0.0/8"
         findings.warn(entry.mark, entry.key, text, SERVER_END)
 

@@ -26,7 +26,7 @@ from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOL_SOCKET, SocketType, inet_n
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..wire.packet import HEADROOM, OVERHEAD_MAX, PACKET_MAX
-from .options import NONBLOCK, NOW, SYSTEM_ROUTE, Route, apply_route
+from .options import NONBLOCK, NOW, SYSTEM_ROUTE, Route, apply_route, split_zone
 
 if TYPE_CHECKING:
     from .reactor import Reactor
@@ -198,7 +198,11 @@ class PlainDatagrams:
     def token(self, wide: bool, ip: str, port: int) -> Hashable | None:
         """See `Datagrams`."""
         if ":" in ip:
-            return (ip, port, 0, 0) if wide else None
+            try:
+                base, scope = split_zone(ip)
+            except OSError:
+                return None
+            return (base, port, 0, scope) if wide else None
         return (f"::ffff:{ip}", port, 0, 0) if wide else (ip, port)
 
     def name_of(self, token: Any) -> tuple[str, int]:

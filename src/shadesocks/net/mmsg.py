@@ -17,6 +17,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
+import sys
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from contextlib import closing
@@ -51,7 +52,7 @@ from .msghdr import (
     is_known,
     make_room,
 )
-from .options import NOW
+from .options import NOW, split_zone
 
 if TYPE_CHECKING:
     from .reactor import Reactor
@@ -305,7 +306,13 @@ class BatchedDatagrams:
     def token(self, wide: bool, ip: str, port: int) -> Hashable | None:
         """See `datagrams.Datagrams`: the bytes of a sockaddr."""
         if ":" in ip:
-            return _V6.pack(AF_INET6, port.to_bytes(2), _NO_FLOW, inet_pton(AF_INET6, ip), _NO_FLOW) if wide else None
+            try:
+                base, scope = split_zone(ip)
+            except OSError:
+                return None
+            # The zone stands in the order of this machine.
+            zone = scope.to_bytes(4, sys.byteorder)
+            return _V6.pack(AF_INET6, port.to_bytes(2), _NO_FLOW, inet_pton(AF_INET6, base), zone) if wide else None
         packed = inet_pton(AF_INET, ip)
         if wide:
             return _V6.pack(AF_INET6, port.to_bytes(2), _NO_FLOW, MAPPED + packed, _NO_FLOW)

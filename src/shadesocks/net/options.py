@@ -142,10 +142,18 @@ def socket_address(ip: str, port: int) -> tuple[Any, ...]:
     Raises:
         OSError: there is no interface of that name.
     """
-    base, percent, zone = ip.partition("%")
-    if not percent:
-        return ip, port
-    return base, port, 0, int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
+    base, scope = split_zone(ip)
+    return (base, port, 0, scope) if scope else (ip, port)
+
+
+def split_zone(ip: str) -> tuple[str, int]:
+    """Return an IP text without its zone, and the number of the zone (RFC 4007 §11); 0 where it has none.
+
+    Raises:
+        OSError: there is no interface of that name.
+    """
+    base, _, zone = ip.partition("%")
+    return base, (int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)) if zone else 0
 
 
 def lacks(accepted: TcpOptions, dialled: TcpOptions, routes: dict[str, Route]) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,6 @@ from ..proxy.targets import TargetRules
 
 if TYPE_CHECKING:
     from ..config.model import Config
-    from ..net.connect import Judge
     from ..proxy.acl import Acl
 
 
@@ -84,7 +83,7 @@ def has_rules(config: Config, acl: Acl | None) -> bool:
     return acl is not None or bool(config.forbidden_port) or config.forbidden_ip is not None
 
 
-def target_judge(config: Config, origin: OriginPolicy, acl: Acl | None) -> Judge:
+def target_judge(config: Config, origin: OriginPolicy, acl: Acl | None) -> OriginPolicy | TargetRules:
     """The judge of what one server dials."""
     if acl is None and not config.forbidden_port:
         return origin

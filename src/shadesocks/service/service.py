@@ -40,6 +40,7 @@ from .state import SaltMemory, state_directory
 
 if TYPE_CHECKING:
     from ..config.model import Config
+    from ..net.resolve import Resolver
     from ..net.story import Wait
 
 log = logging.getLogger(__name__)
@@ -117,11 +118,9 @@ class Service:
                 or a right is missing. Nothing was started.
         """
         config = self._config
-        check_sockets(config)
-        acls = AclShelf(config)
+        acls, resolver = _prepare(config)
         for warning in acls.warnings:
             log.warning("%s", warning)
-        resolver = make_resolver(config)
         descriptors = raise_nofile(config.nofile)
         bound = await self._bind_all()
         try:
@@ -267,6 +266,20 @@ class Service:
             self._shared.reactor.settle()
         self._listeners.clear()
         self._addresses.clear()
+
+
+def _prepare(config: Config) -> tuple[AclShelf, Resolver]:
+    """Return what can be had without a socket; raises ConfigError with all that is missing."""
+    problems: list[Problem] = []
+    made: list[Any] = []
+    for make in (check_sockets, AclShelf, make_resolver):
+        try:
+            made.append(make(config))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return made[1], made[2]
 
 
 def _close(bound: Sequence[Bound]) -> None:
