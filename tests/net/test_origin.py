@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadesocks.core.address import pack_ip
+from shadesocks.core.networks import NetworkSet, parse_network
 from shadesocks.net import origin
-from shadesocks.net.origin import NOT_AN_ADDRESS, OWN, TABLE, OriginPolicy, is_local, special
+from shadesocks.net.origin import FORBIDDEN, NOT_AN_ADDRESS, OWN, TABLE, OriginPolicy, is_local, special
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,7 +165,10 @@ class TestTable:
             ("fe80::1%eth0", "link-local"),
             ("fd00::1", "private"),
             ("fd00:ec2::254", "metadata"),
+            ("fd00:ec2::23", "metadata"),
+            ("fd00:c1::a9fe:a9fe", "metadata"),
             ("fd20:ce::254", "metadata"),
+            ("fe80::a9fe:a9fe%eth0", "metadata"),
             ("ff02::1", "multicast"),
             ("2001:db8::1", "documentation"),
             ("2001:2::1", "benchmark"),
@@ -262,6 +266,12 @@ class TestIsLocal:
         assert not is_local("8.8.8.8")
         assert not is_local("2001:db8::77")
 
+    @pytest.mark.parametrize("ip", ["127.0.0.2", "127.255.255.254", "0.0.0.0", "::", "::1", "224.0.0.1", "ff02::1"])
+    def test_this_host_where_any_address_can_be_bound(self, ip: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What is sent to these leaves from another address."""
+        monkeypatch.setattr(origin, "_can_bind", lambda _family, _ip: True)
+        assert is_local(ip)
+
     def test_in_doubt(self) -> None:
         assert is_local("fe80::1"), "cannot be bound without its zone, so nobody knows"
 
@@ -324,6 +334,29 @@ class TestOriginPolicy:
         policy = policy_of(Host(), own_ports={443}, own_hosts=("9.9.9.9", "2a00:1450::1"))
         assert policy.refuse(ip, 443) == OWN
         assert policy.refuse(ip, 80) is None
+
+    @pytest.mark.parametrize(
+        "ip",
+        [
+            "10.1.2.3",
+            "::ffff:10.1.2.3",
+            "64:ff9b::10.1.2.3",
+            "2002:a01:203::1",
+            "2a00::5efe:10.1.2.3",
+            "2002:808:808::5efe:10.1.2.3",
+        ],
+    )
+    def test_what_is_forbidden_is_so_in_every_clothing(self, ip: str) -> None:
+        policy = OriginPolicy(forbidden=NetworkSet([parse_network("10.0.0.0/8")]))
+        assert policy.refuse(ip, 80) == FORBIDDEN
+        assert policy.refuse("127.0.0.1", 80) is None
+
+    @pytest.mark.parametrize("ip", ["0.0.0.0", "::", "::ffff:0.0.0.0", "64:ff9b::"])
+    def test_where_loopback_is_forbidden_so_is_what_leads_to_it(self, ip: str) -> None:
+        """The Python original forbade 127.0.0.0/8 and ::1 by default, and a connect to 0.0.0.0 went there."""
+        policy = OriginPolicy(forbidden=NetworkSet(map(parse_network, ("127.0.0.0/8", "::1"))))
+        assert policy.refuse(ip, 80) == FORBIDDEN
+        assert policy.refuse("10.0.0.1", 80) is None
 
     def test_listeners_come_and_go(self) -> None:
         ports: set[int] = set()

@@ -93,6 +93,26 @@ class TestAnswers:
         assert not lookup.asked
 
     @pytest.mark.parametrize(
+        ("host", "ip"),
+        [
+            ("fe80::1%eth0", "fe80::1%eth0"),
+            ("ff02::fb%2", "ff02::fb%2"),
+            ("::1%1", "::1"),
+            ("2606:2800::1%eth0", "2606:2800::1"),
+            ("::ffff:127.0.0.1%lo", "::ffff:127.0.0.1"),
+        ],
+    )
+    def test_a_zone_stays_where_it_means_something(self, host: str, ip: str) -> None:
+        assert literal(host) == ((AF_INET6, ip),)
+
+    @pytest.mark.parametrize("zone", ["", "01", "99999999999999999999", "a/b", "a b", "%", "x" * 16, "²", "eth0\0"])
+    def test_nobody_has_such_a_zone(self, zone: str) -> None:
+        for ip in ("fe80::1", "2606:2800::1"):
+            assert literal(f"{ip}%{zone}") is None
+            with pytest.raises(DialError):
+                fold(f"{ip}%{zone}")
+
+    @pytest.mark.parametrize(
         "host",
         [
             *("127.1", "0x7f.1", "0x7f000001", "017700000001", "2130706433", "127.0.0.1.", "1.2.3.4.5", "a.0x"),

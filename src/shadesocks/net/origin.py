@@ -81,9 +81,15 @@ _V6_TABLE: Final = (
     Row("5f00::/16", "segment-routing", "RFC 9602"),
     Row("8000::/1", "reserved", "RFC 4291 §2.4"),
     Row("fc00::/7", "private", "RFC 4193"),
+    Row("fd00:42::42/128", "metadata", "Scaleway"),
+    Row("fd00:100::100:200/128", "metadata", "Alibaba Cloud"),
+    Row("fd00:a9fe:a9fe::1/128", "metadata", "Akamai, Linode"),
+    Row("fd00:c1::a9fe:a9fe/128", "metadata", "Oracle Cloud"),
+    Row("fd00:ec2::23/128", "metadata", "AWS: credentials of pods"),
     Row("fd00:ec2::254/128", "metadata", "AWS"),
     Row("fd20:ce::254/128", "metadata", "Google Cloud"),
     Row("fe80::/10", "link-local", "RFC 4291 §2.5.6"),
+    Row("fe80::a9fe:a9fe/128", "metadata", "OpenStack, Linode"),
     Row("fec0::/10", "site-local", "RFC 3879"),
     Row("ff00::/8", "multicast", "RFC 4291 §2.7"),
     # Within.
@@ -106,6 +112,8 @@ TABLE: Final = _V4_TABLE + _V6_TABLE
 
 NOT_AN_ADDRESS: Final = "not-an-address"
 """The word for what is no address in its one canonical spelling."""
+_OF_EVERY_HOST: Final = frozenset({"loopback", "unspecified", "multicast", "broadcast"})
+"""Words for what is this host wherever that is, or may end there."""
 OWN: Final = "own"
 """The word for a listener of this process."""
 FORBIDDEN: Final = "forbidden"
@@ -113,6 +121,9 @@ FORBIDDEN: Final = "forbidden"
 
 _ISATAP: Final = (b"\0\0\x5e\xfe", b"\2\0\x5e\xfe")
 """The middle of an ISATAP interface identifier (RFC 5214 §6.1), under any prefix; an IPv4 address follows."""
+
+_LOOPBACK_V4: Final = b"\x7f\0\0\1"
+_LOOPBACK_V6: Final = bytes(15) + b"\1"
 
 _Range = tuple[bytes, bytes, str, Callable[[bytes], tuple[bytes, ...]] | None]
 """First and last address, and the row's word and `carried`."""
@@ -165,25 +176,50 @@ def _special_v6(packed: bytes) -> str | None:
             if carried is None:
                 return word
             break
-    return next(filter(None, map(special, carried_by(packed))), None)
+    return next(filter(None, map(special, leads_to(packed))), None)
 
 
 def prefix_of(packed: bytes) -> int:
-    """Return the length of the prefix of the special block that holds an address: 8 for 10.1.2.3; 0 for none."""
-    for low, high, _, _ in (_V4 if len(packed) == 4 else _V6)[packed[0]]:
+    """Return the length of the prefix of the special block that holds an address: 8 for 10.1.2.3; 0 for none.
+
+    Where an address within is what is special, its block's behind 96 bits: 104 for 64:ff9b::10.1.2.3.
+    """
+    if len(packed) == 4:
+        return _block(_V4, packed)[0]
+    length, word = _block(_V6, packed)
+    if word:
+        return length
+    return max((96 + prefix_of(within) for within in leads_to(packed) if special(within)), default=0)
+
+
+def _block(index: tuple[tuple[_Range, ...], ...], packed: bytes) -> tuple[int, str]:
+    """Return prefix length and word of the narrowest block that holds an address."""
+    for low, high, word, _ in index[packed[0]]:
         if low <= packed <= high:
-            return 8 * len(packed) - (int.from_bytes(low) ^ int.from_bytes(high)).bit_length()
-    return 0
+            return 8 * len(packed) - (int.from_bytes(low) ^ int.from_bytes(high)).bit_length(), word
+    return 0, ""
 
 
-def carried_by(packed: bytes) -> tuple[bytes, ...]:
-    """Return the IPv4 addresses that an IPv6 address carries within."""
+def leads_to(packed: bytes) -> tuple[bytes, ...]:
+    """Return the other addresses at which a packet to this one may end: those within it, and loopback for "this host".
+
+    They may lead further in their turn: ::ffff:0.0.0.0 to 0.0.0.0, and that to 127.0.0.1.
+    """
+    if len(packed) == 4:
+        return () if any(packed) else (_LOOPBACK_V4,)
+    if not any(packed):
+        return _LOOPBACK_V6, _LOOPBACK_V4
+    within = (packed[12:],) if packed[8:12] in _ISATAP else ()
     for low, high, _, carried in _V6[packed[0]]:
         if low <= packed <= high:
-            if carried is not None:
-                return carried(packed)
-            break
-    return (packed[12:],) if packed[8:12] in _ISATAP else ()
+            return within if carried is None else within + carried(packed)
+    return within
+
+
+def everywhere(packed: bytes) -> tuple[bytes, ...]:
+    """Return an address, and all that it leads to."""
+    further = leads_to(packed)
+    return (packed, *(each for one in further for each in everywhere(one))) if further else (packed,)
 
 
 def is_local(ip: str) -> bool:
@@ -197,7 +233,8 @@ def is_local(ip: str) -> bool:
     # Where `ip_nonlocal_bind` is set (fail-over set-ups) any address can be bound, one for documentation too.
     if not _can_bind(family, "2001:db8::1" if family == AF_INET6 else "192.0.2.1"):
         return True
-    return _pack(_source_to(family, ip)) == _pack(ip)
+    # What reaches every host comes from another address than it went to: 127.0.0.2 from 127.0.0.1.
+    return special(ip) in _OF_EVERY_HOST or _pack(_source_to(family, ip)) == _pack(ip)
 
 
 def _can_bind(family: int, ip: str) -> bool:
@@ -259,7 +296,7 @@ class OriginPolicy:
 
         Args:
             allow_private: take special addresses like others. This process's own listeners stay closed.
-            forbidden: closed instead of the special addresses, whatever form of IPv6 carries one of them.
+            forbidden: closed instead of the special addresses, and with them whatever leads to one (`leads_to`).
             own_ports: of the listeners of this process, whatever address they are bound to; looked into at
                 each call, so that it may change.
             own_hosts: addresses that lead to this host though none of its interfaces has them, as behind
@@ -280,6 +317,10 @@ class OriginPolicy:
         """Allow: what a name means is what is judged."""
         return None
 
+    def refuse_unseen(self, _name: str, _port: int) -> str | None:
+        """Allow a name that is looked up elsewhere: what it means is not known here."""
+        return None
+
     def refuse(self, ip: str, port: int, _host: str = "") -> str | None:
         """Return the word for why this address may not be dialled, None when it may."""
         return self.closed(ip) or self.own(ip, port)
@@ -290,21 +331,16 @@ class OriginPolicy:
             packed = _pack(ip)
             if not packed:
                 return NOT_AN_ADDRESS
-            holds = self._forbidden.holds
-            if holds(packed) or (len(packed) == 16 and any(map(holds, carried_by(packed)))):
-                return FORBIDDEN
-            return None
+            return FORBIDDEN if any(map(self._forbidden.holds, everywhere(packed))) else None
         word = special(ip)
         return word if not self._allow_private or word == NOT_AN_ADDRESS else None
 
     def own(self, ip: str, port: int) -> str | None:
         """Return the word for a listener of this process."""
-        return OWN if port in self._own_ports and self._is_own(_pack(ip)) else None
+        return OWN if port in self._own_ports and any(map(self._is_own, everywhere(_pack(ip)))) else None
 
     def _is_own(self, packed: bytes) -> bool:
-        if packed in self._own_hosts or self._is_local_lately(packed):
-            return True
-        return len(packed) == 16 and any(map(self._is_own, carried_by(packed)))
+        return packed in self._own_hosts or self._is_local_lately(packed)
 
     def _is_local_lately(self, packed: bytes) -> bool:
         now = self._clock()

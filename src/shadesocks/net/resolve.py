@@ -41,6 +41,9 @@ _NAME: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-
 _NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.DOTALL)
 """Ends in a number: some system's spelling of an IPv4 address, and no name (RFC 1123 §2.1; WHATWG URL)."""
 
+_ZONE: Final = re.compile(r"0|[1-9][0-9]{0,8}|(?![0-9]+$)[A-Za-z0-9._-]{1,15}")
+"""An interface's number, or its name (RFC 4007 §11.2); only multicast and link-local addresses have one (§6)."""
+
 
 class HostsFile(Protocol):
     """The names that the system's own file gives; `hosts.Hosts`."""
@@ -73,11 +76,14 @@ def fold(host: str) -> str:
 
 
 def literal(host: str) -> Answer | None:
-    """Return an IP text as the one address that it is; None for a name. A zone stays with its address."""
-    packed = pack_ip(host.partition("%")[0] if ":" in host else host)
-    if packed is None:
+    """Return an IP text as the one address that it is; None for a name. A zone stays where it means something."""
+    ip, percent, zone = host.partition("%") if ":" in host else (host, "", "")
+    packed = pack_ip(ip)
+    if packed is None or (percent and not _ZONE.fullmatch(zone)):
         return None
-    return ((int(socket.AF_INET if len(packed) == 4 else socket.AF_INET6), host),)
+    if percent and (packed[0] == 0xFF or (packed[0] == 0xFE and packed[1] & 0xC0 == 0x80)):
+        ip = host
+    return ((int(socket.AF_INET if len(packed) == 4 else socket.AF_INET6), ip),)
 
 
 class _Query:

@@ -3,7 +3,8 @@
 In this order: closed ports, the access list, the special addresses, this process's own listeners (`net/origin`).
 A name is judged before it is looked up, and again with each address that is dialled, so that one name with many
 meanings gains nothing. An access list opens a special address only with a network no wider than the block that
-closes it: 10.0.0.0/8 opens 10.1.2.3, 0.0.0.0/0 opens nothing, and 169.254.169.254 is opened by itself alone.
+closes it: 10.0.0.0/8 opens 10.1.2.3, 0.0.0.0/0 opens nothing, and 169.254.169.254 is opened by itself alone. What a
+list blocks is blocked in whatever IPv6 address carries it, and 0.0.0.0 with 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from ..core.address import pack_ip
 from ..core.errors import DialError
-from ..net.origin import FORBIDDEN, NOT_AN_ADDRESS, OriginPolicy, prefix_of
+from ..core.networks import unmapped
+from ..net.origin import FORBIDDEN, NOT_AN_ADDRESS, OriginPolicy, everywhere, prefix_of
 from ..net.resolve import fold
 
 if TYPE_CHECKING:
@@ -46,6 +48,15 @@ class TargetRules:
             return None  # no name: the resolver says so
         return RULE if allowed is False else None
 
+    def refuse_unseen(self, name: str, port: int) -> str | None:
+        """Return why a name, in its one form, may not be dialled though its addresses are not known here, or None."""
+        if port in self._ports:
+            return PORT
+        if self._acl is None:
+            return None
+        allowed = self._acl.outbound_host(name)
+        return None if (self._acl.outbound_default if allowed is None else allowed) else RULE
+
     def refuse(self, ip: str, port: int, host: str = "") -> str | None:
         """See `connect.Judge`."""
         if port in self._ports:
@@ -56,7 +67,10 @@ class TargetRules:
         packed = pack_ip(ip.partition("%")[0])
         if packed is None:
             return NOT_AN_ADDRESS
+        packed = unmapped(packed)
         if acl.refuse_target(_name(host), packed):
+            return RULE
+        if any(acl.outbound_ip(other) is False for other in everywhere(packed)[1:]):
             return RULE
         word = self._origin.closed(ip)
         if word is not None:

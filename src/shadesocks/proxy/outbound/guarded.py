@@ -1,31 +1,48 @@
 """The rules of a server that dials through others: names and literal addresses are judged before they are passed on.
 
-What a name means is seen where it is looked up, which is not here; the server there has rules of its own.
+What a name means is seen where it is looked up, which is not here; the server there has rules of its own. So it is
+judged by its rules alone, and by the default where none speaks of it. What is no name to us is not passed on: the next
+proxy's library may know more spellings of 127.0.0.1 than ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ...core.address import pack_ip, parse_address
 from ...core.errors import DialError
 from ...net.backs import ROUTES_MOST
+from ...net.resolve import fold
 
 if TYPE_CHECKING:
     from ...core.address import Address
-    from ...net.connect import Judge
     from ...net.datagrams import Arena
     from ...net.packets import Back, PacketRelay, Session
     from ...wire.packet import Span
     from ..seams import Dialer, Dialing, First
 
 
+class Judge(Protocol):
+    """Who says what may be dialled; `origin.OriginPolicy`, `targets.TargetRules`."""
+
+    def refuse_unseen(self, name: str, port: int) -> str | None:
+        """Return why a name, in its one form, may not be dialled though its addresses are not known here, or None."""
+
+    def refuse(self, ip: str, port: int, host: str = "") -> str | None:
+        """Return why this address may not be dialled, or None."""
+
+
 def judge_target(judge: Judge, target: Address) -> None:
-    """Raise DialError `denied` for a target that may not be dialled, as far as its text tells."""
-    refusal = judge.refuse_name(target.host)
-    if refusal is None and pack_ip(target.host.partition("%")[0]) is not None:
-        refusal = judge.refuse(target.host, target.port)
+    """Raise DialError for a target that may not be dialled, as far as its text tells: `denied`, or `no_name`."""
+    host, port = target.host, target.port
+    if pack_ip(host.partition("%")[0] if ":" in host else host) is not None:
+        refusal = judge.refuse(host, port)
+    else:
+        name = fold(host)
+        refusal = judge.refuse_unseen(name, port)
+        if refusal is None and f".{name}".endswith(".localhost"):  # RFC 6761 §6.3: loopback, wherever it is looked up
+            refusal = judge.refuse("127.0.0.1", port, name)
     if refusal is not None:
         raise DialError("denied", f"{target} is not allowed: {refusal}")
 
