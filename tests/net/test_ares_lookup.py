@@ -252,7 +252,7 @@ def test_closing_ends_what_is_under_way() -> None:
     [
         ("nameserver 192.0.2.1\nnameserver 2001:db8::1\n", ["192.0.2.1", "2001:db8::1"]),
         ("# nameserver 192.0.2.9\n nameserver\t192.0.2.1 # ours\nsearch example\n", ["192.0.2.1"]),
-        ("nameserver fe80::1%eth0\n", ["fe80::1%eth0"]),
+        ("nameserver fe80::1%eth0\nnameserver dns.example\n", ["fe80::1%eth0"]),
     ],
 )
 def test_the_system_s_servers_are_those_of_its_file(tmp_path: Path, text: str, hosts: list[str]) -> None:
@@ -261,7 +261,34 @@ def test_the_system_s_servers_are_those_of_its_file(tmp_path: Path, text: str, h
     assert [server.host for server in system_servers(path)] == hosts
 
 
-@pytest.mark.parametrize("text", [None, "", "search example\nnameserver\n"])
+@pytest.mark.parametrize(
+    ("host", "written"),
+    [
+        ("192.0.2.1", "192.0.2.1:5353"),
+        ("2001:db8::1", "[2001:db8::1]:5353"),
+        ("fe80::1%lo", "[fe80::1]:5353%lo"),
+        ("fe80::1%1", "[fe80::1]:5353%lo"),
+    ],
+)
+def test_a_server_is_written_as_c_ares_reads_it(host: str, written: str) -> None:
+    async def story() -> None:
+        lookup = AresLookup([NameServer(Transport.UDP, host, 5353)])
+        assert lookup._fresh_channel()._channel.servers == [written]
+        await lookup.close()
+
+    asyncio.run(story())
+
+
+def test_servers_that_cannot_be_asked_are_a_failure() -> None:
+    async def story() -> None:
+        lookup = AresLookup([NameServer(Transport.UDP, "fe80::1%nowhere0")])
+        assert await code_of(lookup.start(NAME)) == "no_name"
+        await lookup.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("text", [None, "", "search example\nnameserver\n", "nameserver dns.example\n"])
 def test_where_it_names_none_others_are_asked_and_it_is_said(
     tmp_path: Path, text: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from socket import AF_INET, AF_INET6
+from socket import AF_INET, AF_INET6, if_indextoname
 from time import monotonic
 from typing import Any, Final, cast
 from weakref import WeakSet
@@ -25,6 +26,7 @@ import aiodns
 import pycares
 from pycares import errno as ares
 
+from ..core.address import pack_ip
 from ..core.errors import DialError
 from ..core.nameserver import NameServer, Transport
 from .lookup import ADDRESSES_MOST, RESOLUTION_DELAY, TTL_EMPTY, TTL_PARTIAL, Found, Outcome
@@ -59,7 +61,8 @@ def system_servers(path: Path = RESOLV_CONF) -> tuple[NameServer, ...]:
     except OSError:
         lines = []
     words = [line.split() for line in lines]
-    found = [word[1] for word in words if len(word) > 1 and word[0] == "nameserver"]
+    named = [word[1] for word in words if len(word) > 1 and word[0] == "nameserver"]
+    found = [host for host in named if pack_ip(host.partition("%")[0]) is not None]
     if not found:
         log.warning("%s names no name server; asking %s; set dns to choose others", path, " and ".join(FALLBACK))
     return tuple(NameServer(Transport.UDP, host) for host in found or FALLBACK)
@@ -105,8 +108,12 @@ class AresLookup:
 
     def start(self, name: str) -> asyncio.Future[Outcome]:
         """See `lookup.Lookup`. A cancelled query is forgotten; c-ares lets it run out."""
-        channel = self._fresh_channel()
         question = _Question(name)
+        try:
+            channel = self._fresh_channel()
+        except (pycares.AresError, OSError) as error:
+            question.outcome.set_exception(DialError("no_name", f"the name servers cannot be asked: {error}"))
+            return question.outcome
         for family in self._families:
             word, number = _RECORDS[family]
             question.ask(family, number, channel.query_dns(name, word))
@@ -132,8 +139,13 @@ class AresLookup:
 
 
 def _written(server: NameServer) -> str:
-    """Return a server as c-ares reads it."""
-    return f"[{server.host}]:{server.port}" if ":" in server.host else f"{server.host}:{server.port}"
+    """Return a server as c-ares reads it: a zone is the name of an interface, and stands at the end."""
+    host, _, zone = server.host.partition("%")
+    if zone.isdecimal():
+        with suppress(OSError):
+            zone = if_indextoname(int(zone))
+    text = f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}"
+    return f"{text}%{zone}" if zone else text
 
 
 def _meaning(code: int) -> str:
