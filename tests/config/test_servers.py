@@ -240,6 +240,13 @@ def test_a_chain_in_its_order() -> None:
     )
 
 
+def test_a_chain_has_so_many_servers_at_most() -> None:
+    assert problems(text_of(outbound_proxy=[LINK, "socks5://h", LINK])) == []
+    assert problems(text_of(outbound_proxy=[LINK, "socks5://h", LINK, LINK])) == [
+        "c.json:1: outbound_proxy: 2 ss:// proxies in a chain are the most; leave one out"
+    ]
+
+
 def test_each_hop_has_its_problem_in_its_place() -> None:
     text = json.dumps({**SERVER, "outbound_proxy": ["https://h", LINK, 7, "socks5://h:0"]}, indent=0)
     assert problems(text) == [

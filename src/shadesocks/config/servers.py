@@ -31,6 +31,8 @@ _MISSING: Final = {
     "server_port": 'is missing; add the port, as in "server_port": 8388, or give -s HOST:PORT',
     "method": 'is missing; add a method, as in "method": "2022-blake3-aes-256-gcm", or give -m METHOD',
 }
+SHADOW_HOPS_MOST: Final = 2
+"""Shadowsocks servers in a chain: `wire/nested.py` has buffers for three, and a client's own server is one of them."""
 LINK_MODE: Final = Mode.TCP_AND_UDP
 """Of the server that a link names: SIP002 has no word for it, and what the server does not serve nobody asks it for."""
 
@@ -92,8 +94,12 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
 
 def build_hops(entry: Entry, around: Surroundings, findings: Findings) -> tuple[Hop, ...]:
     """Return the proxies that an `outbound_proxy` names: one link, or a list of them; empty after a problem."""
-    hops = [_build_hop(hop, around, findings) for hop in _hop_entries(entry)]
-    return tuple(hop for hop in hops if hop is not None)
+    built = [_build_hop(hop, around, findings) for hop in _hop_entries(entry)]
+    hops = tuple(hop for hop in built if hop is not None)
+    if sum(isinstance(hop, ServerConfig) for hop in hops) > SHADOW_HOPS_MOST:
+        text = f"{SHADOW_HOPS_MOST} ss:// proxies in a chain are the most; leave one out"
+        findings.problem(entry.mark, entry.key, text)
+    return hops
 
 
 def _hop_entries(entry: Entry) -> Iterator[Entry]:
