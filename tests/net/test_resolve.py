@@ -233,6 +233,25 @@ class TestHosts:
 
 
 class TestCache:
+    def test_whoever_is_told_may_ask_again_though_nothing_is_remembered(self) -> None:
+        """A datagram that waited asks once more, and must not wait once more; whoever comes later asks anew."""
+        lookup = Table(otherwise=ANSWER)
+        again: list[Answer | None] = []
+
+        async def story(resolver: Resolver) -> None:
+            for _ in range(2):
+                waiters = [resolver.lookup("Example.com") for _ in range(3)]
+                for waiter in waiters:
+                    waiter.add_done_callback(lambda _waiter: again.append(resolver.cached("Example.com")))
+                await asyncio.gather(*waiters)
+                await asyncio.sleep(0)
+                assert resolver.cached("Example.com") is None
+            assert not resolver._told
+
+        run(story, lookup, size=0)
+        assert again == [ANSWER] * 6
+        assert lookup.asked == ["example.com"] * 2
+
     def test_an_answer_is_good_for_its_time(self) -> None:
         lookup, clock = Table(otherwise=ANSWER, ttl=30), Clock()
 

@@ -131,6 +131,8 @@ class Resolver:
         self._timeout = timeout
         self._clock = clock
         self._queries: dict[str, _Query] = {}
+        self._told: dict[str, Answer] = {}
+        """What waiters are told in this turn: `cached` says it to them again, though the cache may not keep it."""
         self._pending = 0
         self._closed = False
 
@@ -151,11 +153,11 @@ class Resolver:
         if (found := self._hosts.find(name)) is not None and (found := self._ordered(found)):
             return found
         if entry is None:
-            return None
+            return self._told.get(name)
         now = self._clock()
         if now >= entry.until:
             if not entry.failing or not entry.answer or now >= entry.stale_until:
-                return None
+                return self._told.get(name)
             self._refresh(name)
         elif not entry.answer:
             raise DialError("no_name", f"{host} has no address")
@@ -262,6 +264,9 @@ class Resolver:
                 future.set_exception(DialError(answer.code, str(answer)))
             else:
                 future.set_result(answer)
+        if not isinstance(answer, DialError):
+            self._told[query.name] = answer
+            asyncio.get_running_loop().call_soon(self._told.pop, query.name, None)  # after the waiters' callbacks
 
     def _ordered(self, found: Answer) -> Answer:
         """Return addresses in the order in which to try them."""
