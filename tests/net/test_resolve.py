@@ -288,6 +288,7 @@ class TestCache:
         async def story(resolver: Resolver) -> None:
             for _ in range(3):
                 assert await resolver.resolve("example.com") == ANSWER
+                await asyncio.sleep(0)
 
         run(story, lookup, size=0)
         assert len(lookup.asked) == 3

@@ -29,6 +29,8 @@ TIMEOUT: Final = 10.0
 """Seconds that a waiter waits: as long as a dial."""
 STALE_AFTER: Final = 1.8
 """Seconds that it waits where an old answer is at hand (RFC 8767 §5: the client response timer)."""
+TOLD_AGE: Final = 1.0
+"""Seconds that a turn lasts at the most."""
 PENDING_MOST: Final = 1024
 """Waiters at once. At 50 ms an answer, 20,000 names a second; with dead name servers, 100 a second that give up."""
 NAME_SIZE_MOST: Final = 253
@@ -131,8 +133,8 @@ class Resolver:
         self._timeout = timeout
         self._clock = clock
         self._queries: dict[str, _Query] = {}
-        self._told: dict[str, Answer] = {}
-        """What waiters are told in this turn: `cached` says it to them again, though the cache may not keep it."""
+        self._told: dict[str, tuple[Answer, float]] = {}
+        """What waiters are told in this turn, and when: `cached` says it to them again, though the cache may not."""
         self._pending = 0
         self._closed = False
 
@@ -153,11 +155,11 @@ class Resolver:
         if (found := self._hosts.find(name)) is not None and (found := self._ordered(found)):
             return found
         if entry is None:
-            return self._told.get(name)
+            return self._just_told(name)
         now = self._clock()
         if now >= entry.until:
             if not entry.failing or not entry.answer or now >= entry.stale_until:
-                return self._told.get(name)
+                return self._just_told(name)
             self._refresh(name)
         elif not entry.answer:
             raise DialError("no_name", f"{host} has no address")
@@ -265,8 +267,12 @@ class Resolver:
             else:
                 future.set_result(answer)
         if not isinstance(answer, DialError):
-            self._told[query.name] = answer
+            self._told[query.name] = answer, self._clock()
             asyncio.get_running_loop().call_soon(self._told.pop, query.name, None)  # after the waiters' callbacks
+
+    def _just_told(self, name: str) -> Answer | None:
+        answer, at = self._told.get(name, (None, 0.0))
+        return answer if answer is not None and self._clock() - at < TOLD_AGE else None
 
     def _ordered(self, found: Answer) -> Answer:
         """Return addresses in the order in which to try them."""
