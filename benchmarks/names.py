@@ -115,16 +115,16 @@ class NameWorks:
                     self._bench.results.fail(f"{found.name}, names", repr(error))
                 else:
                     servers.append(server)
-            count = self._bench.plan.connections
+            count = self._bench.plan.connections // 2
             for case, depth in DEPTHS:
-                few = count if depth > 1 else count // 4
+                few = count if depth > 1 else count // 2
                 for work, what, host in (
                     (CACHED, "an address", self._address),
                     (CACHED, "a name", self._known),
                     (UNCACHED, "a name", self._new),
                 ):
                     self._short(turn, Row(work, f"{what}, {case}", "", METHOD), servers, target, host, depth, few)
-            many = min(MANY_NAMES, 2 * count)
+            many = min(MANY_NAMES, 4 * count)
             row = Row(MANY, f"{many:,} names, {MANY_AT_ONCE} at once", "", METHOD)
             self._short(turn, row, servers, target, self._slow, MANY_AT_ONCE, many)
 
