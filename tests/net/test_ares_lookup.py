@@ -223,6 +223,25 @@ def test_channels_are_renewed_and_so_are_their_ports() -> None:
     run(story)
 
 
+def test_a_crowd_of_names_begins_a_few_at_a_time() -> None:
+    """Others have their turns in between."""
+
+    async def story(lookup: AresLookup, server: DnsServer) -> None:
+        server.otherwise = lambda _name: Name(["192.0.2.1"])
+        futures = [lookup.start(f"name{number}.test") for number in range(100)]
+        assert len(lookup._waiting) >= 100 - ares_lookup.PER_TURN
+        futures[50].cancel()
+        turns = 0
+        while lookup._waiting:
+            await asyncio.sleep(0)
+            turns += 1
+        assert 99 // ares_lookup.PER_TURN - 1 <= turns <= 100
+        assert len(await asyncio.gather(*futures[:50], *futures[51:])) == 99
+        assert server.asked("name50.test") == 0
+
+    run(story)
+
+
 def test_a_query_that_is_cancelled_is_forgotten() -> None:
     async def story(lookup: AresLookup, server: DnsServer) -> None:
         server.zone[NAME] = Name(["192.0.2.1"], delay=0.05)
