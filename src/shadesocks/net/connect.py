@@ -175,7 +175,7 @@ class Connector:
                         await self._wait(sock)
                 return await self._send(sock, first) if first else self._check(sock)
             except DialError as failed:
-                error = failed
+                error = failed.with_traceback(None)  # which would hold this frame, and it the error
                 if sock is not None:
                     self._reactor.close(sock)
             except BaseException:
