@@ -1,3 +1,5 @@
 """What every test of this folder may ask for."""
 
 from tests.peers import whole as whole
+
+from .field import field as field
