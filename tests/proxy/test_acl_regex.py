@@ -158,6 +158,8 @@ def test_which_are_tried_at_the_beginning_only(rule: str, anchored: bool) -> Non
         ("(a", "( is not closed"),
         ("a)(b", ") closes nothing"),
         ("[a", "[ is not closed"),
+        ("[]&&", "[ is not closed"),
+        ("x[^]--", "[ is not closed"),
         ("a\\", "stands at the end"),
         (r"\p{Greek}", r"\p is not understood"),
         (r"\Qa.b\E", r"\Q is not understood"),

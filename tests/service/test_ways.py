@@ -39,7 +39,9 @@ def test_who_dials_how_and_what_sends_datagrams_on(caplog: pytest.LogCaptureFixt
             (ruled, (), DirectDialer, DirectBack),
             (shared, (SS,), ShadowsocksDialer, ShadowBack),
             (ruled, (SS,), GuardedDialer, GuardedBack),
-            (shared, (SS, SOCKS), object, ChainBack),
+            (shared, (SOCKS,), GuardedDialer, GuardedBack),
+            (shared, (SS, SOCKS), GuardedDialer, GuardedBack),
+            (shared, (SOCKS, SS), ShadowsocksDialer, ChainBack),
             (shared, (HTTP, SS), ShadowsocksDialer, ClosedBack),
         ]
         try:
@@ -103,9 +105,28 @@ def test_a_client_reaches_its_server_through_another() -> None:
     run(story())
 
 
+def test_a_proxy_on_this_machine_is_no_way_to_its_loopback() -> None:
+    async def story() -> None:
+        async with target(echo) as to, udp_pair(Config(), server_config()) as (last, proxy):
+            hop = ProxyConfig("socks5", proxy.addresses[0])
+            server = replace(server_config(), outbound_proxy=(hop,))
+            async with started(Service.server(Config(servers=(server,)))) as far:
+                there = replace(server_config(), address=far.addresses[0])
+                local = Config(servers=(there,), locals=(LocalConfig(Address(HOST, 0)),))
+                async with started(Service.local(local)) as near:
+                    for host in (HOST, "localhost", "::ffff:127.0.0.1", "127.1"):
+                        reader, writer, _ = await socks(near, replace(to, host=host))
+                        writer.write(b"x")
+                        assert await reader.read(-1) == b"", host
+                        writer.close()
+                    assert last.journal.accepted == last.totals[0] == 0
+
+    run(story())
+
+
 def test_a_proxy_that_is_not_there_is_said() -> None:
     async def story() -> None:
-        hop = ProxyConfig("socks5", Address(HOST, 9))
+        hop = ProxyConfig("socks5", Address(HOST, 9))  # which may be anywhere: it is the operator's choice
         async with pair(Config(), replace(server_config(), outbound_proxy=(hop,))) as (far, near):
             reader, writer, _ = await socks(near, Address(HOST, 80))
             writer.write(b"x")

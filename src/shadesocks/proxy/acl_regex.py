@@ -259,6 +259,8 @@ _UNREADABLE: Final = {
 def _class(text: str, dialect: Dialect) -> str:
     """Translate a character class. Python warns of some characters in it that may one day be operators, as in Rust."""
     head = 2 if text.startswith("[^") else 1
+    if len(text) == head + 1:
+        raise ValueError("a [ is not closed: the ] that comes first is a character")
     # A ] that comes first is itself, as in the other two.
     return text[:head] + _CLASS_TOKEN.sub(lambda token: _class_part(token, dialect), text[head:-1]) + "]"
 

@@ -44,7 +44,17 @@ def server_dialer(shared: Shared, server: ServerConfig) -> Dialer:
     if not server.outbound_proxy:
         return DirectDialer(connector(shared, judge, server.dial_timeout, server.outbound))
     dialer = _through_hops(shared, server)
-    return GuardedDialer(judge, dialer) if has_rules(shared.config, shared.acls.at(server.acl)) else dialer
+    return GuardedDialer(judge, dialer) if _is_guarded(shared, server) else dialer
+
+
+def _is_guarded(shared: Shared, server: ServerConfig) -> bool:
+    """True where what is passed on is judged here: where there are rules, or where nobody behind us judges.
+
+    A Shadowsocks server at the end of a chain has a safe default of its own; another proxy may dial its own loopback,
+    which is ours where it is on this machine.
+    """
+    last = server.outbound_proxy[-1]
+    return isinstance(last, ProxyConfig) or has_rules(shared.config, shared.acls.at(server.acl))
 
 
 def shadow_dialer(shared: Shared, server: ServerConfig) -> ShadowsocksDialer:
@@ -95,9 +105,7 @@ def server_back(shared: Shared, server: ServerConfig) -> Back:
         options = datagram_options(shared.config, server.outbound)
         return DirectBack(shared.datagrams, shared.names, judge, options)
     back = _chain_back(shared, server, hops_of(shared, server))
-    if not has_rules(shared.config, shared.acls.at(server.acl)):
-        return back
-    return GuardedBack(judge, back, shared.datagrams.middle)
+    return GuardedBack(judge, back, shared.datagrams.middle) if _is_guarded(shared, server) else back
 
 
 def shadow_back(shared: Shared, server: ServerConfig, packets: PacketShadow) -> Back:
