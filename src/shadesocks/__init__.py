@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from .config.load import load as load_config
-    from .config.model import Config, LocalConfig, Mode, ServerConfig
+    from .config.model import Config, LocalConfig, Mode, Outbound, ProxyConfig, ServerConfig
     from .core.address import Address
     from .core.errors import (
         AuthenticationError,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ReplayError,
         ShadesocksError,
     )
+    from .core.nameserver import NameServer, Transport
     from .core.secret import Secret
     from .crypto.methods import find_method
     from .net.crowd import PacketCounts
@@ -45,15 +46,19 @@ __all__ = [
     "LocalConfig",
     "LocalProtocolError",
     "Mode",
+    "NameServer",
+    "Outbound",
     "PacketCounts",
     "Problem",
     "ProtocolError",
+    "ProxyConfig",
     "RemoteProtocolError",
     "ReplayError",
     "Secret",
     "ServerConfig",
     "Service",
     "ShadesocksError",
+    "Transport",
     "find_method",
     "load_config",
     "run",
@@ -66,10 +71,14 @@ _HOMES: Final = {
     "Config": "config.model",
     "LocalConfig": "config.model",
     "Mode": "config.model",
+    "NameServer": "core.nameserver",
+    "Outbound": "config.model",
     "PacketCounts": "net.crowd",
+    "ProxyConfig": "config.model",
     "Secret": "core.secret",
     "ServerConfig": "config.model",
     "Service": "service.service",
+    "Transport": "core.nameserver",
     "find_method": "crypto.methods",
     "run": "net.loop",
 }
