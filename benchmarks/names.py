@@ -10,19 +10,19 @@ import contextlib
 import itertools
 import socket
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from . import load
-from .figures import Results, Row, percentile
+from .bench import Bench
+from .figures import Row, percentile
 from .name_target import SLOW
-from .plan import AFTERMATH, WARM_CONNECTIONS, Plan, alternate
-from .process import BenchError, Cores, NameTargetProcess, Server, TargetProcess
+from .plan import AFTERMATH, WARM_CONNECTIONS, alternate
+from .process import BenchError, NameTargetProcess, Server, TargetProcess
 from .target import ANSWER, SHORT
 from .wire import METHODS, Account, answer_size, make_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from .load import Endpoint
     from .systems import Found, Launch
@@ -43,23 +43,6 @@ RATE: Final = 400
 """Connections to addresses that begin each second while the look-ups hang: a load that nobody feels."""
 DEAD_SECONDS: Final = 6.0
 """Long enough for the name servers to be asked again, and shorter than anybody's patience."""
-
-
-class Bench(Protocol):
-    """What these works take over from a run."""
-
-    plan: Plan
-    systems: list[Found]
-    works: list[str]
-    directory: Path
-    cores: Cores
-    results: Results
-
-    @property
-    def say(self) -> Callable[[str], None]: ...
-    def attempt(self, server: Server, what: str) -> contextlib.AbstractContextManager[None]: ...
-    def given_up(self, server: Server, what: str) -> bool: ...
-    def charged(self, server: Server, action: Callable[[], float], after: float) -> tuple[float, float]: ...
 
 
 class NameWorks:

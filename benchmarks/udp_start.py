@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from .figures import Results
-from .plan import Plan, alternate
-from .process import Cores, Server, UdpTargetProcess
+from .bench import Bench
+from .plan import alternate
+from .process import Server, UdpTargetProcess
 from .udp_load import check
 from .wire import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from .systems import Found
 
 START_TRIES: Final = 2
 """A port found free can be taken before the server has it: sessions of other servers take one every moment."""
-
-
-class Bench(Protocol):
-    """What these works take over from a run."""
-
-    plan: Plan
-    systems: list[Found]
-    works: list[str]
-    directory: Path
-    cores: Cores
-    results: Results
-
-    @property
-    def say(self) -> Callable[[str], None]: ...
-    def attempt(self, server: Server, what: str) -> contextlib.AbstractContextManager[None]: ...
-    def given_up(self, server: Server, what: str) -> bool: ...
-    def charged(self, server: Server, action: Callable[[], float], after: float) -> tuple[float, float]: ...
 
 
 class Starter:

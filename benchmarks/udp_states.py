@@ -6,10 +6,11 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
+from .bench import Bench
 from .figures import Row
 from .process import BenchError, UdpTargetProcess, settled_memory, udp_queue
 from .udp_load import Batch, Client, check, make_strangers
-from .udp_start import Bench, Starter
+from .udp_start import Starter
 from .udp_wire import make_sessions
 from .wire import Account
 

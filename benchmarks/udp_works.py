@@ -8,11 +8,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from .bench import Bench
 from .figures import Row
 from .load import quiet
 from .process import BenchError, Server, UdpTargetProcess
 from .udp_load import Batch, Client, Tally, prepare
-from .udp_start import Bench, Starter
+from .udp_start import Starter
 from .udp_states import STATE_WORKS, UdpStates
 from .udp_wire import make_sessions
 from .wire import METHODS, Account, make_account
