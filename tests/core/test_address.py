@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadesocks.core.address import ADDRESS_MAX, Address, pack_ip, parse_address
+from shadesocks.core.address import ADDRESS_MAX, Address, pack_ip, pack_zoned, parse_address
 from shadesocks.core.errors import LocalProtocolError, RemoteProtocolError
 
 PORT = st.integers(0, 65535)
@@ -123,3 +123,9 @@ def test_is_a_value() -> None:
     assert len({Address("h", 1), Address("h", 1)}) == 1
     with pytest.raises(AttributeError):
         Address("h", 1).host = "i"  # type: ignore[misc]
+
+
+def test_a_zone_does_not_change_what_an_address_is() -> None:
+    assert pack_zoned("fe80::1%eth0") == pack_zoned("fe80::1") == pack_ip("fe80::1")
+    assert pack_zoned("192.0.2.1") == bytes((192, 0, 2, 1))
+    assert pack_zoned("192.0.2.1%eth0") is pack_zoned("name.example") is None

@@ -90,11 +90,11 @@ _Rows = list[tuple[str, str]]
 
 def _pack(host: str) -> bytes | None:
     """Return the bytes of an address, bare or in brackets; None for a name. A zone changes no rule."""
-    from ..core.address import pack_ip
+    from ..core.address import pack_zoned
     from ..core.networks import unmapped
 
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    packed = pack_ip(bare.partition("%")[0] if ":" in bare else bare)
+    packed = pack_zoned(bare)
     return None if packed is None else unmapped(packed)
 
 

@@ -77,6 +77,11 @@ def pack_ip(host: str) -> bytes | None:
         return None
 
 
+def pack_zoned(host: str) -> bytes | None:
+    """Return the same, whatever the zone behind an IPv6 literal: a zone does not change what an address is."""
+    return pack_ip(host.partition("%")[0] if ":" in host else host)
+
+
 def pack_host(host: str) -> bytes:
     """Return ATYP and host, without the port."""
     packed = pack_ip(host)

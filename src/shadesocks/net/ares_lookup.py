@@ -27,7 +27,7 @@ import aiodns
 import pycares
 from pycares import errno as ares
 
-from ..core.address import pack_ip
+from ..core.address import pack_zoned
 from ..core.errors import DialError
 from ..core.nameserver import NameServer, Transport
 from .lookup import ADDRESSES_MOST, RESOLUTION_DELAY, TTL_EMPTY, TTL_PARTIAL, Found, Outcome
@@ -65,7 +65,7 @@ def system_servers(path: Path = RESOLV_CONF) -> tuple[NameServer, ...]:
         lines = []
     words = [line.split() for line in lines]
     named = [word[1] for word in words if len(word) > 1 and word[0] == "nameserver"]
-    found = [host for host in named if pack_ip(host.partition("%")[0]) is not None]
+    found = [host for host in named if pack_zoned(host) is not None]
     if not found:
         log.warning("%s names no name server; asking %s; set dns to choose others", path, " and ".join(FALLBACK))
     return tuple(NameServer(Transport.UDP, host) for host in found or FALLBACK)

@@ -298,11 +298,6 @@ def group_of(ip: str) -> bytes:
     return inet_pton(AF_INET6, ip)[:8] if ":" in ip else inet_pton(AF_INET, ip)
 
 
-def unmap(packed: bytes) -> bytes:
-    """Return the 4 bytes of an IPv4 address that stands in 16."""
-    return packed[12:] if packed.startswith(MAPPED) else packed
-
-
 def text_of(packed: bytes) -> str:
     """Return the text of 4 or 16 bytes."""
     return inet_ntop(AF_INET if len(packed) == 4 else AF_INET6, packed)

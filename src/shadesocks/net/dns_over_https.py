@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import ModuleType
 from typing import Any, Final
 
-from ..core.address import pack_ip
+from ..core.address import pack_zoned
 from ..core.nameserver import NameServer
 
 CONNECTIONS_MOST: Final = 4
@@ -177,7 +177,7 @@ class _Network:
 
     async def connect_tcp(self, host: str, port: int, **_options: object) -> Any:
         """Connect to the first of a host's addresses that takes it."""
-        literal = pack_ip(host.partition("%")[0]) is not None
+        literal = pack_zoned(host) is not None
         error: Exception = self._library.ConnectError(f"{host} has no address")
         for address in [host] if literal else await self._find(host):
             try:

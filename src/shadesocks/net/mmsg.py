@@ -24,6 +24,7 @@ from contextlib import closing
 from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOL_UDP, SocketType, inet_pton
 from typing import TYPE_CHECKING, Any, Final
 
+from ..core.networks import unmapped
 from ..wire.packet import HEADROOM, PACKET_MAX
 from .datagrams import (
     ARENA_FULL,
@@ -36,7 +37,6 @@ from .datagrams import (
     DatagramSocket,
     Received,
     text_of,
-    unmap,
 )
 from .msghdr import (
     CONTROL_SIZE,
@@ -330,4 +330,4 @@ class BatchedDatagrams:
 
 
 def _ip(token: bytes) -> bytes:
-    return unmap(token[8:24]) if len(token) == NAME_STEP else token[4:8]
+    return unmapped(token[8:24]) if len(token) == NAME_STEP else token[4:8]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
-from ..core.address import pack_ip
+from ..core.address import pack_zoned
 from ..core.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def gate_of(acl: Acl | None) -> Admits:
         return everybody
 
     def admits(ip: str) -> bool:
-        packed = pack_ip(ip.partition("%")[0])
+        packed = pack_zoned(ip)
         return packed is not None and acl.admits(packed)
 
     return admits

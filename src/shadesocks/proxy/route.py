@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..core.address import pack_ip
+from ..core.address import pack_zoned
 from ..core.errors import DialError
 from ..net.resolve import fold
 from ..net.story import until
@@ -35,7 +35,7 @@ class Ways:
 
     def of(self, host: str) -> Way | None:
         """Return the way of a host, None where its addresses decide."""
-        packed = pack_ip(host.partition("%")[0] if ":" in host else host)
+        packed = pack_zoned(host)
         if packed is not None:
             return self._acl.client_ip(packed)
         try:
@@ -50,7 +50,7 @@ class Ways:
         """Return the way of a name with these addresses; of none, the default."""
         if not found:
             return self._acl.default
-        packed = (pack_ip(ip.partition("%")[0]) for _, ip in found)
+        packed = (pack_zoned(ip) for _, ip in found)
         return self._acl.client_addresses([each for each in packed if each is not None])
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from ..core.address import pack_ip
+from ..core.address import pack_ip, pack_zoned
 from ..core.errors import DialError
 from ..core.networks import unmapped
 from ..net.origin import FORBIDDEN, NOT_AN_ADDRESS, OriginPolicy, everywhere, prefix_of
@@ -64,7 +64,7 @@ class TargetRules:
         acl = self._acl
         if acl is None:
             return self._origin.refuse(ip, port)
-        packed = pack_ip(ip.partition("%")[0])
+        packed = pack_zoned(ip)
         if packed is None:
             return NOT_AN_ADDRESS
         packed = unmapped(packed)

@@ -19,7 +19,7 @@ from dataclasses import replace
 from socket import SocketType
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core.address import Address, pack_ip
+from ..core.address import Address, pack_zoned
 from ..core.errors import ConfigError, Problem
 from ..crypto.replay_packets import PacketSalts
 from ..net.crowd import Crowd, PacketCounts
@@ -291,7 +291,7 @@ def _close(bound: Sequence[Bound]) -> None:
 
 async def _listen_address(loop: asyncio.AbstractEventLoop, address: Address) -> tuple[int, tuple[Any, ...]]:
     """Return the family and socket address to bind: of a literal at once, of a name by asking the system."""
-    packed = pack_ip(address.host.partition("%")[0])
+    packed = pack_zoned(address.host)
     if packed is not None:
         return (socket.AF_INET if len(packed) == 4 else socket.AF_INET6), socket_address(address.host, address.port)
     found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)

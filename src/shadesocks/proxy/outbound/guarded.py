@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Protocol
 
-from ...core.address import pack_ip, parse_address
+from ...core.address import pack_zoned, parse_address
 from ...core.errors import DialError
 from ...net.backs import ROUTES_MOST
 from ...net.resolve import fold
@@ -36,7 +36,7 @@ class Judge(Protocol):
 def judge_target(judge: Judge, target: Address) -> None:
     """Raise DialError for a target that may not be dialled, as far as its text tells: `denied`, or `no_name`."""
     host, port = target.host, target.port
-    if pack_ip(host.partition("%")[0] if ":" in host else host) is not None:
+    if pack_zoned(host) is not None:
         refusal = judge.refuse(host, port)
     else:
         name = fold(host)
