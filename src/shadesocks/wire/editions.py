@@ -14,7 +14,7 @@ from .packet_aead import AeadPackets, NewSalt
 from .packet_aead2022 import Aead2022Packets
 from .packet_plain import PlainPackets
 from .plain import PlainShadow
-from .shadow import Random, Shadow
+from .shadow import NO_QUIRKS, Quirks, Random, Shadow
 
 _EDITIONS: Final[dict[Edition, Callable[[Method, Sequence[bytes]], Shadow]]] = {
     Edition.PLAIN: lambda _method, _keys: PlainShadow(),
@@ -30,7 +30,7 @@ _PACKETS: Final[dict[Edition, Callable[[Method, Sequence[bytes], Random, NewSalt
 }
 
 
-def make_shadow(method: Method, keys: Sequence[bytes]) -> Shadow:
+def make_shadow(method: Method, keys: Sequence[bytes], quirks: Quirks = NO_QUIRKS) -> Shadow:
     """Return the method with its key, for streams. `keys` are those of `crypto.keys.parse_keys`.
 
     Raises:
@@ -41,7 +41,9 @@ def make_shadow(method: Method, keys: Sequence[bytes]) -> Shadow:
     return _EDITIONS[method.edition](method, keys)
 
 
-def make_packets(method: Method, keys: Sequence[bytes], random: Random, insert: NewSalt) -> PacketShadow:
+def make_packets(
+    method: Method, keys: Sequence[bytes], random: Random, insert: NewSalt, quirks: Quirks = NO_QUIRKS
+) -> PacketShadow:
     """Return the method with its key, for datagrams; see `make_shadow`.
 
     `insert` records the salt of a datagram, and says False when it was known.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from ..core.address import Address
 
@@ -19,6 +19,23 @@ WallClock = Callable[[], int]
 """Unix time in whole seconds."""
 Known = Callable[[bytes], bool]
 """True for a salt that was recorded: the early look-up, before any decryption."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """Habits of the old programs, which only stream ciphers have; every other edition has none of them."""
+
+    one_time_auth: bool = False
+    """One-time auth (protocol §5). A client sends it; a server refuses whoever does not. Without it a server goes by
+    the flag of each request."""
+    refuse_repeats: bool = False
+    """A server refuses an IV that was seen before, a client an answer with its own IV. Without it both are taken:
+    procurator's clients send one IV for ever, old Go servers answer with the client's."""
+    names_only: bool = False
+    """A client packs IPv4 targets as names: procurator's server loses the first byte of payload behind an address."""
+
+
+NO_QUIRKS: Final = Quirks()
 
 
 class Seals(Protocol):
