@@ -87,6 +87,8 @@ def test_every_setting_of_the_top_has_a_field() -> None:
         "local_ipv6_address": "outbound",
         "outbound_bind_interface": "outbound",
         "outbound_fwmark": "outbound",
+        "forward_address": "forward",
+        "forward_port": "forward",
     }
     assert {elsewhere.get(name, name) for name in SETTINGS} - held - {"servers"} == set()
 

@@ -90,8 +90,8 @@ def test_fit(name: str, given: Scalar, value: object) -> None:
         ("password", (), "expected a password: text in quotes, found a list"),
         ("bad_handshake", "silence", "the word is not known; write silent, reset or fin; the nearest is silent"),
         ("bad_handshake", "x", "the word is not known; write silent, reset or fin"),
-        ("protocol", "sock", "the word is not known; write socks"),
-        ("protocol", "http", "http comes in a later version; this one serves socks"),
+        ("protocol", "sock", "the word is not known; write socks or tunnel; the nearest is socks"),
+        ("protocol", "http", "http comes in a later version; this one serves socks and tunnel"),
         ("log_level", 4, "expected a level: error, warning, info, debug or trace, or a number from 0 to 3, found 4"),
         (
             "log_level",

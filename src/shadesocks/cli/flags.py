@@ -25,7 +25,7 @@ _PREFIX: Final = "row_"
 _PLUGINS = "plugins come in a later version"
 _DAEMON = "this program stays in the foreground; let systemd, or what you have for it, start and stop it"
 _ONE = "one process does the work; workers come in a later version"
-_SOCKS = "this version serves socks only; others come later"
+_SOCKS = "this version serves socks and tunnel; others come later"
 _SUBSCRIBE = "subscriptions come in a later version"
 
 _RUST: Final = {
@@ -36,7 +36,7 @@ _RUST: Final = {
     "the log goes to stderr; its level is --log-level, or -v": "--log-config",
 }
 _RUST_LOCAL: Final = {
-    _SOCKS: "-f --forward-addr --tcp-redir --udp-redir --local-dns-addr --remote-dns-addr --tun-interface-name "
+    _SOCKS: "--tcp-redir --udp-redir --local-dns-addr --remote-dns-addr --tun-interface-name "
     "--tun-interface-address --tun-interface-destination --tun-device-fd-from-path --fake-dns-record-expire-duration "
     "--fake-dns-ipv4-network --fake-dns-ipv6-network --fake-dns-database-path",
     _SUBSCRIBE: "--online-config-url --online-config-update-interval --online-config-allowed-plugin",

@@ -27,7 +27,12 @@ NO_FILE: Final = Mark("command line")
 PASSWORD_VARIABLE: Final = "SS_SERVER_PASSWORD"  # noqa: S105 - shadowsocks-rust's name of a variable, no password
 """Taken where a server is given by flags without a password."""
 
-_PORT_OF: Final = {"server": "server_port", "local_address": "local_port", "local_udp_address": "local_udp_port"}
+_PORT_OF: Final = {
+    "server": "server_port",
+    "local_address": "local_port",
+    "local_udp_address": "local_udp_port",
+    "forward_address": "forward_port",
+}
 """Settings whose flag takes HOST:PORT, and where the port goes."""
 _LIST_OF: Final = {"server": Place.SERVER, "server_url": Place.SERVER, "local_address": Place.LOCAL}
 """Settings whose flag takes the place of a whole list."""

@@ -43,8 +43,7 @@ _DAEMON = "has no effect yet: let the service manager start and stop this progra
 _PLUGIN = "cannot be honoured yet: plugins come in a later version, and the other end would speak through one"
 _BALANCE = "has no effect yet: several servers are used in order"
 _FIRST = "has no effect yet: datagrams go to the first server that serves UDP"
-_FACES = "has no effect yet: this version serves socks only"
-_OTA = "cannot be honoured yet: one-time authentication comes with the old ciphers"
+_FACES = "has no effect yet: this version serves socks and tunnel only"
 _LEGACY = "is not needed: ciphers come with this program"
 
 
@@ -80,8 +79,7 @@ _TABLE: Final = (
     *_rows(
         PYTHON, "port_password", "cannot be honoured yet: give each port an entry of its own in servers[]", lock=True
     ),
-    *_rows(LIBEV, "auth", _OTA, lock=True),
-    *_rows(PYTHON, "one_time_auth", _OTA, lock=True),
+    *_rows(LIBEV, "auth", "cannot be honoured here: write one_time_auth, or read the file as --dialect go", lock=True),
     *_rows(LIBEV, "key", "cannot be honoured yet: give a password, or a 2022 method with its base64 key", lock=True),
     # Plugins, beside `plugin` itself
     *_rows(RUST, "plugin_opts plugin_args plugin_mode", "has no effect without a plugin", _SERVERS),
@@ -123,7 +121,7 @@ _TABLE: Final = (
     *_rows(
         RUST,
         "tcp_redir udp_redir local_dns_address local_dns_port remote_dns_address remote_dns_port "
-        "client_cache_size forward_address forward_port tun_interface_name tun_interface_address "
+        "client_cache_size tun_interface_name tun_interface_address "
         "tun_interface_destination tun_device_fd_from_path fake_dns_record_expire_duration fake_dns_ipv4_network "
         "fake_dns_ipv6_network fake_dns_database_path launchd_tcp_socket_name launchd_udp_socket_name",
         _FACES,

@@ -12,32 +12,42 @@ no message repeats the text of a value.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from ..core.address import Address
 from ..core.errors import ConfigError, Problem
 from ..core.networks import NetworkSet, parse_network
-from .dialects import DIALECTS, find_dialect
+from .dialects import DIALECTS, Taken, find_dialect
 from .findings import Findings
 from .flags import NO_FILE, Given, add_flags
 from .links import LinkLike, ReadLink, link_entries
-from .model import DEFAULT_LOCAL, DEFAULT_MODE, DEFAULT_OUTBOUND, Config, LocalConfig, Mode, ServerConfig
-from .reader import BROKEN, Mark, Node, read
+from .listeners import build_local, check_listeners
+from .model import (
+    DEFAULT_LOCAL,
+    DEFAULT_MODE,
+    DEFAULT_OUTBOUND,
+    Config,
+    LocalConfig,
+    Mode,
+    ServerConfig,
+)
+from .reader import BROKEN, Mark, Member, Node, read
 from .sections import Entry, Section, sort_members
 from .servers import (
     LINK_MODE,
+    NO_HABITS,
     Surroundings,
     acl_of,
     build_hops,
     build_server,
-    is_loopback,
+    habits_of,
     mode_of,
     outbound_of,
     timeouts,
 )
-from .setting import LOCAL_END, SERVER_END, Place, Role
+from .setting import SERVER_END, Place, Role
 from .settings import SETTINGS
 from .values import shown
 
@@ -49,6 +59,8 @@ class Report:
     config: Config | None
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    taken: Taken | None = None
+    """The dialect it was read in, None where there was nothing to read."""
 
 
 def load(
@@ -62,6 +74,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     read_link: ReadLink | None = None,
     dialect: str | None = None,
+    overlay: Mapping[str, Member] | None = None,
     base: str | os.PathLike[str] = "",
 ) -> Config:
     """Return the configuration that a text and the options over it make.
@@ -76,6 +89,8 @@ def load(
         environ: where `${NAME}` passwords are looked up; the process's own by default.
         read_link: reads ss:// links, `wire.uri.parse_link`; needed where there may be some.
         dialect: one of `dialects.DIALECTS`; None finds out.
+        overlay: members of the file's top level, in its dialect, that go before those of the text: what the command
+            line of an old program said.
         base: the directory of the file, where its relative paths start; empty for the working directory.
 
     Raises:
@@ -91,6 +106,7 @@ def load(
         environ=environ,
         read_link=read_link,
         dialect=dialect,
+        overlay=overlay,
         base=base,
     )
     if report.config is None:
@@ -109,21 +125,24 @@ def examine(
     environ: Mapping[str, str] | None = None,
     read_link: ReadLink | None = None,
     dialect: str | None = None,
+    overlay: Mapping[str, Member] | None = None,
     base: str | os.PathLike[str] = "",
 ) -> Report:
     """Do what `load` does, and return the problems beside the warnings instead of raising."""
     environ = os.environ if environ is None else environ
     findings = Findings(role)
-    root = _root(text, where, dialect, findings)
-    if root is None:
+    tree = _read(text, where, overlay or {}, findings)
+    taken = None if tree is None else _find_dialect(dialect, tree, findings)
+    if tree is None or taken is None:
         return Report(None, findings.problems, findings.warnings)
+    root = taken.dialect.translate(tree, role, findings)
     top = sort_members(root, Place.TOP, "", findings, strict=strict)
     if overrides:
         add_flags(top, overrides, environ, read_link, findings)
     for name, value in (fallbacks or {}).items():
         top.entries.setdefault(name, Entry("", NO_FILE, Node(value, NO_FILE)))
     builder = _Builder(top, role, findings, strict=strict, environ=environ, read_link=read_link, base=os.fspath(base))
-    return builder.report()
+    return replace(builder.report(), taken=taken)
 
 
 def config_from_link(link: LinkLike, *, where: str = "link", role: Role | None = None) -> Config:
@@ -214,10 +233,10 @@ def _filled(config: Config, role: Role | None) -> Config:
     return config
 
 
-def _root(text: str | None, where: str, dialect: str | None, findings: Findings) -> Node | None:
-    """Read a text into the tree of our own form; None after a problem that leaves nothing to look at."""
+def _read(text: str | None, where: str, overlay: Mapping[str, Member], findings: Findings) -> Node | None:
+    """Read a text into its tree, with the overlay on it; None after a problem that leaves nothing to look at."""
     if text is None:
-        return Node({}, NO_FILE)
+        return Node(overlay, NO_FILE)
     reading = read(text, where)
     for fault in reading.faults:
         findings.problem(fault.mark, fault.key, fault.text)
@@ -227,8 +246,12 @@ def _root(text: str | None, where: str, dialect: str | None, findings: Findings)
     if not isinstance(root.value, Mapping):
         findings.problem(root.mark, "", f"a configuration is an object in braces; this is {shown(root)}")
         return None
+    return Node({**root.value, **overlay}, root.mark)
+
+
+def _find_dialect(name: str | None, root: Node, findings: Findings) -> Taken | None:
     try:
-        return find_dialect(dialect, root).translate(root)
+        return find_dialect(name, root)
     except KeyError:
         findings.problem(Mark("--dialect"), "", f"no dialect has this name; known are {', '.join(DIALECTS)}")
         return None
@@ -289,6 +312,8 @@ class _Builder:
             outbound_of(top, DEFAULT_OUTBOUND, findings),
             acl_of(top, None, self._base, findings),
             self._base,
+            given.get("allow_legacy", defaults.allow_legacy),
+            habits_of(top, NO_HABITS, findings),
         )
         if top.has("outbound_proxy"):
             around = replace(around, outbound_proxy=build_hops(top.entries["outbound_proxy"], around, findings))
@@ -297,13 +322,13 @@ class _Builder:
         if self._role == "local" and not local_sections:
             local_sections = [top]  # the default listener, with what the top level says of it
         servers = [(section, build_server(section, around, findings)) for section in server_sections]
-        locals_ = [(section, _build_local(section, top, around, findings)) for section in local_sections]
+        locals_ = [(section, build_local(section, top, around, findings)) for section in local_sections]
         for section in (top, *server_sections, *local_sections):
             section.check(findings)
         if top.has("method") and top not in server_sections:
             entry = top.entries["method"]
             findings.warn(entry.mark, entry.key, "this method is of no server: each entry of servers[] names its own")
-        _check_listeners(top, servers, locals_, findings)
+        check_listeners(top, servers, locals_, findings)
         _check_names(top, given, findings)
         _check_forbidden(top, given, findings)
         if self._role is not None:
@@ -385,85 +410,3 @@ def _check_forbidden(top: Section, given: Mapping[str, Any], findings: Findings)
     if any("/" not in network and network.endswith(".0") for network in networks):
         text = "an address that ends in .0 is one address here, and no network; write its size, as in 10.0.0.0/8"
         findings.warn(entry.mark, entry.key, text, SERVER_END)
-
-
-# Listeners of the client
-
-
-def _build_local(section: Section, top: Section, around: Surroundings, findings: Findings) -> LocalConfig | None:
-    """Return the listener of a section, None after a problem."""
-    address = DEFAULT_LOCAL.address
-    host = section.value("local_address", findings) if section.has("local_address") else address.host
-    port = section.value("local_port", findings) if section.has("local_port") else address.port
-    protocol = section.value("protocol", findings) if section.has("protocol") else DEFAULT_LOCAL.protocol
-    if not (isinstance(host, str) and isinstance(port, int) and isinstance(protocol, str)):
-        return None
-    if not is_loopback(host):
-        entry = section.entries["local_address"]
-        text = "whoever can reach this address can use the proxy, without a password; 127.0.0.1 is for this machine"
-        findings.warn(entry.mark, entry.key, text, LOCAL_END)
-    # Any: the table says the type of each value.
-    shared: dict[str, Any] = {
-        name: (section if section.has(name) else top).value(name, findings)
-        for name in _SHARED_FIELDS
-        if section.has(name) or top.has(name)
-    }
-    given = {name: value for name, value in shared.items() if value is not None}
-    address, mode = Address(host, port), mode_of(section, around.mode, findings)
-    acl = acl_of(section, around.acl, around.base, findings)
-    return LocalConfig(address, protocol, mode, _udp_listen(section, address, findings), acl=acl, **given)
-
-
-_UDP_LISTEN: Final = ("local_udp_address", "local_udp_port")
-_SHARED_FIELDS: Final = ("udp_associate_address", "udp_require_association", "udp_socket_per_association")
-"""Settings of a listener that it takes from the top level where it does not say itself."""
-
-
-def _udp_listen(section: Section, address: Address, findings: Findings) -> Address | None:
-    """Return where datagrams come in, None where that is the address of TCP."""
-    if not section.has(*_UDP_LISTEN):
-        return None
-    host, port = (section.value(name, findings) for name in _UDP_LISTEN)
-    return Address(host if isinstance(host, str) else address.host, port if isinstance(port, int) else address.port)
-
-
-Servers = Sequence[tuple[Section, ServerConfig | None]]
-Locals = Sequence[tuple[Section, LocalConfig | None]]
-
-
-def _check_listeners(top: Section, servers: Servers, locals_: Locals, findings: Findings) -> None:
-    """Warn of what the client is told about UDP that comes to nothing."""
-    if locals_ and all(section is not top for section, _ in locals_):
-        _warn_all(top, _UDP_LISTEN, "this is of no listener: each entry of locals[] names its own", findings)
-    for section, local in locals_:
-        if local is not None and not local.mode.udp:
-            text = 'has no effect: this listener serves no UDP; write "mode": "tcp_and_udp", or give -U'
-            _warn_all(section, (*_UDP_LISTEN, "udp_associate_address"), text, findings)
-        for name in _TRANSPORTS:
-            if local is None or not getattr(local.mode, name) or not _is_off(name, top, servers):
-                continue
-            said = section if section.has("mode") else top
-            entry = said.entries.get("mode") or Entry(section.path, section.mark, Node(None, section.mark))
-            text = (
-                f"this listener serves {name.upper()}, but every server has it off; it goes to them all the same, "
-                "and they may not answer: give one of them the mode tcp_and_udp"
-            )
-            findings.warn(entry.mark, entry.key, text, LOCAL_END)
-
-
-_TRANSPORTS: Final = ("tcp", "udp")
-
-
-def _is_off(transport: str, top: Section, servers: Servers) -> bool:
-    """True where every server says itself that it does not serve this way; most of a client's files say nothing."""
-    return bool(servers) and all(
-        (section.has("mode") or top.has("mode")) and server is not None and not getattr(server.mode, transport)
-        for section, server in servers
-    )
-
-
-def _warn_all(section: Section, names: Iterable[str], text: str, findings: Findings) -> None:
-    for name in names:
-        if section.has(name):
-            entry = section.entries[name]
-            findings.warn(entry.mark, entry.key, text, LOCAL_END)

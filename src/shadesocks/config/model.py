@@ -115,10 +115,18 @@ class ServerConfig:
     """Resolved the same way, each part by itself; also what leaves for the first hop, whose own says nothing."""
     acl: str | None = None
     """Path of its rules; resolved the same way. None: no rules."""
+    one_time_auth: bool = _bool("one_time_auth")
+    """Whether a client sends one-time authentication, and a server takes nothing else. Resolved as the mode."""
+    compat: str = _str("compat")
+    """What the program at the other end needs. Resolved as the mode."""
 
 
 Hop = ServerConfig | ProxyConfig
 """One proxy of a chain."""
+
+
+TUNNEL: Final = "tunnel"
+"""The protocol of a listener all of whose connections and datagrams have one target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +147,10 @@ class LocalConfig:
     """Whether each association has a port of its own. Resolved as the mode."""
     acl: str | None = None
     """Path of its rules. Resolved as the mode. None: no rules."""
+    forward: Address | None = None
+    """The target of everything (protocol `tunnel`); None for others."""
+    socks_reply_port: int = _int("socks_reply_port")
+    """What a SOCKS answer names as BND.PORT. Resolved as the mode."""
 
     @property
     def udp_address(self) -> Address:
@@ -197,6 +209,12 @@ class Config:
     """Ranges, first and last port included."""
     allow_private: bool = _bool("allow_private")
     allow_none: bool = _bool("allow_none")
+    allow_legacy: bool = _bool("allow_legacy")
+    stream_replay: str = _str("stream_replay")
+    server_choice: str = _str("server_choice")
+    manager_listen: str | None = None
+    """HOST:PORT, or the path of a Unix socket; None: no manager."""
+    manager_dialect: str = _str("manager_dialect")
     strict_first_read: bool = _bool("strict_first_read")
     bad_handshake: str = _str("bad_handshake")
     silent_limit: int | None = None
@@ -217,5 +235,6 @@ class Config:
     log_level: str = _str("log_level")
     log_without_time: bool = _bool("log_without_time")
     log_targets: bool = _bool("log_targets")
+    log_style: str = _str("log_style")
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     """What is odd, but can be lived with; not part of what the configuration says."""

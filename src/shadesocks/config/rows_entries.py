@@ -8,7 +8,7 @@ from .setting import EVERYWHERE, LOCAL_END, LOCALS, RUST, SERVERS, SIP008, Kind,
 
 
 def _later(what: str) -> str:
-    return f"{what} comes in a later version; this one serves socks"
+    return f"{what} comes in a later version; this one serves socks and tunnel"
 
 
 ROWS: Final = (
@@ -97,10 +97,29 @@ ROWS: Final = (
         places=LOCALS,
         roles=LOCAL_END,
         default="socks",
-        choices=("socks",),
-        refused={word: _later(word) for word in ("http", "tunnel", "redir", "dns", "tun", "fake-dns")},
+        choices=("socks", "tunnel"),
+        refused={word: _later(word) for word in ("http", "redir", "dns", "tun", "fake-dns")},
         flags=("--protocol",),
         source=RUST,
+    ),
+    Setting(
+        "forward_address",
+        Kind.HOST,
+        "Protocol `tunnel`: the target of every connection and datagram. As a flag: HOST:PORT.",
+        places=LOCALS,
+        roles=LOCAL_END,
+        flags=("-f", "--forward-addr"),
+        source=RUST,
+        since="0.2",
+    ),
+    Setting(
+        "forward_port",
+        Kind.PORT,
+        "Protocol `tunnel`: the port of that target.",
+        places=LOCALS,
+        roles=LOCAL_END,
+        source=RUST,
+        since="0.2",
     ),
     Setting(
         "mode",

@@ -15,7 +15,7 @@ from ..core.address import Address, pack_ip
 from ..core.errors import KeyTextError
 from ..core.secret import Secret
 from ..crypto.keys import parse_keys
-from ..crypto.methods import Edition, Method
+from ..crypto.methods import Edition, Method, missing
 from .findings import Findings
 from .hops import SHADOW, from_environment, parse_proxy, scheme_of
 from .hosts import UnfitError
@@ -38,6 +38,17 @@ LINK_MODE: Final = Mode.TCP_AND_UDP
 
 
 @dataclass(frozen=True, slots=True)
+class Habits:
+    """What old programs at the other end want."""
+
+    one_time_auth: bool
+    compat: str
+
+
+NO_HABITS: Final = Habits(one_time_auth=False, compat="none")
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a server takes from outside its own section."""
 
@@ -53,6 +64,8 @@ class Surroundings:
     acl: str | None = None
     base: str = ""
     """The directory at which relative paths of the file start; empty: the working directory."""
+    allow_legacy: bool = False
+    habits: Habits = NO_HABITS
 
 
 def build_server(section: Section, around: Surroundings, findings: Findings) -> ServerConfig | None:
@@ -72,6 +85,9 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         proxy = build_hops(section.entries["outbound_proxy"], around, findings)
     if isinstance(host, str) and isinstance(method, Method):
         _check_none(section, host, method, around, findings)
+    habits = habits_of(section, around.habits, findings)
+    if isinstance(method, Method):
+        _check_legacy(section, method, habits, around, findings)
     if not (isinstance(host, str) and isinstance(port, int) and isinstance(method, Method) and password is not None):
         return None
     return ServerConfig(
@@ -86,6 +102,8 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         mode_of(section, around.mode, findings),
         around.outbound if section.place is Place.TOP else outbound_of(section, around.outbound, findings),
         acl_of(section, around.acl, around.base, findings),
+        habits.one_time_auth,
+        habits.compat,
     )
 
 
@@ -222,6 +240,39 @@ def _check_none(section: Section, host: str, method: Method, around: Surrounding
             "choose another method, or allow it with allow_none (--allow-none)"
         )
         findings.problem(entry.mark, entry.key, text)
+
+
+def habits_of(section: Section, habits: Habits, findings: Findings) -> Habits:
+    """Return the habits of a section: each its own, else the one given."""
+    own = {name: section.value(name, findings) for name in ("one_time_auth", "compat") if section.has(name)}
+    # The table says the type of each value.
+    return replace(habits, **{name: value for name, value in own.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _check_legacy(section: Section, method: Method, habits: Habits, around: Surroundings, findings: Findings) -> None:
+    """Refuse what is old where it is not allowed, and what cannot run here; say once why it is a bad choice."""
+    entry = section.entries["method"]
+    text = missing(method)
+    if text:
+        findings.problem(entry.mark, entry.key, text)
+        return
+    if method.legacy:
+        why = f"method {method.name} {_WHY_NOT[method.edition]}"
+        if around.allow_legacy:
+            findings.warn(entry.mark, entry.key, f"{why}; a 2022 method at both ends mends that")
+        else:
+            text = f"{why}, so it is refused; choose another method, or allow it with allow_legacy (--allow-legacy)"
+            findings.problem(entry.mark, entry.key, text)
+    if habits.one_time_auth and method.edition is not Edition.STREAM:
+        auth = section.entries.get("one_time_auth", entry)
+        findings.warn(auth.mark, auth.key, f"has no effect: method {method.name} authenticates everything by itself")
+
+
+_WHY_NOT: Final = {
+    Edition.STREAM: "does not notice when somebody on the way changes the data, and recorded traffic can be decrypted "
+    "with the server's own help",
+    Edition.AEAD: "is spoken by no program but the last version of Python shadowsocks",
+}
 
 
 # Passwords

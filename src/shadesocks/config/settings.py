@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import rows_entries, rows_names, rows_outbound, rows_rules, rows_sockets, rows_state, rows_times
+from . import rows_entries, rows_legacy, rows_names, rows_outbound, rows_rules, rows_sockets, rows_state, rows_times
 from .setting import Place, Setting
 
 TABLE: Final[tuple[Setting, ...]] = (
@@ -22,6 +22,7 @@ TABLE: Final[tuple[Setting, ...]] = (
     *rows_outbound.ROWS,
     *rows_sockets.ROWS,
     *rows_rules.ROWS,
+    *rows_legacy.ROWS,
     *rows_state.ROWS,
 )
 

@@ -43,6 +43,11 @@ class Method:
     nonce_size: int = 12
     """Of the nonce, a little-endian counter."""
 
+    @property
+    def legacy(self) -> bool:
+        """True for what is only there for old peers."""
+        return self.edition is Edition.STREAM
+
 
 AEAD_PAYLOAD_MAX: Final = 0x3FFF
 """SIP004: the two top bits of a chunk's length are reserved."""
@@ -131,3 +136,8 @@ def find_method(name: str) -> Method:
 def is_ready(method: Method) -> bool:
     """True when this version can run the method, and not only name it."""
     return bool(method.cipher) or method.edition is Edition.PLAIN
+
+
+def missing(method: Method) -> str:
+    """Return what keeps the method from running here, as a sentence; empty for nothing."""
+    return "" if is_ready(method) else f"{method.name} is not supported yet"

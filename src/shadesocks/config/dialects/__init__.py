@@ -12,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from .reader import Node
+from ..findings import Findings
+from ..reader import Node
+from ..setting import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +23,20 @@ class Dialect:
 
     name: str
     summary: str
-    translate: Callable[[Node], Node]
+    translate: Callable[[Node, Role | None, Findings], Node]
+    """From a tree in this dialect, for the end that is to be started (None: any), to one in our own form."""
 
 
-def _same(root: Node) -> Node:
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The dialect that a tree is read in."""
+
+    dialect: Dialect
+    why: str
+    """What spoke for it: the end of the sentence "read as ..."."""
+
+
+def _same(root: Node, _role: Role | None, _findings: Findings) -> Node:
     return root
 
 
@@ -33,10 +45,12 @@ DIALECTS: Final[dict[str, Dialect]] = {
 }
 
 
-def find_dialect(name: str | None, _root: Node) -> Dialect:
+def find_dialect(name: str | None, _root: Node) -> Taken:
     """Return the dialect of that name; with None, the one the tree is written in.
 
     Raises:
         KeyError: there is no dialect of that name.
     """
-    return DIALECTS["rust" if name is None else name]
+    if name is not None:
+        return Taken(DIALECTS[name], "as --dialect says")
+    return Taken(DIALECTS["rust"], "nothing in it belongs to another program")

@@ -1,0 +1,97 @@
+"""Rows of the table: the old ciphers, and the habits of old programs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .setting import LOCAL_END, LOCALS, PYTHON, SERVER_END, SERVERS, Kind, Setting
+
+ROWS: Final = (
+    Setting(
+        "allow_legacy",
+        Kind.FLAG,
+        "Allow the old ciphers and one-time authentication, for peers that know nothing better.",
+        default=False,
+        default_text="false; true for a program that was started by an old name, as `ss-server`",
+        flags=("--allow-legacy",),
+        since="0.2",
+    ),
+    Setting(
+        "stream_replay",
+        Kind.CHOICE,
+        "Stream ciphers: what becomes of an IV that was seen before. Some old clients send one for ever.",
+        default="allow",
+        choices=("allow", "refuse"),
+        flags=("--stream-replay",),
+        since="0.2",
+    ),
+    Setting(
+        "one_time_auth",
+        Kind.FLAG,
+        "Stream ciphers: a client sends hashes with its data (one-time authentication), a server wants them.",
+        places=SERVERS,
+        default=False,
+        source=PYTHON,
+        since="0.2",
+    ),
+    Setting(
+        "compat",
+        Kind.CHOICE,
+        "What the other end of a server needs. `procurator`: IPv4 targets are sent as names.",
+        places=SERVERS,
+        default="none",
+        choices=("none", "procurator"),
+        roles=LOCAL_END,
+        since="0.2",
+    ),
+    Setting(
+        "server_choice",
+        Kind.CHOICE,
+        "Which of several servers takes a connection: the first that answers, any, the first but seldom one that "
+        "failed before (circuit), or the one that was quickest to connect to.",
+        roles=LOCAL_END,
+        default="in_order",
+        choices=("in_order", "random", "circuit", "fastest"),
+        flags=("--server-choice",),
+        since="0.2",
+    ),
+    Setting(
+        "socks_reply_port",
+        Kind.COUNT,
+        "Port that a SOCKS answer names as bound (BND.PORT), which says nothing; old programs have one each.",
+        places=LOCALS,
+        roles=LOCAL_END,
+        default=0,
+        high=65535,
+        since="0.2",
+    ),
+    Setting(
+        "manager_listen",
+        Kind.TEXT,
+        "Where commands add and remove ports while the server runs: HOST:PORT for datagrams, or the path of a Unix "
+        "socket. Whoever reaches it commands the server.",
+        roles=SERVER_END,
+        default_text="no manager",
+        flags=("--manager-listen",),
+        since="0.2",
+    ),
+    Setting(
+        "manager_dialect",
+        Kind.CHOICE,
+        "Whose answers and statistics the manager gives.",
+        roles=SERVER_END,
+        default="python",
+        choices=("python", "go", "libev", "rust"),
+        flags=("--manager-dialect",),
+        since="0.2",
+    ),
+    Setting(
+        "log_style",
+        Kind.CHOICE,
+        "Whose log lines are written, for tools that read them.",
+        key="log.style",
+        default="shadesocks",
+        choices=("shadesocks", "python", "go", "lite", "node"),
+        since="0.2",
+    ),
+)
