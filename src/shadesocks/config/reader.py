@@ -47,6 +47,8 @@ class Mark:
     line: int | None = None
     """Counted from 1; None for a flag."""
     column: int | None = None
+    default: bool = False
+    """Whether nothing was said, and a dialect filled in what its program does then; `where` names that program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Member:
 
     mark: Mark
     node: Node
+    said: str = ""
+    """The key that people wrote, where a dialect gave it another; empty for the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Final
 from .findings import Findings
 from .foreign import FOREIGN
 from .hosts import UnfitError
-from .reader import BROKEN, Mark, Node, printable
+from .reader import BROKEN, Mark, Member, Node, printable
 from .setting import Kind, Place
 from .settings import LISTS, SETTINGS, known_keys
 from .values import convert, nearest, shown
@@ -83,8 +83,9 @@ class Section:
 def sort_members(root: Node, place: Place, path: str, findings: Findings, *, strict: bool) -> Section:
     """Make a section of an object; report what is no setting (as a problem when `strict`)."""
     section = Section(place, path, root.mark)
-    for key, mark, node in _flat(root, place, "", section, findings):
-        entry = Entry(section.key(printable(key)), mark, node)
+    for key, member in _flat(root, place, "", section, findings):
+        mark, node = member.mark, member.node
+        entry = Entry(_shown(section, key, member), mark, node)
         setting = _KNOWN[place].get(key)
         if setting is not None:
             _add(section, setting.name, entry, findings)
@@ -100,6 +101,13 @@ def sort_members(root: Node, place: Place, path: str, findings: Findings, *, str
             else:
                 findings.warn(mark, entry.key, text + "; it is ignored")
     return section
+
+
+def _shown(section: Section, key: str, member: Member) -> str:
+    """Return what messages call a member: nothing where its mark is the name of a flag, which says it already."""
+    if member.mark.line is None and not member.mark.default:
+        return ""
+    return member.said or section.key(printable(key))
 
 
 def _add(section: Section, name: str, entry: Entry, findings: Findings) -> None:
@@ -119,8 +127,8 @@ def _is_comment(key: str) -> bool:
 
 def _flat(
     node: Node, place: Place, prefix: str, section: Section, findings: Findings
-) -> Iterator[tuple[str, Mark, Node]]:
-    """Yield every member with its dotted key; objects that only group keys are opened."""
+) -> Iterator[tuple[str, Member]]:
+    """Yield every member after its dotted key; objects that only group keys are opened."""
     if not isinstance(node.value, Mapping):
         return
     for name, member in node.value.items():
@@ -128,7 +136,7 @@ def _flat(
             continue
         key = f"{prefix}{name}"
         if key not in _GROUPS[place] or member.node.value is BROKEN:
-            yield key, member.mark, member.node
+            yield key, member
         elif isinstance(member.node.value, Mapping):
             yield from _flat(member.node, place, f"{key}.", section, findings)
         elif member.node.value is not None:
