@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 OUT_SPARE = 4096
 """Room for salt, headers, address and padding in front of the first chunk."""
+HELD_MAX = 0x10000 + 16
+"""Room for a chunk that an opener holds."""
 ANYWHERE = Address("target.example", 1)
 
 
@@ -59,7 +61,7 @@ class Hearing:
             self.payload += piece
             return
         source = memoryview(self._held + piece)
-        out = memoryview(bytearray(len(source)))
+        out = memoryview(bytearray(len(source) + HELD_MAX))
         used, made = self._opener.open(source, len(source), out)
         self.payload += out[:made]
         self._held = bytes(source[used:])

@@ -65,6 +65,7 @@ _TABLE: Final = (
     # Datagrams that are dropped, and sessions that end
     Reason("fragment", "a fragment of a SOCKS5 datagram, which nobody supports"),
     Reason("no_association", "a SOCKS5 datagram from an address without a live association"),
+    Reason("stray", "a datagram from another than the target of a tunnel"),
     Reason("too_large", "the datagram is larger than the way to its target allows"),
     Reason("congested", "the system had no room to send the datagram at once"),
     Reason("crowded", "too many sessions; this was the one unused for longest"),
@@ -78,6 +79,9 @@ REASONS: Final[dict[str, Reason]] = {reason.word: reason for reason in _TABLE}
 _WIRE: Final[dict[str, str]] = {
     "auth_failed": "auth",
     "unknown_user": "auth",
+    "ota_header_hmac": "auth",
+    "ota_chunk_hmac": "auth",
+    "ota_required": "auth",
     "salt_reused": "replay",
     "bad_timestamp": "stale",
     "short_first_read": "malformed",

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESOCB3, ChaCha20Poly1305
 
 from ..core.address import Buffer
 
@@ -46,7 +46,7 @@ _WORDS: Final = Struct("<4I")
 _CONSTANTS: Final = _WORDS.unpack(b"expand 32-byte k")
 
 
-def _hchacha20(key: bytes, nonce: bytes) -> bytes:
+def hchacha20(key: bytes, nonce: bytes) -> bytes:
     """Derive XChaCha20's subkey from 16 bytes of nonce (draft-irtf-cfrg-xchacha-03 §2.2).
 
     ChaCha20's first block is the same permutation with the initial state added to its result;
@@ -74,19 +74,27 @@ class XChaCha20Poly1305:
 
     def encrypt_into(self, nonce: bytes, data: Buffer, associated_data: bytes | None, buf: Buffer) -> int:
         """Seal; see `Aead`."""
-        aead = ChaCha20Poly1305(_hchacha20(self._key, nonce[:16]))
+        aead = ChaCha20Poly1305(hchacha20(self._key, nonce[:16]))
         return aead.encrypt_into(b"\0\0\0\0" + nonce[16:], data, associated_data, buf)
 
     def decrypt_into(self, nonce: bytes, data: Buffer, associated_data: bytes | None, buf: Buffer) -> int:
         """Open; see `Aead`."""
-        aead = ChaCha20Poly1305(_hchacha20(self._key, nonce[:16]))
+        aead = ChaCha20Poly1305(hchacha20(self._key, nonce[:16]))
         return aead.decrypt_into(b"\0\0\0\0" + nonce[16:], data, associated_data, buf)
+
+
+def _old_chacha20_poly1305(key: bytes) -> Aead:
+    from .aead_old import OldChaCha20Poly1305  # for old peers only: nobody else need load it
+
+    return OldChaCha20Poly1305(key)
 
 
 CIPHERS: Final[dict[str, Callable[[bytes], Aead]]] = {
     "aes-gcm": AESGCM,
     "chacha20-poly1305": ChaCha20Poly1305,
     "xchacha20-poly1305": XChaCha20Poly1305,
+    "aes-ocb": AESOCB3,
+    "chacha20-poly1305-old": _old_chacha20_poly1305,
 }
 
 

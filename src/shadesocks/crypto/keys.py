@@ -84,13 +84,16 @@ def key_hash(key: bytes) -> bytes:
 def parse_keys(method: Method, text: str) -> tuple[bytes, ...]:
     """Turn the password of a configuration into the keys of its method, identity keys first.
 
-    One key, but for AEAD-2022 with identity headers (`iPSK:...:uPSK`); none for method `none`.
+    One key, but for AEAD-2022 with identity headers (`iPSK:...:uPSK`); none for method `none`; for `table` the
+    password itself. Whoever composes a server asks once for all of its connections: no key is kept here.
 
     Raises:
         KeyTextError: `bad_base64`, `key_length` or `eih_not_supported`. Never repeats the text.
     """
     if method.edition is Edition.PLAIN:
         return ()
+    if method.edition is Edition.STREAM and not method.key_size:
+        return (_utf8(text),)
     if method.edition is not Edition.AEAD2022:
         return (evp_bytes_to_key(_utf8(text), method.key_size),)
     parts = text.split(":")

@@ -1,9 +1,10 @@
 """The method table: every cipher name of the Shadowsocks family, and its sizes.
 
 The table knows all names from the start, so that a configuration which names
-an old cipher gets an answer and not a riddle; `is_ready` says which of them
-this version can run. Who builds the ciphers is `crypto/aead.py`; who frames
-them is the edition's file in `wire/`.
+a cipher gets an answer and not a riddle; `is_ready` says which of them
+this version can run, `crypto/available.py` whether what they need is here. Who builds
+the ciphers is `crypto/aead.py` and `crypto/stream.py`; who frames them is the edition's
+file in `wire/`.
 """
 
 from __future__ import annotations
@@ -36,17 +37,14 @@ class Method:
     salt_size: int
     """Of the salt; of the IV for stream ciphers."""
     cipher: str = ""
-    """The AEAD construction, a key of `crypto.aead.CIPHERS`; empty where there is none yet."""
+    """The construction, a key of `crypto.aead.CIPHERS` or `crypto.stream.CIPHERS`; empty where there is none yet."""
     max_payload: int = 0
     """The most payload one chunk may carry; 0 where there are no chunks."""
 
     nonce_size: int = 12
     """Of the nonce, a little-endian counter."""
-
-    @property
-    def legacy(self) -> bool:
-        """True for what is only there for old peers."""
-        return self.edition is Edition.STREAM
+    legacy: bool = False
+    """True for what only old programs speak: stream ciphers, and what the last Python version alone had."""
 
 
 AEAD_PAYLOAD_MAX: Final = 0x3FFF
@@ -55,18 +53,20 @@ AEAD2022_PAYLOAD_MAX: Final = 0xFFFF
 """SIP022 §3.1.2: the whole range of the two length bytes."""
 
 
-def _aead(name: str, size: int, cipher: str) -> Method:
-    return Method(name, Edition.AEAD, size, size, cipher, AEAD_PAYLOAD_MAX, 24 if name.startswith("x") else 12)
+def _aead(name: str, size: int, cipher: str, nonce_size: int = 12, *, legacy: bool = False) -> Method:
+    return Method(name, Edition.AEAD, size, size, cipher, AEAD_PAYLOAD_MAX, nonce_size, legacy)
 
 
 def _aead2022(name: str, size: int, cipher: str) -> Method:
     return Method(name, Edition.AEAD2022, size, size, cipher, AEAD2022_PAYLOAD_MAX)
 
 
-def _stream(name: str, key_size: int, iv_size: int) -> Method:
-    return Method(name, Edition.STREAM, key_size, iv_size)
+def _stream(name: str, key_size: int, iv_size: int, cipher: str = "") -> Method:
+    return Method(name, Edition.STREAM, key_size, iv_size, cipher or name, legacy=True)
 
 
+_BITS: Final = (128, 192, 256)
+_BLOCKS: Final = ("aes", "camellia")
 _BLOCK_MODES: Final = ("cfb", "cfb1", "cfb8", "ofb", "ctr")
 
 _TABLE: Final = (
@@ -79,18 +79,18 @@ _TABLE: Final = (
     _aead("aes-192-gcm", 24, "aes-gcm"),
     _aead("aes-256-gcm", 32, "aes-gcm"),
     _aead("chacha20-ietf-poly1305", 32, "chacha20-poly1305"),
-    _aead("xchacha20-ietf-poly1305", 32, "xchacha20-poly1305"),
-    _aead("chacha20-poly1305", 32, ""),
-    *(_aead(f"aes-{bits}-ocb", bits // 8, "") for bits in (128, 192, 256)),
+    _aead("xchacha20-ietf-poly1305", 32, "xchacha20-poly1305", 24),
+    _aead("chacha20-poly1305", 32, "chacha20-poly1305-old", 8, legacy=True),
+    *(_aead(f"aes-{bits}-ocb", bits // 8, "aes-ocb", legacy=True) for bits in _BITS),
     *(_aead(f"aes-{bits}-ccm", bits // 8, "") for bits in (128, 256)),
     *(_aead(f"aes-{bits}-gcm-siv", bits // 8, "") for bits in (128, 256)),
     _aead("sm4-gcm", 16, ""),
     _aead("sm4-ccm", 16, ""),
     Method("none", Edition.PLAIN, 0, 0),
     *(
-        _stream(f"{block}-{bits}-{mode}", bits // 8, 16)
-        for block in ("aes", "camellia")
-        for bits in (128, 192, 256)
+        _stream(f"{block}-{bits}-{mode}", bits // 8, 16, f"{block}-{mode}")
+        for block in _BLOCKS
+        for bits in _BITS
         for mode in _BLOCK_MODES
     ),
     _stream("bf-cfb", 16, 8),
@@ -110,6 +110,17 @@ _TABLE: Final = (
     _stream("table", 0, 0),
 )
 
+_OF_SODIUM: Final = (
+    "aes-256-gcm",
+    "chacha20-poly1305",
+    "chacha20-ietf-poly1305",
+    "xchacha20-ietf-poly1305",
+    "salsa20",
+    "chacha20",
+    "chacha20-ietf",
+    "xchacha20",
+)
+
 METHODS: Final[dict[str, Method]] = {method.name: method for method in _TABLE}
 
 ALIASES: Final[dict[str, str]] = {
@@ -119,7 +130,12 @@ ALIASES: Final[dict[str, str]] = {
     "aead_aes_256_gcm": "aes-256-gcm",
     "aead_chacha20_poly1305": "chacha20-ietf-poly1305",
     # shadowsocks-rust's spelling of full-block feedback.
-    **{f"{b}-{n}-cfb128": f"{b}-{n}-cfb" for b in ("aes", "camellia") for n in (128, 192, 256)},
+    **{f"{block}-{bits}-cfb128": f"{block}-{bits}-cfb" for block in _BLOCKS for bits in _BITS},
+    # The last Python version's names for the same ciphers out of another library.
+    **{f"mbedtls:{block}-{bits}-cfb128": f"{block}-{bits}-cfb" for block in _BLOCKS for bits in _BITS},
+    **{f"mbedtls:{name}": name for mode in ("cfb", "ctr", "gcm") for name in (f"aes-{bits}-{mode}" for bits in _BITS)},
+    **{f"mbedtls:{name}": name for mode in ("cfb", "ctr") for name in (f"camellia-{bits}-{mode}" for bits in _BITS)},
+    **{f"sodium:{name}": name for name in _OF_SODIUM},
 }
 
 
@@ -134,7 +150,7 @@ def find_method(name: str) -> Method:
 
 
 def is_ready(method: Method) -> bool:
-    """True when this version can run the method, and not only name it."""
+    """True when this version has the method, and does not only know its name; see `available.missing`."""
     return bool(method.cipher) or method.edition is Edition.PLAIN
 
 

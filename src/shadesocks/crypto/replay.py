@@ -17,11 +17,12 @@ from .methods import Edition
 from .replay_2022 import LAYOUT_2022, Salts2022
 from .replay_aead import AEAD_LAYOUT, AeadSalts
 from .replay_file import SaltFile
+from .replay_stream import StreamSalts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["AeadSalts", "Salts", "Salts2022", "open_salts"]
+__all__ = ["AeadSalts", "Salts", "Salts2022", "StreamSalts", "open_salts"]
 
 
 class Salts(Protocol):
@@ -55,10 +56,12 @@ def open_salts(directory: str | None, edition: Edition, *, clock: Callable[[], f
 
     Args:
         directory: where the file is kept, made if missing; None keeps the salts in memory.
-        edition: AEAD2022 keeps exact salts for a minute or two, the others the last million.
+        edition: AEAD2022 keeps exact salts for a minute or two, the others the last million; STREAM has no file.
         clock: seconds of a monotonic clock.
         shared: other processes use the same directory at this moment, and say so too. Open it after the fork.
     """
+    if edition is Edition.STREAM:
+        return StreamSalts()
     if edition is Edition.AEAD2022:
         return Salts2022(SaltFile(LAYOUT_2022, directory, shared=shared), clock)
     return AeadSalts(SaltFile(AEAD_LAYOUT, directory, shared=shared))

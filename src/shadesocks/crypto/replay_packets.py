@@ -39,6 +39,12 @@ class PacketSalts:
     def __init__(self) -> None:
         self._table = mmap(-1, BUCKETS * _BUCKET_SIZE)  # no page is resident before it is written
 
+    def known(self, salt: bytes) -> bool:
+        """True when the salt was recorded."""
+        code = hash(salt)
+        at = (code & BUCKETS - 1) * _BUCKET_SIZE
+        return (code >> 16 & _MARK_BITS).to_bytes(_MARK_SIZE) in self._table[at : at + _BUCKET_SIZE]
+
     def insert(self, salt: bytes) -> bool:
         """Record a salt in one step with the look-up; False when it was there already."""
         code = hash(salt)

@@ -8,8 +8,8 @@ the way down. That is a message; it is never taken apart further than it must be
 A `Talk` is one peer's datagrams in both directions. Where a format keeps no state for a peer (AEAD, plain, SOCKS5),
 all peers have one and the same. `PacketHost` is the side that is written to by many: it tells them apart.
 
-An edition's file implements these (`packet_aead.py`, `packet_aead2022.py`, `packet_plain.py`); `make_packets` in
-`editions.py` picks one.
+An edition's file implements these (`packet_aead.py`, `packet_aead2022.py`, `packet_stream.py`, `packet_plain.py`);
+`make_packets` in `editions.py` picks one.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ class Talk(Protocol):
         """Seal the message at `span` of `source` into `out[at:]`, another buffer; return its end there.
 
         The `HEADROOM` bytes before the message are overwritten.
+
+        Raises:
+            RemoteProtocolError: the message is to be dropped in silence: it is from whom this peer did not ask.
         """
 
 

@@ -1,6 +1,6 @@
 """The seam of the editions: what a Shadowsocks server and client need to know of a wire format.
 
-An edition's file (`aead.py`, `aead2022.py`, `plain.py`) implements `Shadow`; `make_shadow`
+An edition's file (`aead.py`, `aead2022.py`, `stream.py`, `plain.py`) implements `Shadow`; `make_shadow`
 (`editions.py`) picks it from a literal table. A `Shadow` is the method with its key, shared by all
 connections of a server; a stream's state lives in the sealer and opener it hands out.
 """
@@ -32,7 +32,8 @@ class Quirks:
     """A server refuses an IV that was seen before, a client an answer with its own IV. Without it both are taken:
     procurator's clients send one IV for ever, old Go servers answer with the client's."""
     names_only: bool = False
-    """A client packs IPv4 targets as names: procurator's server loses the first byte of payload behind an address."""
+    """A client packs IPv4 targets as names in its streams: procurator's server loses the first byte of payload behind
+    such an address."""
 
 
 NO_QUIRKS: Final = Quirks()
@@ -61,7 +62,10 @@ class Opens(Protocol):
         """True where an end of file cuts nothing."""
 
     def open(self, source: memoryview, end: int, out: memoryview) -> tuple[int, int]:
-        """Open what is whole in `source[:end]` into `out`; return (bytes used, bytes of payload)."""
+        """Open what is whole in `source[:end]` into `out`; return (bytes used, bytes of payload).
+
+        `out` is another buffer, with room for `end` bytes, and for the 64 KiB of a chunk that an opener may hold.
+        """
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tests.vectors.checks import acl, address, aead, aead2022, kdf, packets, plain, socks, uri, window
+from tests.vectors.checks import acl, address, aead, aead2022, kdf, ota, packets, socks, stream, uri, window
 from tests.vectors.vector import Vector
 
 Check = Callable[[Vector], str]
@@ -22,15 +22,21 @@ CHECKS: Final[dict[tuple[str, str], Check]] = {
     ("kdf", "blake3_identity_subkey"): kdf.blake3_identity,
     ("kdf", "psk_hash"): kdf.psk_hash,
     ("kdf", "psk_text"): kdf.psk_text,
+    ("kdf", "table"): kdf.table,
+    ("kdf", "rc4_md5_key"): kdf.rc4_md5_key,
     ("address", "encode"): address.encode,
     ("address", "decode"): address.decode,
     ("address", "decode_error"): address.decode_error,
-    ("stream", "tcp_request"): plain.request,
-    ("stream", "tcp_response"): plain.response,
-    ("stream", "tcp_request_error"): plain.request_error,
+    ("stream", "tcp_request"): stream.request,
+    ("stream", "tcp_response"): stream.response,
+    ("stream", "tcp_request_error"): stream.request_error,
     ("stream", "udp_request"): packets.request,
     ("stream", "udp_response"): packets.response,
     ("stream", "udp_packet_error"): packets.packet_error,
+    ("ota", "tcp_request"): ota.request,
+    ("ota", "tcp_request_error"): ota.request_error,
+    ("ota", "udp_request"): ota.datagram,
+    ("ota", "udp_packet_error"): ota.datagram_error,
     ("aead", "tcp_request"): aead.request,
     ("aead", "tcp_response"): aead.response,
     ("aead", "tcp_response_hashed"): aead.response_hashed,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from shadesocks.core.errors import KeyTextError
 from shadesocks.crypto import keys
 from shadesocks.crypto.methods import find_method
+from shadesocks.crypto.stream import rc4_md5_key as key_of_stream
+from shadesocks.crypto.table import table_of
 from tests.vectors.vector import Mismatch, Vector, same
 
 
@@ -53,3 +55,18 @@ def psk_text(vector: Vector) -> str:
     except KeyTextError as error:
         return error.code
     raise Mismatch("accepted")
+
+
+def table(vector: Vector) -> str:
+    """A password becomes the list of method table, and the way back."""
+    (key,) = keys.parse_keys(find_method("table"), vector.text("password"))
+    sealed, opened = table_of(key)
+    same(sealed, vector.data("encrypt_table_hex"), "table that seals")
+    same(opened, vector.data("decrypt_table_hex"), "table that opens")
+    return ""
+
+
+def rc4_md5_key(vector: Vector) -> str:
+    """A key and an IV become the RC4 key of one stream."""
+    same(key_of_stream(vector.data("key_hex"), vector.data("iv_hex")), vector.data("rc4_key_hex"), "key")
+    return ""

@@ -1,4 +1,4 @@
-"""stream.json: the one method in it that needs no cipher, `none`."""
+"""stream.json: stream ciphers, and the one method in it that needs no cipher, `none`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ def request(vector: Vector) -> str:
     shadow, stream = make(vector), vector.data("stream_hex")
     same(vector.target.pack() + vector.data("payload_hex"), vector.data("plaintext_hex"), "plaintext")
     for payloads in ([vector.data("payload_hex")], [b"", vector.data("payload_hex")]):
-        same(make_request(shadow, vector.target, payloads, salt=b""), stream, "stream")
+        same(make_request(shadow, vector.target, payloads, salt=vector.data("iv_hex")), stream, "stream")
     hears_request(vector, stream, partial(ServerHearing, shadow))
     return ""
 
 
 def response(vector: Vector) -> str:
-    """A server's stream, both ways."""
-    shadow, payload, stream = make(vector), vector.data("payload_hex"), vector.data("stream_hex")
-    same(make_response(shadow, [payload], salt=b"", request_salt=b""), stream, "stream")
-    hears_payload(payload, stream, partial(ClientHearing, shadow, b""))
+    """A server's stream, both ways; the request has another IV."""
+    shadow, payload, stream, iv = make(vector), *map(vector.data, ("payload_hex", "stream_hex", "iv_hex"))
+    request_iv = bytes(byte ^ 0xFF for byte in iv)
+    same(payload, vector.data("plaintext_hex"), "plaintext")
+    same(make_response(shadow, [payload], salt=iv, request_salt=request_iv), stream, "stream")
+    hears_payload(payload, stream, partial(ClientHearing, shadow, request_iv))
     return ""
 
 

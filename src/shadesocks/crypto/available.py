@@ -1,0 +1,30 @@
+"""Whether what a method needs is on this machine. Asked once at start, before anything listens."""
+
+from __future__ import annotations
+
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from .aead import CIPHERS
+from .methods import Edition, Method
+
+
+def missing(method: Method) -> str:
+    """Return a sentence that names what to install; empty when the method can run here.
+
+    Loads what a legacy method needs, and nothing for any other.
+    """
+    if not method.legacy:
+        return ""
+    key = bytes(method.key_size)
+    try:
+        if method.edition is Edition.STREAM:
+            from .stream import CIPHERS as STREAM_CIPHERS  # a third of a MB that others need not carry
+
+            STREAM_CIPHERS[method.cipher](key).seal(bytes(method.salt_size))
+        else:
+            CIPHERS[method.cipher](key)
+    except ImportError:
+        return f"{method.name} needs pycryptodomex: pip install 'shadesocks[legacy]'"
+    except UnsupportedAlgorithm:
+        return f"the OpenSSL of this system has no {method.name}: pip install cryptography brings one that has it"
+    return ""
