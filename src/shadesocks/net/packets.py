@@ -60,6 +60,7 @@ class Session:
         "talk",
         "up_bytes",
         "up_packets",
+        "via",
     )
 
     def __init__(self, relay: PacketRelay, key: Hashable, source: Hashable, talk: Talk, group: bytes) -> None:
@@ -73,6 +74,8 @@ class Session:
         """What leads on from here."""
         self.far: Talk | None = None
         """The talk with the next server, where there is one."""
+        self.via: Back | None = None
+        """Of several backs that could serve it, the one that was chosen for its socket."""
         self.outlet: DatagramSocket | None = None
         self.on_close: Callable[[], None] | None = None
         """Closes what its way lives by beside its socket, when that closes."""
@@ -91,13 +94,14 @@ class Session:
         read, seal, put, outward = self.back.read, self.talk.seal, datagrams.put, datagrams.outward
         now, before = relay.now, self.down_packets
         for sender, start, end in datagrams.receive(outlet):
+            at = outward.at
             try:
                 arena, span = read(self, sender, start, end, now)
+                stop = seal(arena.view, span, outward.view, at, now)
             except RemoteProtocolError as error:
                 relay.dropped[reason(error.code).word] += 1
                 continue
-            at = outward.at
-            put(front, source, outward, at, seal(arena.view, span, outward.view, at, now))
+            put(front, source, outward, at, stop)
             self.down_packets += 1
             self.down_bytes += span[2] - span[1]
         if self.down_packets != before:  # an ICMP error, or a forged answer, keeps no session alive

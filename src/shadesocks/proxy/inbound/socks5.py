@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...core.address import Address
 from ...core.errors import LimitError, RemoteProtocolError
 from ...core.reasons import reason
 from ...net.end import End
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 class Socks5Inbound:
     """One SOCKS5 port. `deadline` bounds the dialogue; `header_lane` is how long a first payload is waited for.
 
-    With `associations` it serves UDP ASSOCIATE; without `streams` it refuses CONNECT.
+    With `associations` it serves UDP ASSOCIATE; without `streams` it refuses CONNECT. `reply_port` is what the answer
+    to a CONNECT that succeeded names as bound: it says nothing, but each old program has one number that some look for.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Socks5Inbound:
         associations: Associations | None = None,
         *,
         streams: bool = True,
+        reply_port: int = 0,
     ) -> None:
         self._reactor = reactor
         self._scratch = scratch
@@ -48,6 +51,7 @@ class Socks5Inbound:
         self._users = users
         self._associations = associations
         self._commands = (CONNECT,) * streams + (UDP_ASSOCIATE,) * (associations is not None)
+        self._bound = Address("0.0.0.0", reply_port)  # noqa: S104 - "no address", nothing is bound to it
         self.header_lane: Lane | None = header_lane
 
     async def handshake(self, sock: SocketType, client: Any) -> Request | None:
@@ -71,7 +75,8 @@ class Socks5Inbound:
         end.held = reader.rest
 
         def answer(word: str) -> None:
-            send(pack_reply(reason(word).reply))
+            code = reason(word).reply
+            send(pack_reply(code, self._bound) if code == SUCCEEDED else pack_reply(code))
 
         return Request(end, command.target, answer=answer)
 
