@@ -128,7 +128,7 @@ def parse_address(data: Buffer, at: int = 0) -> tuple[Address, int]:
             raise RemoteProtocolError("truncated")
         host = inet_ntop(AF_INET6, data[at + 1 : end])
     else:
-        raise RemoteProtocolError("bad_atyp")
+        raise RemoteProtocolError("bad_atyp", f"unsupported addrtype {kind}")
     return Address(host, data[end] << 8 | data[end + 1]), end + 2 - at
 
 

@@ -29,6 +29,7 @@ from ..proxy.outbound.split import SplitBack
 from ..proxy.route import AclRouter, Ways
 from ..proxy.seams import Dialer, Inbound, OneWay, Router
 from ..proxy.silent import Strangers
+from .heard import heard, heard_back
 from .shared import Shared, wall
 from .sockets import datagram_options
 from .ways import connector, packets_of, server_back, server_dialer, shadow_back, shadow_dialer, shadow_of
@@ -51,6 +52,10 @@ class Port:
     """Makes the parts, given the bound UDP socket, if there is to be one."""
     has_packets: bool
     """Whether it serves datagrams, with that socket or others."""
+    role: str = "server"
+    """What it says that it is: server, local or tunnel."""
+    forward: Address | None = None
+    """Where a tunnel leads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +100,12 @@ def local_port(local: LocalConfig) -> Port:
         return Face(local_flow(shared, local, associations), associations.close)
 
     shares = local.mode.udp and not local.udp_socket_per_association
-    return Port(local.address, local.udp_address if shares else None, face, local.mode.udp)
+    return Port(local.address, local.udp_address if shares else None, face, local.mode.udp, "local")
 
 
 def server_flow(shared: Shared, server: ServerConfig) -> Flow:
     """A shadow port: authenticated clients in, their targets out."""
-    inbound = shadow_inbound(shared, server)
+    inbound = heard(shadow_inbound(shared, server), shared.journal)
     return Flow(shared.reactor, shared.scratch, inbound, OneWay(server_dialer(shared, server)), shared.journal)
 
 
@@ -116,7 +121,7 @@ def local_flow(shared: Shared, local: LocalConfig, associations: Associations | 
         direct = DirectDialer(connector(shared, shared.bypass, config.dial_timeout, config.outbound))
         router = AclRouter(Ways(acl, shared.names), direct, dialer)
     inbound = _LOCAL_INBOUNDS[local.protocol](shared, local, associations)
-    return Flow(shared.reactor, shared.scratch, inbound, router, shared.journal)
+    return Flow(shared.reactor, shared.scratch, heard(inbound, shared.journal), router, shared.journal)
 
 
 def socks_inbound(shared: Shared, local: LocalConfig, associations: Associations | None) -> Socks5Inbound:
@@ -172,11 +177,21 @@ def shadow_inbound(shared: Shared, server: ServerConfig) -> ShadowsocksInbound:
     )
     strict = shared.config.strict_first_read
     admits = gate_of(shared.acls.at(server.acl))
-    return ShadowsocksInbound(shadow_of(server), salts, strangers, wall, draw, admits=admits, strict_first_read=strict)
+    return ShadowsocksInbound(
+        shadow_of(server),
+        salts,
+        strangers,
+        wall,
+        draw,
+        admits=admits,
+        strict_first_read=strict,
+        suspect=shared.journal.suspect,
+    )
 
 
 def _relay(shared: Shared, sock: SocketType, host: PacketHost, back: Back, idle_min: int) -> PacketRelay:
     idle = max(shared.config.udp_timeout, idle_min)
+    back = heard_back(back, shared.datagrams, shared.journal)
     return PacketRelay(shared.reactor, shared.datagrams, sock, host, back, shared.crowd, shared.journal, wall, idle)
 
 

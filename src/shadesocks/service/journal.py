@@ -3,6 +3,9 @@
 A line costs the connection an append; it is rendered and written with its neighbours, once a second,
 as one record of the logger `shadesocks.access` whose message is whole lines with their own times
 (a record for each would cost 11 us, design §4).
+
+Where another program's voice is asked for (`voices.py`) the same notes become that program's lines, and more is
+noted: requests before they are dialled, and handshakes when they fail.
 """
 
 from __future__ import annotations
@@ -13,10 +16,16 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from .voices import CONNECTING, DATAGRAM, SUSPECT
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     from ..core.address import Address
+    from ..core.errors import RemoteProtocolError
     from ..net.packets import Session
     from ..net.relay import Relay
+    from .speaker import Note, Speaker
 
 log = logging.getLogger("shadesocks.access")
 
@@ -25,14 +34,17 @@ LINES_MAX: Final = 10_000
 
 _MAPPED: Final = "::ffff:"
 """How an IPv4 client looks to a listener of both families."""
-_ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))}
-"""Control characters never reach a log: they could forge lines."""
+_ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))} | {
+    code: f"\\u{code:04x}" for code in (0x2028, 0x2029)
+}
+"""Control characters never reach a log, nor the line ends of Unicode: they could forge lines."""
 
 
 class Journal:
     """Counts what became of connections and writes it down in batches."""
 
-    def __init__(self, *, show_targets: bool, show_times: bool = True) -> None:
+    def __init__(self, *, show_targets: bool, show_times: bool = True, speaker: Speaker | None = None) -> None:
+        """Begin with nothing; a `speaker` puts in its own words what is otherwise our line for each connection."""
         self.accepted = 0
         """Connections whose relay began, or that failed before."""
         self.up = 0
@@ -45,9 +57,14 @@ class Journal:
         """Ended connections by reason word."""
         self._show_targets = show_targets
         self._show_times = show_times
-        self._wanted = log.isEnabledFor(logging.INFO)
-        self._lines: list[tuple[Any, Address | None, str, int, int, float, str]] = []
+        self.suspect: Final[Callable[[Any, RemoteProtocolError], None] | None] = self._suspect if speaker else None
+        """Is told at once of a handshake that failed, by client and error; None where nobody wants to know."""
+        self._speaker: Final = speaker
+        self._least = logging.INFO if speaker is None else logging.ERROR
+        self._wanted = log.isEnabledFor(self._least)
+        self._lines: list[Note] = []
         self._suppressed = 0
+        self._spoke: set[tuple[Hashable, bytes]] = set()
         self._quiet: asyncio.Event | None = None
 
     def ended(self, relay: Relay, word: str) -> None:
@@ -97,7 +114,36 @@ class Journal:
         if client is not None:
             self.failed(client, None, "handshake", word)
 
-    def _note(self, line: tuple[Any, Address | None, str, int, int, float, str]) -> None:
+    @property
+    def is_spoken(self) -> bool:
+        """True where another program's voice wants to hear of requests as they come."""
+        return self._speaker is not None
+
+    def connecting(self, client: Any, target: Address) -> None:
+        """A request is known, and will be dialled."""
+        if log.isEnabledFor(logging.INFO):
+            self._note((client, target, CONNECTING, 0, 0, 0.0, ""))
+
+    def is_new(self, source: Hashable, address: bytes) -> bool:
+        """True for the first datagram of a second from one source to one packed address."""
+        pair = source, address
+        if pair in self._spoke or len(self._spoke) >= LINES_MAX:
+            return False
+        self._spoke.add(pair)
+        return True
+
+    def datagram(self, client: Any, target: Address) -> None:
+        """A client sends datagrams to a target."""
+        if log.isEnabledFor(logging.INFO):
+            self._note((client, target, DATAGRAM, 0, 0, 0.0, ""))
+
+    def _suspect(self, client: Any, error: RemoteProtocolError) -> None:
+        """The text of `bad_atyp`, which names the type, goes along behind the word."""
+        if self._wanted:
+            word = f"{error.code} {error}" if error.code == "bad_atyp" else error.code
+            self._note((client, None, SUSPECT, 0, 0, 0.0, word))
+
+    def _note(self, line: Note) -> None:
         if len(self._lines) < LINES_MAX:
             self._lines.append(line)
         else:
@@ -105,8 +151,11 @@ class Journal:
 
     def flush(self) -> None:
         """Write the lines of the last second."""
-        self._wanted = log.isEnabledFor(logging.INFO)
+        self._wanted = log.isEnabledFor(self._least)
         if not self._lines:
+            return
+        if self._speaker is not None:
+            self._speak(self._speaker)
             return
         prefix = time.strftime("%Y-%m-%d %H:%M:%S INFO ") if self._show_times else "INFO "
         lines, self._lines = self._lines, []
@@ -115,6 +164,15 @@ class Journal:
             texts.append(f"{prefix}{self._suppressed} more connections ended in this second")
             self._suppressed = 0
         log.info("%s", "\n".join(texts))
+
+    def _speak(self, speaker: Speaker) -> None:
+        """Write the lines of the last second in another program's words."""
+        notes, self._lines = self._lines, []
+        more, self._suppressed = self._suppressed, 0
+        self._spoke.clear()
+        level, lines = speaker.told(notes, log.getEffectiveLevel(), more)
+        if lines:
+            log.log(level, "%s", "\n".join(lines))
 
     def _render(
         self, client: Any, target: Address | None, stage: str, up: int, down: int, seconds: float, word: str

@@ -36,7 +36,9 @@ from .names import make_resolver
 from .rules import AclShelf, origin_policy
 from .shared import Shared
 from .sockets import accepted_options, check_sockets, datagram_options, dialled_options
+from .speaker import Speaker
 from .state import SaltMemory, state_directory
+from .voices import place, voice_of
 
 if TYPE_CHECKING:
     from ..config.model import Config
@@ -78,7 +80,14 @@ class Service:
         self._shared: Shared
         self._crowd: Crowd | None = None
         self._has_packets = any(port.has_packets for port in ports)
-        self.journal = Journal(show_targets=config.log_targets, show_times=not config.log_without_time)
+        role = "local" if any(port.role != "server" for port in ports) else "server"
+        self.speaker = Speaker(voice_of(config.log_style, role), shows_time=not config.log_without_time)
+        """Says what the service does, in the words of `log.style`."""
+        self.journal = Journal(
+            show_targets=config.log_targets,
+            show_times=not config.log_without_time,
+            speaker=None if config.log_style == "shadesocks" else self.speaker,
+        )
 
     @classmethod
     def server(cls, config: Config) -> Service:
@@ -148,22 +157,24 @@ class Service:
             self._crowd,
             PacketSalts(),
         )
-        log.info("using event model: %s", reactor.poller.name)
+        self.speaker.say("model", name=reactor.poller.name)
+        for server in config.servers:
+            self.speaker.say("next", place=place(server.address.host, server.address.port))
         for streams, packets, port in bound:
             face = port.open(self._shared, packets)
             self._faces.append(face)
-            for sock, way in ((streams, "on"), (packets, "for datagrams on")):
-                if sock is not None:
+            for sock, way, wanted in ((streams, "streams", port.streams), (packets, "packets", port.packets)):
+                if sock is not None and wanted is not None:
                     address = Address(*sock.getsockname()[:2])
                     self._own_ports.add(address.port)
                     if address not in self._addresses:
                         self._addresses.append(address)
-                    log.info("listening %s %s", way, address)
+                    self.speaker.listening(f"{port.role} {way}", wanted, address, port.forward)
             if streams is not None:
                 assert face.flow is not None, "a port that listens for streams serves them"
                 self._listeners.append(Listener(reactor, streams, face.flow.accept, descriptors))
         if self._shared.crowd.relays:
-            log.info("datagrams go by %s", self._shared.datagrams.name)
+            self.speaker.say("batches", name=self._shared.datagrams.name)
         self._sweeper = reactor.loop.call_later(SWEEP, self._sweep)
 
     async def _bind_all(self) -> list[Bound]:
@@ -226,6 +237,7 @@ class Service:
             packets.sweep()
         reactor.settle()
         self.journal.flush()
+        self.speaker.beat(self.journal)
         self._sweeper = reactor.loop.call_later(SWEEP, self._sweep)
 
     async def drain(self, limit: float) -> None:
@@ -240,6 +252,7 @@ class Service:
             return
         self._sweeper.cancel()
         self._sweeper = None
+        self.speaker.say("stopping")
         shared = self._shared
         for relay in list(self.journal.relays):
             relay.close("stopped")
@@ -247,6 +260,7 @@ class Service:
             face.close()
         self._faces.clear()
         for packets in list(shared.crowd.relays):
+            self.speaker.say("closed packets", port=packets.front.sock.getsockname()[1])
             packets.close()
         shared.reactor.stop()
         await shared.names.close()
@@ -262,6 +276,7 @@ class Service:
     def _close_listeners(self) -> None:
         for listener in self._listeners:
             listener.close()
+            self.speaker.say("closed streams", port=listener.address.port)
         if self._listeners:
             self._shared.reactor.settle()
         self._listeners.clear()

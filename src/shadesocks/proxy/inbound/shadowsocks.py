@@ -22,6 +22,7 @@ from ..gate import Admits, everybody
 from ..seams import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import SocketType
 
     from ...net.lane import Lane
@@ -63,7 +64,9 @@ class ShadowsocksInbound:
         *,
         admits: Admits = everybody,
         strict_first_read: bool = False,
+        suspect: Callable[[Any, RemoteProtocolError], None] | None = None,
     ) -> None:
+        """`suspect` is told at once of each handshake that fails; the ledger hears of it when the silence ends."""
         self._shadow = shadow
         self._salts = salts
         self._strangers = strangers
@@ -71,6 +74,7 @@ class ShadowsocksInbound:
         self._fresh = partial(salts.fresh, draw=random)
         self._admits = admits
         self._first_read_size = shadow.first_read_size if strict_first_read else 1
+        self._suspect = suspect
         self._skew_told_at = float("-inf")
         self.header_lane: Lane | None = None
 
@@ -109,6 +113,8 @@ class ShadowsocksInbound:
         except RemoteProtocolError as error:
             if error.code == "bad_timestamp":
                 self._tell_skew(client, error)
+            if self._suspect is not None:
+                self._suspect(client, error)
             stranger.turn_silent(reason(error.code).word)
             return None
         strangers.lane.cancel(stranger)
