@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..net.pipe import Scratch
     from ..net.reactor import Reactor
+    from ..net.story import Story
     from .seams import Inbound, Request, Router
 
 _FAREWELL_READS: Final = 4
@@ -40,7 +41,7 @@ class Ledger(Protocol):
 class Flow:
     """What is done with each connection of one listener."""
 
-    __slots__ = ("_inbound", "_ledger", "_reactor", "_router", "_scratch")
+    __slots__ = ("_inbound", "_ledger", "_reactor", "_router", "_scratch", "_stories", "moved", "relays")
 
     def __init__(self, reactor: Reactor, scratch: Scratch, inbound: Inbound, router: Router, ledger: Ledger) -> None:
         self._reactor = reactor
@@ -48,6 +49,12 @@ class Flow:
         self._inbound = inbound
         self._router = router
         self._ledger = ledger
+        self._stories: set[Story] = set()
+        """Connections that have not come to a relay."""
+        self.relays: set[Relay] = set()
+        """Live relays; their bytes are not in `moved` yet."""
+        self.moved = 0
+        """Payload bytes, up and down, of relays that are over."""
 
     def accept(self, sock: SocketType, client: Any) -> None:
         """Begin the story of a socket that was just accepted."""
@@ -56,6 +63,9 @@ class Flow:
     async def serve(self, sock: SocketType, client: Any) -> None:
         """Serve one connection, from its accept to the beginning of its relay."""
         reactor = self._reactor
+        story = reactor.current
+        assert story is not None, "a connection is served by a story"
+        self._stories.add(story)
         started_at = reactor.loop.time()
         request: Request | None = None
         mine = [sock]
@@ -73,8 +83,9 @@ class Flow:
             mine.clear()
             label = (client, request.target)
             relay = Relay(
-                reactor, self._scratch, request.end, far, self._ledger.ended, self._inbound.release, label, started_at
+                reactor, self._scratch, request.end, far, self._ended, self._inbound.release, label, started_at
             )
+            self.relays.add(relay)
             self._ledger.relays.add(relay)
             relay.begin(self._inbound.header_lane)
         except (DialError, LocalProtocolError) as error:
@@ -86,8 +97,31 @@ class Flow:
             word = reason(error.code).word if isinstance(error, RemoteProtocolError) else "left_early"
             self._ledger.failed(client, None, "handshake", word)
         finally:
+            self._stories.discard(story)
             for mine_still in mine:
                 reactor.close(mine_still)
+
+    def _ended(self, relay: Relay, word: str) -> None:
+        self.relays.discard(relay)
+        self.moved += relay.up + relay.down
+        self._ledger.ended(relay, word)
+
+    @property
+    def passed(self) -> int:
+        """Payload bytes, up and down, of all its relays."""
+        return self.moved + sum(relay.up + relay.down for relay in self.relays)
+
+    @property
+    def is_idle(self) -> bool:
+        """True while no connection is under way."""
+        return not self._stories and not self.relays
+
+    def close(self, word: str) -> None:
+        """End all of its connections: their port is gone."""
+        for story in list(self._stories):
+            story.abort()
+        for relay in list(self.relays):
+            relay.close(word)
 
     def _refuse(self, request: Request | None, word: str) -> None:
         """Answer as the initiator's protocol does, and read what is left, so that the close is a FIN."""

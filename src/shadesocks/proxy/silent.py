@@ -166,6 +166,12 @@ class Strangers:
             if weight < -1:
                 heappush(heap, (weight + 1, source))
 
+    def close(self) -> None:
+        """Close those of this house alone, whoever shares its lane: its port is gone."""
+        for stranger in list(self.lane.waiting()):
+            if isinstance(stranger, Stranger) and stranger._house is self:
+                stranger.end("stopped")
+
     def end_all(self) -> None:
         """Close every stranger: the service stops."""
         for stranger in list(self.lane.waiting()):
