@@ -47,7 +47,7 @@ def test_every_event_model_passes(model: str) -> None:
 @pytest.mark.parametrize("name", ["aes-256-gcm", "2022-blake3-aes-256-gcm"])
 def test_another_key_fails_with_a_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     server = server_of(name)
-    monkeypatch.setattr(selfcheck, "shadow_of", lambda _server: shadow_of(server_of(name)))
+    monkeypatch.setattr(selfcheck, "shadow_of", lambda shared, _server: shadow_of(shared, server_of(name)))
     monkeypatch.setattr(selfcheck, "_LIMIT", 0.1)
     with pytest.raises(Failed, match="the self-check failed: 1 MiB did not come back") as failed:
         asyncio.run(selfcheck.check_server(Config((server,)), server))

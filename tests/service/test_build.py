@@ -13,9 +13,10 @@ from shadesocks.net.origin import OriginPolicy
 from shadesocks.net.pipe import Scratch
 from shadesocks.net.reactor import Reactor
 from shadesocks.proxy.outbound.direct import DirectDialer
-from shadesocks.proxy.outbound.shadowsocks import InOrder, ShadowsocksDialer
+from shadesocks.proxy.outbound.choice import ChosenDialer
+from shadesocks.proxy.outbound.shadowsocks import ShadowsocksDialer
 from shadesocks.proxy.seams import OneWay
-from shadesocks.service.build import local_flow, server_flow
+from shadesocks.service.build import local_flow, server_flow, socks_inbound
 from shadesocks.service.journal import Journal
 from shadesocks.service.names import make_resolver
 from shadesocks.service.rules import AclShelf
@@ -56,12 +57,12 @@ def test_who_dials_how() -> None:
             assert isinstance(server_dialer(shared, server), DirectDialer)
             assert isinstance(server_dialer(shared, replace(server, outbound_proxy=(server,))), ShadowsocksDialer)
             assert server_flow(shared, server)._inbound.header_lane is None
-            flow = local_flow(shared, two.locals[0])
+            flow = local_flow(shared, two.locals[0], socks_inbound(shared, two.locals[0], None))
             lane = flow._inbound.header_lane
             assert lane is not None
             assert lane.delay == two.first_payload_timeout
             assert isinstance(flow._router, OneWay)
-            assert isinstance(flow._router.dialer, InOrder)
+            assert isinstance(flow._router.dialer, ChosenDialer)
         finally:
             shared.salts.close()
             await shared.names.close()

@@ -108,7 +108,7 @@ async def _check_stream(config: Config, server: ServerConfig) -> None:
     scratch = Scratch()
     shared = _shared(config, reactor, scratch, journal)
     try:
-        to_server = ShadowsocksDialer(_given(outer), shadow_of(server), scratch, wall, draw)
+        to_server = ShadowsocksDialer(_given(outer), shadow_of(shared, server), scratch, wall, draw)
         Flow(reactor, scratch, shadow_inbound(shared, replace(server, acl=None)), OneWay(_Target(far)), journal).accept(
             port, None
         )

@@ -2,8 +2,10 @@
 
 server   ShadowsocksInbound -> DirectDialer (or a chain of proxies)
          PacketRelay        -> DirectBack (or ShadowBack)
-local    Socks5Inbound      -> ShadowsocksDialer, one for each server, in order (and DirectDialer, for what bypasses)
+local    Socks5Inbound      -> ShadowsocksDialer, one for each server (and DirectDialer, for what bypasses)
          PacketRelay        -> ShadowBack, for those who have an association (and DirectBack)
+tunnel   TunnelInbound      -> as local
+         PacketRelay        -> as local, for everybody
 """
 
 from __future__ import annotations
@@ -23,16 +25,25 @@ from ..proxy.gate import GatedHost, gate_of
 from ..proxy.inbound.associations import AssociatedHost, Associations
 from ..proxy.inbound.shadowsocks import ShadowsocksInbound
 from ..proxy.inbound.socks5 import Socks5Inbound
+from ..proxy.inbound.tunnel import TunnelInbound
 from ..proxy.outbound.direct import DirectDialer
-from ..proxy.outbound.shadowsocks import InOrder
 from ..proxy.outbound.split import SplitBack
 from ..proxy.route import AclRouter, Ways
-from ..proxy.seams import Dialer, Inbound, OneWay, Router
+from ..proxy.seams import Inbound, OneWay, Router
 from ..proxy.silent import Strangers
+from ..wire.packet_tunnel import TunnelPackets
 from .heard import heard, heard_back
 from .shared import Shared, wall
 from .sockets import datagram_options
-from .ways import connector, packets_of, server_back, server_dialer, shadow_back, shadow_dialer, shadow_of
+from .ways import (
+    client_back,
+    client_dialer,
+    connector,
+    packets_of,
+    server_back,
+    server_dialer,
+    shadow_of,
+)
 
 if TYPE_CHECKING:
     from ..config.model import LocalConfig, ServerConfig
@@ -79,17 +90,21 @@ def server_port(server: ServerConfig) -> Port:
             _relay(shared, sock, host, server_back(shared, server), packets.idle_min)
         return Face(server_flow(shared, server) if server.mode.tcp else None)
 
-    return Port(
-        server.address if server.mode.tcp else None, server.address if server.mode.udp else None, face, server.mode.udp
-    )
+    streams, packets = server.address if server.mode.tcp else None, server.address if server.mode.udp else None
+    return Port(streams, packets, face, server.mode.udp)
 
 
 def local_port(local: LocalConfig) -> Port:
-    """The port of a local listener. It has TCP whatever its mode: associations are TCP connections."""
+    """The port of a local listener."""
+    return _LOCAL_PORTS[local.protocol](local)
+
+
+def socks_port(local: LocalConfig) -> Port:
+    """The port of a SOCKS5 listener. It has TCP whatever its mode: associations are TCP connections."""
 
     def face(shared: Shared, sock: SocketType | None) -> Face:
         if not local.mode.udp:
-            return Face(local_flow(shared, local))
+            return Face(local_flow(shared, local, socks_inbound(shared, local, None)))
         associations = socks_associations(shared, local)
         if sock is None:
             associations.bind = partial(
@@ -97,30 +112,46 @@ def local_port(local: LocalConfig) -> Port:
             )
         else:
             associations.share(sock)
-        return Face(local_flow(shared, local, associations), associations.close)
+        return Face(local_flow(shared, local, socks_inbound(shared, local, associations)), associations.close)
 
     shares = local.mode.udp and not local.udp_socket_per_association
     return Port(local.address, local.udp_address if shares else None, face, local.mode.udp, "local")
 
 
-def server_flow(shared: Shared, server: ServerConfig) -> Flow:
+def tunnel_port(local: LocalConfig) -> Port:
+    """The port of a tunnel: whoever reaches it may send datagrams, as he may connect."""
+    assert local.forward is not None, "a tunnel has a target"
+    host = TunnelPackets(local.forward)
+
+    def face(shared: Shared, sock: SocketType | None) -> Face:
+        if sock is not None:
+            back, idle_min = local_back(shared, local)
+            _relay(shared, sock, host, back, idle_min)
+        return Face(local_flow(shared, local, tunnel_inbound(shared, local)) if local.mode.tcp else None)
+
+    streams, packets = local.address if local.mode.tcp else None, local.udp_address if local.mode.udp else None
+    return Port(streams, packets, face, local.mode.udp, "tunnel", local.forward)
+
+
+_LOCAL_PORTS: Final[dict[str, Callable[[LocalConfig], Port]]] = {"socks": socks_port, "tunnel": tunnel_port}
+"""By the `protocol` of a local listener."""
+
+
+def server_flow(shared: Shared, server: ServerConfig, inbound: ShadowsocksInbound | None = None) -> Flow:
     """A shadow port: authenticated clients in, their targets out."""
-    inbound = heard(shadow_inbound(shared, server), shared.journal)
-    return Flow(shared.reactor, shared.scratch, inbound, OneWay(server_dialer(shared, server)), shared.journal)
+    face = heard(inbound or shadow_inbound(shared, server), shared.journal)
+    return Flow(shared.reactor, shared.scratch, face, OneWay(server_dialer(shared, server)), shared.journal)
 
 
-def local_flow(shared: Shared, local: LocalConfig, associations: Associations | None = None) -> Flow:
-    """A port for programs: their requests in, the servers out, in their order."""
-    servers = [server for server in shared.config.servers if server.mode.tcp] or shared.config.servers
-    dialers = [shadow_dialer(shared, server) for server in servers]
-    dialer: Dialer = dialers[0] if len(dialers) == 1 else InOrder(dialers)
+def local_flow(shared: Shared, local: LocalConfig, inbound: Inbound) -> Flow:
+    """A port for programs: their requests in, the servers out."""
+    dialer = client_dialer(shared)
     router: Router = OneWay(dialer)
     acl = shared.acls.at(local.acl)
     if acl is not None:
         config = shared.config
         direct = DirectDialer(connector(shared, shared.bypass, config.dial_timeout, config.outbound))
         router = AclRouter(Ways(acl, shared.names), direct, dialer)
-    inbound = _LOCAL_INBOUNDS[local.protocol](shared, local, associations)
     return Flow(shared.reactor, shared.scratch, heard(inbound, shared.journal), router, shared.journal)
 
 
@@ -130,23 +161,39 @@ def socks_inbound(shared: Shared, local: LocalConfig, associations: Associations
     config = shared.config
     handshakes, headers = lane(config.handshake_timeout), lane(config.first_payload_timeout)
     return Socks5Inbound(
-        shared.reactor, shared.scratch, handshakes, headers, associations=associations, streams=local.mode.tcp
+        shared.reactor,
+        shared.scratch,
+        handshakes,
+        headers,
+        associations=associations,
+        streams=local.mode.tcp,
+        reply_port=local.socks_reply_port,
     )
 
 
-def socks_associations(shared: Shared, local: LocalConfig) -> Associations:
-    """The associations of a SOCKS5 port: their datagrams go to the first server that serves UDP."""
-    server = next((server for server in shared.config.servers if server.mode.udp), shared.config.servers[0])
-    packets = packets_of(shared, server)
-    back: Back = shadow_back(shared, server, packets)
+def tunnel_inbound(shared: Shared, local: LocalConfig) -> TunnelInbound:
+    """The face of a tunnel."""
+    assert local.forward is not None, "a tunnel has a target"
+    return TunnelInbound(shared.reactor, local.forward, shared.reactor.lane(shared.config.first_payload_timeout))
+
+
+def local_back(shared: Shared, local: LocalConfig) -> tuple[Back, int]:
+    """Where the datagrams of a local listener go, and how long a session is remembered at least."""
+    back, idle_min = client_back(shared)
     acl = shared.acls.at(local.acl)
     if acl is not None:
         options = datagram_options(shared.config, shared.config.outbound)
         direct = DirectBack(shared.datagrams, shared.names, shared.bypass, options)
         back = SplitBack(Ways(acl, shared.names), direct, back, shared.datagrams)
+    return back, idle_min
+
+
+def socks_associations(shared: Shared, local: LocalConfig) -> Associations:
+    """The associations of a SOCKS5 port."""
+    back, idle_min = local_back(shared, local)
 
     def make(sock: SocketType, host: AssociatedHost) -> PacketRelay:
-        return _relay(shared, sock, host, back, packets.idle_min)
+        return _relay(shared, sock, host, back, idle_min)
 
     return Associations(
         shared.reactor,
@@ -156,12 +203,6 @@ def socks_associations(shared: Shared, local: LocalConfig) -> Associations:
         required=local.udp_require_association,
         answer=local.udp_associate_address,
     )
-
-
-_LOCAL_INBOUNDS: Final[dict[str, Callable[[Shared, LocalConfig, Associations | None], Inbound]]] = {
-    "socks": socks_inbound
-}
-"""By the `protocol` of a local listener."""
 
 
 def shadow_inbound(shared: Shared, server: ServerConfig) -> ShadowsocksInbound:
@@ -177,8 +218,9 @@ def shadow_inbound(shared: Shared, server: ServerConfig) -> ShadowsocksInbound:
     )
     strict = shared.config.strict_first_read
     admits = gate_of(shared.acls.at(server.acl))
+    shadow = shadow_of(shared, server)
     return ShadowsocksInbound(
-        shadow_of(server),
+        shadow,
         salts,
         strangers,
         wall,

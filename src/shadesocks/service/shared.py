@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..net.pipe import Scratch
     from ..net.reactor import Reactor
     from ..net.resolve import Resolver
+    from ..proxy.outbound.choice import Choice
     from .journal import Journal
     from .rules import AclShelf
     from .state import SaltMemory
@@ -44,3 +45,5 @@ class Shared:
     datagrams: Datagrams
     crowd: Crowd
     packet_salts: PacketSalts
+    choices: list[Choice] = field(default_factory=list)
+    """What chooses between servers, once a listener has needed it: all of them learn from one another."""

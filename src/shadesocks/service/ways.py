@@ -3,14 +3,17 @@
 direct     DirectDialer       DirectBack
 a server   ShadowsocksDialer  ShadowBack
 a chain    chain_dialer       ChainBack
+any of several servers        ChosenDialer       ChosenBack
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from secrets import randbelow
+from typing import TYPE_CHECKING, Final
 
 from ..config.model import ProxyConfig
 from ..crypto.keys import parse_keys
@@ -18,17 +21,21 @@ from ..crypto.random import draw
 from ..net.backs import ClosedBack, DirectBack, ShadowBack
 from ..net.connect import Anywhere, Connector
 from ..proxy.outbound.chain import ChainMeans, Hop, HttpHop, ShadowHop, SocksHop, can_packets, chain_dialer
+from ..proxy.outbound.choice import AtRandom, Choice, ChosenDialer, Circuit, InOrder
+from ..proxy.outbound.choice_packets import ChosenBack
 from ..proxy.outbound.direct import DirectDialer
+from ..proxy.outbound.fastest import PROBE_LIMIT, Fastest, Probe
 from ..proxy.outbound.guarded import GuardedBack, GuardedDialer
 from ..proxy.outbound.packets import ChainBack
 from ..proxy.outbound.shadowsocks import ShadowsocksDialer
 from ..wire.editions import make_packets, make_shadow
+from ..wire.shadow import Quirks
 from .rules import has_rules, target_judge
 from .shared import Shared, wall
 from .sockets import datagram_options, dialled_options, route_of
 
 if TYPE_CHECKING:
-    from ..config.model import Outbound, ServerConfig
+    from ..config.model import Config, Outbound, ServerConfig
     from ..net.connect import Judge
     from ..net.packets import Back
     from ..proxy.seams import Dialer
@@ -60,7 +67,60 @@ def _is_guarded(shared: Shared, server: ServerConfig) -> bool:
 def shadow_dialer(shared: Shared, server: ServerConfig) -> ShadowsocksDialer:
     """The way through one server. Servers are the operator's choice and may stand anywhere."""
     way = _through_hops(shared, server).dial if server.outbound_proxy else _to_operators_hosts(shared, server).connect
-    return ShadowsocksDialer(partial(way, server.address), shadow_of(server), shared.scratch, wall, draw)
+    return ShadowsocksDialer(partial(way, server.address), shadow_of(shared, server), shared.scratch, wall, draw)
+
+
+def client_dialer(shared: Shared) -> Dialer:
+    """The way through the servers of a client."""
+    dialers = {number: shadow_dialer(shared, server) for number, server in _serving(shared.config, "tcp").items()}
+    return next(iter(dialers.values())) if len(dialers) == 1 else ChosenDialer(dialers, choice_of(shared))
+
+
+def client_back(shared: Shared) -> tuple[Back, int]:
+    """The way of datagrams through the servers of a client, and how long a session is remembered at least."""
+    servers = _serving(shared.config, "udp")
+    packets = {number: packets_of(shared, server) for number, server in servers.items()}
+    idle_min = max(each.idle_min for each in packets.values())
+    backs = {number: shadow_back(shared, server, packets[number]) for number, server in servers.items()}
+    back = next(iter(backs.values())) if len(backs) == 1 else ChosenBack(backs, choice_of(shared))
+    return back, idle_min
+
+
+def _serving(config: Config, transport: str) -> dict[int, ServerConfig]:
+    """The servers that serve a transport, by number; all of them, where each says that it does not."""
+    servers = dict(enumerate(config.servers))
+    return {number: each for number, each in servers.items() if getattr(each.mode, transport)} or servers
+
+
+def choice_of(shared: Shared) -> Choice:
+    """What chooses between the servers of a client."""
+    if not shared.choices:
+        shared.choices.append(_CHOICES[shared.config.server_choice](shared))
+    return shared.choices[0]
+
+
+def _fastest(shared: Shared) -> Fastest:
+    return Fastest(
+        shared.reactor, {number: _probe(shared, server) for number, server in enumerate(shared.config.servers)}
+    )
+
+
+def _probe(shared: Shared, server: ServerConfig) -> Probe:
+    """What connects to a server to see how long it takes: really, and not with the first bytes that are sent."""
+    timeout = min(server.dial_timeout, PROBE_LIMIT)
+    if server.outbound_proxy:
+        return partial(_through_hops(shared, server).dial, server.address, b"")
+    plain = replace(shared, config=replace(shared.config, fast_open=False))
+    return partial(connector(plain, Anywhere(), timeout, server.outbound).connect, server.address)
+
+
+_CHOICES: Final[dict[str, Callable[[Shared], Choice]]] = {
+    "in_order": lambda _shared: InOrder(),
+    "random": lambda _shared: AtRandom(randbelow),
+    "circuit": lambda _shared: Circuit(randbelow),
+    "fastest": _fastest,
+}
+"""By `server_choice`."""
 
 
 def _through_hops(shared: Shared, server: ServerConfig) -> Dialer:
@@ -84,18 +144,24 @@ def _hop(shared: Shared, hop: ServerConfig | ProxyConfig) -> Hop:
     if isinstance(hop, ProxyConfig):
         kind = SocksHop if hop.protocol == "socks5" else HttpHop
         return kind(hop.address, hop.user, hop.password)
-    return ShadowHop(hop.address, shadow_of(hop), packets_of(shared, hop) if hop.mode.udp else None)
+    return ShadowHop(hop.address, shadow_of(shared, hop), packets_of(shared, hop) if hop.mode.udp else None)
 
 
-def shadow_of(server: ServerConfig) -> Shadow:
-    """The wire format of a server, with its key."""
-    return make_shadow(server.method, parse_keys(server.method, server.password.reveal()))
+def shadow_of(shared: Shared, server: ServerConfig) -> Shadow:
+    """The wire format of a server, with its key: derived here, and not for each connection."""
+    keys = parse_keys(server.method, server.password.reveal())
+    return make_shadow(server.method, keys, quirks_of(shared.config, server))
 
 
 def packets_of(shared: Shared, server: ServerConfig) -> PacketShadow:
     """The wire format of a server for datagrams, with its key."""
     keys = parse_keys(server.method, server.password.reveal())
-    return make_packets(server.method, keys, draw, shared.packet_salts.insert)
+    return make_packets(server.method, keys, draw, shared.packet_salts.insert, quirks_of(shared.config, server))
+
+
+def quirks_of(config: Config, server: ServerConfig) -> Quirks:
+    """The habits of old programs that a server, or whoever is at its other end, has."""
+    return Quirks(server.one_time_auth, config.stream_replay == "refuse", server.compat == "procurator")
 
 
 def server_back(shared: Shared, server: ServerConfig) -> Back:
@@ -113,7 +179,7 @@ def shadow_back(shared: Shared, server: ServerConfig, packets: PacketShadow) -> 
     if not server.outbound_proxy:
         options = datagram_options(shared.config, server.outbound)
         return ShadowBack(shared.datagrams, shared.names, server.address, packets, options)
-    hop = ShadowHop(server.address, shadow_of(server), packets)
+    hop = ShadowHop(server.address, shadow_of(shared, server), packets)
     return _chain_back(shared, server, (*hops_of(shared, server), hop))
 
 

@@ -1,14 +1,13 @@
-"""Through a server: what leaves first, and who is tried when one does not answer."""
+"""Through a server: what leaves first."""
 
 from __future__ import annotations
 
 import pytest
 
 from shadesocks.core.address import Address
-from shadesocks.core.errors import DialError
 from shadesocks.net.end import End
 from shadesocks.net.pipe import Scratch
-from shadesocks.proxy.outbound.shadowsocks import InOrder, ShadowsocksDialer
+from shadesocks.proxy.outbound.shadowsocks import ShadowsocksDialer
 from shadesocks.proxy.seams import First
 from tests.proxy.rig import NOW, Target
 from tests.service.rig import run
@@ -42,21 +41,5 @@ def test_header_and_first_payload_leave_together(name: str, first: bytes) -> Non
         else:
             assert sent == [b""]
         server.close()
-
-    run(story())
-
-
-def test_servers_are_tried_in_order() -> None:
-    async def story() -> None:
-        dead, alive, spare = Target(DialError("refused")), Target(), Target()
-        end = await InOrder([dead, alive, spare]).dial(TARGET, b"first")
-        assert end.sock is alive.near
-        assert [len(each.dialled) for each in (dead, alive, spare)] == [1, 1, 0]
-        alive.error = DialError("dial_timeout")
-        with pytest.raises(DialError) as failed:
-            await InOrder([dead, alive]).dial(TARGET, b"")
-        assert failed.value.code == "dial_timeout"
-        for each in (dead, alive, spare):
-            each.close()
 
     run(story())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...core.address import Address
-from ...core.errors import DialError
 from ...net.end import End
 from ...wire.nested import NestedOpener, NestedSealer
-from ..seams import Dialer, Dialing, First
+from ..seams import Dialing, First
 
 if TYPE_CHECKING:
     from ...net.pipe import Scratch
@@ -51,22 +50,3 @@ class ShadowsocksDialer:
         end.opener = opener or end.opener
         end.sealer = sealer
         return end
-
-
-class InOrder:
-    """Several dialers, tried in order: the first that answers serves."""
-
-    __slots__ = ("_dialers",)
-
-    def __init__(self, dialers: Sequence[Dialer]) -> None:
-        self._dialers = dialers
-
-    async def dial(self, target: Address, first: First) -> End:
-        """Dial through the first that can; the error of the last where none can. See `seams.Dialer`."""
-        error = DialError("unreachable", "there is no server")
-        for dialer in self._dialers:
-            try:
-                return await dialer.dial(target, first)
-            except DialError as failed:
-                error = failed
-        raise error
