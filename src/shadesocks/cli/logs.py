@@ -4,21 +4,31 @@ The access log comes rendered: one record of the logger `shadesocks.access` is
 one or more whole lines, each with its own time, so it is written as it is.
 Every other record is one line: control characters are escaped, for a name that
 a peer chose must not forge a line.
+
+With another `log.style` lines begin as that program's do, and go where it wrote
+them.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Final
+
+from ..service.voices import VERBOSE, line_start
+from .screen import Screen, standard_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..core.errors import Problem
-    from .screen import Screen
 
 ACCESS: Final = "shadesocks.access"
-_ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+_ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
+    code: f"\\u{code:04x}" for code in (0x2028, 0x2029)
+}
+_ON_STDOUT: Final = frozenset({"go", "lite", "node"})
+"""The styles of programs that wrote their log to stdout."""
 
 
 class ScreenHandler(logging.Handler):
@@ -47,23 +57,62 @@ class LineFormatter(logging.Formatter):
         return super().formatMessage(record)
 
 
+class StyledFormatter(LineFormatter):
+    """The same with the beginning that another program's lines have."""
+
+    def __init__(self, style: str, *, with_time: bool) -> None:
+        super().__init__(with_time=with_time)
+        self._start: Final = line_start(style)
+        self._with_time: Final = with_time
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return self._start(record.levelno, record.created, self._with_time) + record.message.translate(_ESCAPES)
+
+
+class EarlyFormatter(LineFormatter):
+    """`LEVEL: text`, as the Python program wrote before it had read its config."""
+
+    def __init__(self) -> None:
+        super().__init__(with_time=False)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return f"{record.levelname}: {record.message.translate(_ESCAPES)}"
+
+
 _LEVELS: Final = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO}
 """By the words of `log_level`; those beyond are DEBUG."""
 
 
-def set_up_logs(screen: Screen, *, level: str = "info", with_time: bool = True) -> None:
-    """Send all records to the screen: ours from `level` on, other libraries' from WARNING on; `trace` shows all."""
+def set_up_logs(
+    screen: Screen, *, level: str = "info", with_time: bool = True, style: str = "shadesocks", early: bool = False
+) -> None:
+    """Send all records to the screen: ours from `level` on, other libraries' from WARNING on; `trace` shows all.
+
+    `early` is for the Python style while no config was read yet.
+    """
     lines = ScreenHandler(screen)
-    lines.setFormatter(LineFormatter(with_time=with_time))
+    lines.setFormatter(_formatter(style, with_time=with_time, early=early))
     root = logging.getLogger()
     root.handlers[:] = [lines]
     root.setLevel(logging.DEBUG if level == "trace" else logging.WARNING)
-    logging.getLogger("shadesocks").setLevel(_LEVELS.get(level, logging.DEBUG))
+    least = _LEVELS.get(level, logging.DEBUG)
+    logging.getLogger("shadesocks").setLevel(VERBOSE if level == "trace" and style == "python" else least)
     bare = ScreenHandler(screen)
     bare.setFormatter(logging.Formatter("%(message)s"))
     access = logging.getLogger(ACCESS)
     access.handlers[:] = [bare]
     access.propagate = False
+
+
+def _formatter(style: str, *, with_time: bool, early: bool) -> logging.Formatter:
+    if style == "shadesocks":
+        return LineFormatter(with_time=with_time)
+    return EarlyFormatter() if early and style == "python" else StyledFormatter(style, with_time=with_time)
+
+
+def log_screen(style: str) -> Screen:
+    """Return where a style's lines go: stderr, or stdout as the program had it."""
+    return Screen(sys.stdout) if style in _ON_STDOUT else standard_error()
 
 
 def warn_of(problems: Iterable[Problem]) -> None:

@@ -16,9 +16,9 @@ from ..wire.uri import parse_link
 from .command import Command
 from .exits import COMMAND_LINE
 from .flags import make_options, overrides, strangers
-from .logs import set_up_logs, warn_of
+from .logs import log_screen, set_up_logs, warn_of
 from .run import run_service, start_local, start_server
-from .screen import is_terminal, standard_error
+from .screen import is_terminal
 from .source import directory_of, read_source
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ _START: Final = {"server": start_server, "local": start_local}
 
 def _serve(role: Role, config: str | None, verbose: int, **rows: Any) -> int:
     read = _read(role, config, verbose, overrides(role, rows))
-    screen = standard_error()
-    set_up_logs(screen, level=read.log_level, with_time=not read.log_without_time)
+    screen = log_screen(read.log_style)
+    set_up_logs(screen, level=read.log_level, with_time=not read.log_without_time, style=read.log_style)
     warn_of(read.warnings)
     return run_service(read, partial(_START[role], read), screen)
 
