@@ -32,6 +32,7 @@ ROWS: Final = ("entries", "times", "names", "outbound", "sockets", "rules", "leg
 NO_TEST_OF_THEIR_OWN: Final = {
     "__main__.py": "one line; tests/cli runs it",
     "config/__main__.py": "writes docs; tests/config compares them",
+    "config/dialects/seam.py": "values, no behaviour",
     "wire/shadow.py": "protocols and a value, no behaviour",
     "service/shared.py": "a value and a clock",
     "net/lookup.py": "a protocol and a value, no behaviour",

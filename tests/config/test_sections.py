@@ -87,7 +87,7 @@ def test_keys_of_other_programs_warn_with_a_reason() -> None:
 
 def test_a_lock_of_another_program_is_refused_unless_it_is_empty() -> None:
     assert problems(text_of(plugin="", acl=None, port_password={}, auth=False, servers=[{**SERVER, "users": []}])) == []
-    assert problems(text_of(auth=True)) == [
+    assert problems(text_of(auth=True, locals=[])) == [
         "c.json:1: auth: this key of shadowsocks-libev cannot be honoured here: write one_time_auth, or read the file "
         "as --dialect go; remove it only if you can do without"
     ]

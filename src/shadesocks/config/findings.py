@@ -14,6 +14,7 @@ class Findings:
         self._role = role
         self._problems: list[tuple[Mark, Problem]] = []
         self._warnings: list[tuple[Mark, Problem]] = []
+        self._said: set[str] = set()
 
     def problem(self, mark: Mark, key: str, text: str) -> None:
         """Note something that keeps the configuration from use."""
@@ -23,6 +24,12 @@ class Findings:
         """Note something odd, unless it is a matter of the other end only."""
         if self.concerns(roles):
             self._warnings.append((mark, Problem(mark.where, mark.line, key, text)))
+
+    def warn_once(self, mark: Mark, key: str, text: str, roles: tuple[Role, ...] = BOTH) -> None:
+        """Warn, unless the same words were said of another place: a thousand ports may have one fault."""
+        if text not in self._said:
+            self._said.add(text)
+            self.warn(mark, key, text, roles)
 
     def concerns(self, roles: tuple[Role, ...]) -> bool:
         """True when one of these ends is the one to be started, or none was named."""
@@ -40,7 +47,8 @@ class Findings:
 
 
 def _in_order(found: list[tuple[Mark, Problem]]) -> tuple[Problem, ...]:
-    return tuple(problem for _, problem in sorted(found, key=_place))
+    """Each is told once, though a dialect makes many entries of one key."""
+    return tuple(problem for _, problem in sorted(dict.fromkeys(found), key=_place))
 
 
 def _place(found: tuple[Mark, Problem]) -> tuple[int, int]:

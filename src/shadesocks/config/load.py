@@ -165,7 +165,7 @@ def for_server(config: Config, *, where: str = "config") -> Config:
     """Return the configuration if a server can be started from it.
 
     Raises:
-        ConfigError: it names no server, or two on one address.
+        ConfigError: it names neither a server nor a manager, or two servers on one address.
     """
     return _for_role(config, "server", where)
 
@@ -183,7 +183,8 @@ def _for_role(config: Config, role: Role, where: str) -> Config:
     findings = Findings(role)
     mark = Mark(where)
     entries = config.servers if role == "server" else config.locals
-    _check_needs(bool(config.servers), [(_ways(entry), mark, "") for entry in entries], mark, findings)
+    managed = role == "server" and config.manager_listen is not None
+    _check_needs(bool(config.servers) or managed, [(_ways(entry), mark, "") for entry in entries], mark, findings)
     if findings.problems:
         raise ConfigError(findings.problems)
     return _filled(config, role)
@@ -325,7 +326,7 @@ class _Builder:
         locals_ = [(section, build_local(section, top, around, findings)) for section in local_sections]
         for section in (top, *server_sections, *local_sections):
             section.check(findings)
-        if top.has("method") and top not in server_sections:
+        if top.has("method") and top not in server_sections and not top.has("manager_listen"):
             entry = top.entries["method"]
             findings.warn(entry.mark, entry.key, "this method is of no server: each entry of servers[] names its own")
         check_listeners(top, servers, locals_, findings)
@@ -337,7 +338,8 @@ class _Builder:
                 for section, model in (servers if self._role == "server" else locals_)
                 if model is not None
             ]
-            _check_needs(bool(servers), listeners, top.mark, findings)
+            managed = self._role == "server" and top.has("manager_listen")
+            _check_needs(bool(servers) or managed, listeners, top.mark, findings)
         return Config(
             tuple(server for _, server in servers if server is not None),
             tuple(local for _, local in locals_ if local is not None),
@@ -394,6 +396,10 @@ def _check_forbidden(top: Section, given: Mapping[str, Any], findings: Findings)
     if networks is None:
         return
     entry = top.entries["forbidden_ip"]
+    if entry.mark.default:
+        text = 'private networks are open to clients, as in that program; "allow_private": false closes them'
+        findings.warn(entry.mark, entry.key, text, SERVER_END)
+        return
     if not networks:
         text = (
             "this list is empty, so private networks are open: clients reach the loopback, the local network and the "

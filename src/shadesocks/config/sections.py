@@ -125,9 +125,7 @@ def _is_comment(key: str) -> bool:
     return key.startswith(("_", "//"))
 
 
-def _flat(
-    node: Node, place: Place, prefix: str, section: Section, findings: Findings
-) -> Iterator[tuple[str, Member]]:
+def _flat(node: Node, place: Place, prefix: str, section: Section, findings: Findings) -> Iterator[tuple[str, Member]]:
     """Yield every member after its dotted key; objects that only group keys are opened."""
     if not isinstance(node.value, Mapping):
         return

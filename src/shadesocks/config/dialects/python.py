@@ -1,0 +1,116 @@
+"""The files of Python shadowsocks, 2.6 to 3.0.
+
+    server, server_port     text or number, or lists of them: each host with each port
+    port_password           an object of ports and passwords, which goes before server_port and password on a server
+    timeout                 of idle connections and associations, not of dialling
+    manager_address         where commands are taken
+    tunnel_remote, ...      a second listener, all of whose traffic has one target
+
+`dns_server`, `prefer_ipv6` and `forbidden_ip` are keys of ours, too, and are read as such: texts with commas are lists,
+and an address without a prefix is one address.
+"""
+
+from __future__ import annotations
+
+import os.path
+from typing import Final
+
+from ..findings import Findings
+from ..reader import Member, Node
+from ..setting import LOCAL_END, Role
+from .doors import lay_out, port_passwords
+from .draft import Draft, said_as
+
+METHOD: Final = "aes-256-cfb"
+PORT: Final = 8388
+TIMEOUT: Final = 300
+FORBIDDEN: Final = ("127.0.0.0/8", "::1/128")
+REPLY_PORT: Final = 4112
+"""BND.PORT of its SOCKS answers: the bytes 10 10."""
+
+_TUNNEL: Final[dict[str, str | int]] = {"tunnel_remote": "8.8.8.8", "tunnel_remote_port": 53, "tunnel_port": 53}
+_LIBRARIES: Final = ("libopenssl", "libmbedtls", "libsodium")
+
+
+def translate(root: Node, role: Role | None, findings: Findings) -> Node:
+    """Return the tree in our own form."""
+    draft = Draft(root, "Python shadowsocks", findings)
+    draft.flags("fast_open", "one_time_auth", "prefer_ipv6")
+    _check_libraries(draft)
+    if (workers := draft.get("workers")) is not None and workers.node.value in (1, "1"):
+        draft.drop("workers")  # what is done anyway
+    own = draft.has_own_servers()
+    secrets = port_passwords(draft, role)
+    _open_manager(draft, role)
+    only_manager = draft.has("manager_listen") and not secrets and not draft.has("password", "servers")
+    if only_manager:
+        draft.drop("server", "server_port")  # what is opened is told by commands
+        draft.default("method", METHOD)
+    elif not own:
+        if role != "local":
+            draft.default("server", "0.0.0.0")  # noqa: S104 - a server is there to be reached
+        draft.default("server_port", PORT)
+        draft.default("method", METHOD)
+        lay_out(draft, secrets)
+    draft.time_out(TIMEOUT)
+    draft.verbosity()
+    _add_tunnel(draft, role)
+    draft.forbid(FORBIDDEN)
+    for key, value in _HABITS.items():
+        draft.default(key, value)
+    return draft.build()
+
+
+_HABITS: Final[dict[str, str | int | bool]] = {
+    "mode": "tcp_and_udp",
+    "udp_require_association": False,
+    "server_choice": "random",
+    "socks_reply_port": REPLY_PORT,
+}
+
+
+def _check_libraries(draft: Draft) -> None:
+    """Refuse the path of a library that is not there, as that program did."""
+    for key in _LIBRARIES:
+        member = draft.get(key)
+        path = member.node.value if member is not None else ""
+        if member is None or not isinstance(path, str):
+            continue
+        if path and not os.path.exists(path):
+            text = "there is no such file; remove it, since ciphers come with this program"
+            draft.problem(member, key, text)
+            draft.drop(key)
+
+
+def _open_manager(draft: Draft, role: Role | None) -> None:
+    if role == "local":
+        draft.drop("manager_address")
+    elif draft.has("manager_address"):
+        draft.move("manager_address", "manager_listen")
+        draft.default("manager_dialect", "python")
+
+
+def _add_tunnel(draft: Draft, role: Role | None) -> None:
+    """Put a listener with one target beside the SOCKS one, where any of its keys is given."""
+    given = [draft.pop(key) for key in _TUNNEL]
+    if role == "server" or not any(given):
+        return
+    host, port, listen = (
+        said_as(member, key) if member is not None else draft.made(value)
+        for member, (key, value) in zip(given, _TUNNEL.items(), strict=True)
+    )
+    if listen.mark.default:
+        source = next(filter(None, given))
+        text = f"the tunnel listens on port {_TUNNEL['tunnel_port']}, since tunnel_port is not given"
+        draft.warn(source, "tunnel_remote", text, LOCAL_END)
+    draft.default("local_address", "127.0.0.1")
+    draft.default("local_port", 1080)
+    add_tunnel(draft, listen, host, port, "tcp_and_udp")
+
+
+def add_tunnel(draft: Draft, listen: Member, host: Member, port: Member, mode: str) -> None:
+    """Put a listener with one target before the other entries of `locals[]`; the address is that of the SOCKS one."""
+    address = said_as(draft.get("local_address") or draft.made("127.0.0.1"), "local_address")
+    entry = {"local_address": address, "local_port": listen, "protocol": draft.made("tunnel")}
+    entry |= {"forward_address": host, "forward_port": port, "mode": draft.made(mode)}
+    draft.append("locals", [entry])
