@@ -22,3 +22,11 @@ def test_warnings_are_for_an_end() -> None:
     assert [warning.key for warning in findings.warnings] == ["b", "c"]
     assert not findings.concerns(SERVER_END)
     assert Findings(None).concerns(SERVER_END)
+
+
+def test_what_is_said_once_names_its_first_place() -> None:
+    findings = Findings(None)
+    for line in (3, 2):
+        findings.warn_once(Mark("c.json", line), "method", "this is old")
+    findings.warn_once(Mark("c.json", 9), "method", "that is old")
+    assert [(found.line, found.text) for found in findings.warnings] == [(3, "this is old"), (9, "that is old")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from shadesocks.config.servers import is_loopback
 from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.keys import make_key_text
-from shadesocks.crypto.methods import METHODS, is_ready
+from shadesocks.crypto.methods import METHODS, Method, is_ready
 
 from .samples import KEY, METHOD, SERVER, STRONG, look, problems, text_of, warnings
 
@@ -87,7 +88,9 @@ def test_a_link_serves_both_whatever_the_mode_of_the_file() -> None:
 @pytest.mark.parametrize("method", [name for name, method in METHODS.items() if is_ready(method)])
 def test_the_keys_that_we_make_fit_and_are_strong(method: str) -> None:
     key = make_key_text(METHODS[method], lambda size: bytes(range(7, 7 + size)))
-    assert warnings(text_of(server="127.0.0.1", method=method, password=key)) == []
+    entry = {**SERVER, "server": "127.0.0.1", "method": method, "password": key}
+    told = warnings(json.dumps({"servers": [entry], "allow_legacy": True}))
+    assert len(told) == METHODS[method].legacy, told
 
 
 @pytest.mark.parametrize(
@@ -209,8 +212,9 @@ def test_a_proxy_for_all_and_one_s_own(link: object) -> None:
         ),
         (
             "ss://rc4-md5:x@proxy.example:1",
-            "rc4-md5 is an old stream cipher without integrity, and comes in a later version; "
-            "use 2022-blake3-aes-256-gcm or aes-256-gcm at both ends",
+            "method rc4-md5 does not notice when somebody on the way changes the data, and recorded traffic can be "
+            "decrypted with the server's own help, so it is refused; choose another method, or allow it with "
+            "allow_legacy (--allow-legacy)",
         ),
         (
             f"ss://aes-256-gcm:{STRONG}@proxy.example:1?plugin=x",
@@ -378,3 +382,60 @@ def test_the_default_listener_has_the_rules_of_the_file() -> None:
 def test_a_path_that_is_none() -> None:
     assert problems(text_of(acl="a\0")) == ["c.json:1: acl: a path holds no NUL"]
     assert problems(text_of(acl=7)) == ["c.json:1: acl: expected the path of a file in quotes, found 7"]
+
+
+# Old ciphers
+
+_OLD = "does not notice when somebody on the way changes the data, and recorded traffic can be decrypted with the "
+_OLD += "server's own help"
+
+
+def old(allowed: bool, **own: object) -> str:
+    """A configuration in our own form of one server with a password."""
+    return json.dumps({"servers": [{**SERVER, "password": STRONG, **own}], "allow_legacy": allowed})
+
+
+def test_an_old_cipher_is_refused_unless_it_is_allowed() -> None:
+    assert problems(old(False, method="aes-256-cfb")) == [
+        f"c.json:1: servers[0].method: method aes-256-cfb {_OLD}, so it is refused; choose another method, or "
+        "allow it with allow_legacy (--allow-legacy)"
+    ]
+    assert problems(old(True, method="aes-256-cfb")) == []
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS.values() if method.legacy], ids=lambda m: m.name)
+def test_every_old_cipher_is_refused_or_warned_about(method: Method) -> None:
+    assert len(problems(old(False, method=method.name))) == 1
+    text = old(True, method=method.name)
+    assert config_of(text).servers[0].method is method
+    assert len(warnings(text)) == 1
+
+
+def test_an_old_cipher_of_many_servers_is_warned_about_once() -> None:
+    servers = [{**SERVER, "method": "rc4-md5", "password": STRONG, "server_port": port} for port in (1, 2, 3)]
+    said = f"c.json:1: servers[0].method: method rc4-md5 {_OLD}; a 2022 method at both ends mends that"
+    assert warnings(json.dumps({"servers": servers, "allow_legacy": True})) == [said]
+
+
+def test_what_an_old_cipher_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "shadesocks.crypto.stream_extra", None)
+    monkeypatch.delattr("shadesocks.crypto.stream_extra", raising=False)
+    assert problems(old(True, method="salsa20")) == [
+        "c.json:1: servers[0].method: salsa20 needs pycryptodomex: pip install 'shadesocks[legacy]'"
+    ]
+
+
+def test_what_the_other_end_wants_is_the_server_s_own_else_the_file_s() -> None:
+    own = {**SERVER, "method": "aes-128-cfb", "password": STRONG, "one_time_auth": False, "compat": "procurator"}
+    other = {**own, "server_port": 1, "one_time_auth": None, "compat": None}
+    config = config_of(json.dumps({"allow_legacy": True, "one_time_auth": True, "servers": [own, other]}))
+    assert [(server.one_time_auth, server.compat) for server in config.servers] == [
+        (False, "procurator"),
+        (True, "none"),
+    ]
+
+
+def test_one_time_auth_of_a_method_that_needs_none_warns() -> None:
+    said = f"has no effect: method {METHOD} authenticates everything by itself"
+    text = json.dumps({"servers": [{**SERVER, "one_time_auth": True}]})
+    assert warnings(text) == [f"c.json:1: servers[0].one_time_auth: {said}"]

@@ -15,7 +15,7 @@ from ..core.address import Address, pack_ip
 from ..core.errors import KeyTextError
 from ..core.secret import Secret
 from ..crypto.keys import parse_keys
-from ..crypto.methods import Edition, Method, missing
+from ..crypto.methods import Edition, Method
 from .findings import Findings
 from .hops import SHADOW, from_environment, parse_proxy, scheme_of
 from .hosts import UnfitError
@@ -252,17 +252,19 @@ def habits_of(section: Section, habits: Habits, findings: Findings) -> Habits:
 def _check_legacy(section: Section, method: Method, habits: Habits, around: Surroundings, findings: Findings) -> None:
     """Refuse what is old where it is not allowed, and what cannot run here; say once why it is a bad choice."""
     entry = section.entries["method"]
-    text = missing(method)
-    if text:
-        findings.problem(entry.mark, entry.key, text)
-        return
     if method.legacy:
         why = f"method {method.name} {_WHY_NOT[method.edition]}"
-        if around.allow_legacy:
-            findings.warn(entry.mark, entry.key, f"{why}; a 2022 method at both ends mends that")
-        else:
+        if not around.allow_legacy:
             text = f"{why}, so it is refused; choose another method, or allow it with allow_legacy (--allow-legacy)"
             findings.problem(entry.mark, entry.key, text)
+            return
+        from ..crypto.available import missing  # loads ciphers that nobody else needs
+
+        lacks = missing(method)
+        if lacks:
+            findings.problem(entry.mark, entry.key, lacks)
+            return
+        findings.warn_once(entry.mark, entry.key, f"{why}; a 2022 method at both ends mends that")
     if habits.one_time_auth and method.edition is not Edition.STREAM:
         auth = section.entries.get("one_time_auth", entry)
         findings.warn(auth.mark, auth.key, f"has no effect: method {method.name} authenticates everything by itself")

@@ -152,8 +152,3 @@ def find_method(name: str) -> Method:
 def is_ready(method: Method) -> bool:
     """True when this version has the method, and does not only know its name; see `available.missing`."""
     return bool(method.cipher) or method.edition is Edition.PLAIN
-
-
-def missing(method: Method) -> str:
-    """Return what keeps the method from running here, as a sentence; empty for nothing."""
-    return "" if is_ready(method) else f"{method.name} is not supported yet"
