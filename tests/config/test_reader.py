@@ -80,6 +80,7 @@ def test_every_cut_of_an_object_is_a_fault() -> None:
         ("{server: 1, _x: 2, $y: 3}", {"server": 1, "_x": 2, "$y": 3}),
         ('{"url": "http://example.org/#a /* b */"}', {"url": "http://example.org/#a /* b */"}),
         ("[0x1F, +1, -2, .5, 5., 1e3, -0]", [31, 1, -2, 0.5, 5.0, 1000.0, 0]),
+        ('["，：“”"]', ["，：“”"]),
         (r'["\u00e9\ud83d\ude00\x41\v\/"]', ["é😀A\v/"]),
         ('["a\\\nb"]', ["ab"]),
         ("\ufeff{}", {}),
@@ -128,6 +129,12 @@ def test_keeps_the_place_of_every_key_and_value(end: str) -> None:
         ('{"a": 1,\n"a": 2}', 2, "this key stands twice, first in line 1; remove one"),
         ('{"a": {\n"b": 1', 1, "the object that begins in line 1 is not closed; add }"),
         ("{} /* ", 1, "this comment is not closed; end it with */"),
+        ('{"a": 1， "b": 2}', 1, "， only looks like a character of JSON: a comma is written ,"),
+        ('{"a": "x"\n， "b": 2}', 2, "， only looks like a character of JSON: a comma is written ,"),
+        ('{"a"： 1}', 1, "： only looks like a character of JSON: a colon is written :"),
+        ("{“a”: 1}", 1, '“ only looks like a character of JSON: a quote is written "'),
+        ('{"a": “x”}', 1, '“ only looks like a character of JSON: a quote is written "'),
+        ('｛"a": 1}', 1, "｛ only looks like a character of JSON: brackets are written {} and []"),
     ],
 )
 def test_a_fault_says_what_to_do(text: str, line: int, sentence: str) -> None:

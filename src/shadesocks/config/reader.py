@@ -104,7 +104,7 @@ def plain(node: Node) -> object:
 
 _SPACE = re.compile(r"[\s\ufeff]+|//[^\n]*|\#[^\n]*|/\*.*?\*/", re.DOTALL)
 _NAME = re.compile(r"[^\W\d][\w$]*|\$[\w$]*")
-_WORD = re.compile(r"[^\s,:\[\]{}\"'#/]+")
+_WORD = re.compile(r"[^\s,:\[\]{}\"'#/，：、｛｝［］“”„‟＂‘’＇]+")
 _PLAIN = {'"': re.compile(r'[^"\\\n]*'), "'": re.compile(r"[^'\\\n]*")}
 _HEX4 = re.compile(r"[0-9a-fA-F]{4}")
 _HEX2 = re.compile(r"[0-9a-fA-F]{2}")
@@ -129,6 +129,13 @@ _ESCAPES: Final = {
     "0": "\0",
     "\n": "",  # a line that goes on
 }
+_LOOKALIKES: Final = {
+    **dict.fromkeys("，、", "a comma is written ,"),
+    "：": "a colon is written :",
+    **dict.fromkeys("“”„‟＂‘’＇", 'a quote is written "'),
+    **dict.fromkeys("｛｝［］", "brackets are written {} and []"),
+}
+"""Characters of other keyboards and of word processors, and what stands in their place in JSON."""
 _WORDS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null": None}
 _CLOSERS: Final = {"{": "}", "[": "]"}
 _NOUNS: Final = {"{": "object", "[": "list"}
@@ -175,6 +182,8 @@ class _Reader:
         return Mark(self._where, line, at - self._lines[line - 1] + 1)
 
     def _fault(self, text: str, at: int | None = None) -> None:
+        if meant := _LOOKALIKES.get(self._peek()):
+            at, text = None, f"{self._peek()} only looks like a character of JSON: {meant}"
         mark = self._mark(self._at if at is None else at)
         if not self._sure and self._faults[-1].mark.line == mark.line:
             return
