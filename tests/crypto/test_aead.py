@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from Cryptodome.Cipher import AES
 
 from shadesocks.crypto.aead import CIPHERS, CONTEXTS_MAX, InvalidTag, Keyed
 
@@ -41,3 +42,22 @@ def test_a_context_that_was_dropped_is_made_again() -> None:
     first.cipher().encrypt_into(bytes(12), b"bytes", None, after)
     assert before == after
     assert repr(first) == "Keyed(…)"
+
+
+@pytest.mark.parametrize("size", [16, 24, 32])
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 1000])
+def test_aes_ocb_from_another_library(size: int, count: int) -> None:
+    key, nonce, plain = bytes(range(size)), bytes(range(12)), bytes(range(250)) * 4
+    sealed, opened = bytearray(count + 16), bytearray(count)
+    CIPHERS["aes-ocb"](key).encrypt_into(nonce, plain[:count], None, sealed)
+    text, tag = AES.new(key, AES.MODE_OCB, nonce=nonce, mac_len=16).encrypt_and_digest(plain[:count])
+    assert sealed == text + tag
+    CIPHERS["aes-ocb"](key).decrypt_into(nonce, sealed, None, opened)
+    assert opened == plain[:count]
+
+
+def test_aes_ocb_as_its_rfc_has_it() -> None:
+    """RFC 7253, appendix A, the second row."""
+    sealed, data = bytearray(24), bytes(range(8))
+    CIPHERS["aes-ocb"](bytes(range(16))).encrypt_into(bytes.fromhex("bbaa99887766554433221101"), data, data, sealed)
+    assert sealed.hex() == "6820b3657b6f615a5725bda0d3b4eb3a257c9af1f8f03009"

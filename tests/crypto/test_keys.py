@@ -125,6 +125,11 @@ def test_any_text_is_keys_or_a_refusal(text: str) -> None:
             assert {len(key) for key in keys} == {method.key_size}
 
 
+@given(st.text(st.characters(codec="utf-8"), max_size=40))
+def test_the_key_of_table_is_the_password(text: str) -> None:
+    assert parse_keys(find_method("table"), text) == (text.encode(),)
+
+
 def test_none_has_no_key() -> None:
     assert parse_keys(find_method("none"), "whatever") == ()
 

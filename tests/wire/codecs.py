@@ -9,18 +9,21 @@ from shadesocks.crypto.methods import METHODS, Edition, is_ready
 from shadesocks.wire.editions import make_packets, make_shadow
 from shadesocks.wire.packet import PacketShadow
 from shadesocks.wire.packet_aead import NewSalt
-from shadesocks.wire.shadow import Random, Shadow
+from shadesocks.wire.shadow import NO_QUIRKS, Quirks, Random, Shadow
 
-SEALED = tuple(name for name, method in METHODS.items() if is_ready(method) and method.edition is not Edition.PLAIN)
-"""The names of all methods with a cipher."""
+READY = tuple(name for name, method in METHODS.items() if is_ready(method))
+STREAM = tuple(name for name in READY if METHODS[name].edition is Edition.STREAM)
+"""The names of all methods whose cipher authenticates nothing."""
+SEALED = tuple(name for name in READY if name not in STREAM and METHODS[name].edition is not Edition.PLAIN)
+"""The names of all methods with a cipher that authenticates."""
 AEAD = tuple(name for name in SEALED if METHODS[name].edition is Edition.AEAD)
 AEAD2022 = tuple(name for name in SEALED if METHODS[name].edition is Edition.AEAD2022)
 
 
-def shadow_of(name: str) -> Shadow:
+def shadow_of(name: str, quirks: Quirks = NO_QUIRKS) -> Shadow:
     """Return the method with a fixed key."""
     method = METHODS[name]
-    return make_shadow(method, parse_keys(method, make_key_text(method, lambda size: b"k" * size)))
+    return make_shadow(method, parse_keys(method, make_key_text(method, lambda size: b"k" * size)), quirks)
 
 
 def salt_of(name: str, letter: bytes = b"s") -> bytes:
@@ -34,11 +37,13 @@ def key_of(name: str) -> bytes:
     return b"".join(parse_keys(method, make_key_text(method, lambda size: b"k" * size)))
 
 
-def packets_of(name: str, random: Random = urandom, insert: NewSalt | None = None) -> PacketShadow:
+def packets_of(
+    name: str, random: Random = urandom, insert: NewSalt | None = None, quirks: Quirks = NO_QUIRKS
+) -> PacketShadow:
     """Return the method with a fixed key, for datagrams, and with a memory of salts of its own."""
     method = METHODS[name]
-    keys = [key_of(name)] if method.key_size else []
-    return make_packets(method, keys, random, insert or SaltSet().insert)
+    keys = [] if method.edition is Edition.PLAIN else [key_of(name)]
+    return make_packets(method, keys, random, insert or SaltSet().insert, quirks)
 
 
 class SaltSet:

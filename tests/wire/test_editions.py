@@ -12,10 +12,23 @@ from shadesocks.wire.editions import make_packets, make_shadow
 from shadesocks.wire.packet_aead import AeadPackets
 from shadesocks.wire.packet_aead2022 import Aead2022Packets
 from shadesocks.wire.packet_plain import PlainPackets
+from shadesocks.wire.packet_stream import StreamPackets
 from shadesocks.wire.plain import PlainShadow
+from shadesocks.wire.stream import StreamShadow
+from tests.crypto.lacking import without_pycryptodomex
 
-FORMATS = {Edition.PLAIN: PlainShadow, Edition.AEAD: AeadShadow, Edition.AEAD2022: Aead2022Shadow}
-PACKETS = {Edition.PLAIN: PlainPackets, Edition.AEAD: AeadPackets, Edition.AEAD2022: Aead2022Packets}
+FORMATS = {
+    Edition.PLAIN: PlainShadow,
+    Edition.STREAM: StreamShadow,
+    Edition.AEAD: AeadShadow,
+    Edition.AEAD2022: Aead2022Shadow,
+}
+PACKETS = {
+    Edition.PLAIN: PlainPackets,
+    Edition.STREAM: StreamPackets,
+    Edition.AEAD: AeadPackets,
+    Edition.AEAD2022: Aead2022Packets,
+}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -37,3 +50,14 @@ def test_identity_keys_are_refused() -> None:
         make_shadow(METHODS["2022-blake3-aes-128-gcm"], [bytes(16), bytes(16)])
     with pytest.raises(LocalProtocolError, match="identity keys"):
         make_packets(METHODS["2022-blake3-aes-128-gcm"], [bytes(16), bytes(16)], bytes, bool)
+
+
+@pytest.mark.parametrize("name", ["salsa20", "rc2-cfb"])
+def test_what_is_not_installed_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_pycryptodomex(monkeypatch)
+    for make in (
+        lambda: make_shadow(METHODS[name], [bytes(32)]),
+        lambda: make_packets(METHODS[name], [b""], bytes, bool),
+    ):
+        with pytest.raises(LocalProtocolError, match=f"^{name} needs pycryptodomex: pip install"):
+            make()

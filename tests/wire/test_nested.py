@@ -10,7 +10,7 @@ from shadesocks.core.address import Address
 from shadesocks.core.errors import AuthenticationError
 from shadesocks.wire.nested import NESTED_MOST, NestedOpener, NestedSealer, PlainAhead
 from shadesocks.wire.shadow import Opens, Seals, ShadowRequest
-from tests.wire.codecs import AEAD, SEALED, shadow_of
+from tests.wire.codecs import AEAD, SEALED, STREAM, shadow_of
 from tests.wire.hearing import Hearing, ServerHearing, say
 from tests.wire.splits import bytewise, in_pieces
 
@@ -73,7 +73,14 @@ def answer(requests: list[ShadowRequest], payloads: list[bytes]) -> bytes:
     return payloads[0]
 
 
-CHAINS = [(SEALED[0], method) for method in SEALED] + [(method, SEALED[-1]) for method in SEALED] + [SEALED[:3]]
+OLD = ("aes-256-cfb", "camellia-128-ctr", "rc4-md5-6", "salsa20-ctr", "table")
+CHAINS = [
+    *((SEALED[0], method) for method in (*SEALED, *STREAM)),
+    *((method, SEALED[-1]) for method in (*SEALED, *STREAM)),
+    *((one, other) for one in OLD for other in OLD),
+    SEALED[:3],
+    OLD[:3],
+]
 
 
 @pytest.mark.parametrize("chain", CHAINS, ids="+".join)
@@ -91,7 +98,9 @@ def test_there_and_back(chain: tuple[str, ...]) -> None:
     assert (sealer.owes, opener.started, opener.clean) == (False, True, True)
 
 
-@pytest.mark.parametrize("chain", [(SEALED[0], SEALED[-1]), (SEALED[-1], SEALED[0])], ids="+".join)
+@pytest.mark.parametrize(
+    "chain", [(SEALED[0], SEALED[-1]), (SEALED[-1], SEALED[0]), (SEALED[0], OLD[0]), OLD[1:3]], ids="+".join
+)
 @pytest.mark.parametrize("seed", range(10))
 def test_any_pieces_of_both_layers(chain: tuple[str, str], seed: int) -> None:
     sealer, opener = begin(*chain)
@@ -136,7 +145,7 @@ def test_a_header_without_payload_is_one_of_both() -> None:
     assert sealer.seal(buffer(), 0, buffer()) == 0
 
 
-@pytest.mark.parametrize("method", SEALED)
+@pytest.mark.parametrize("method", [*SEALED, "aes-256-cfb", "chacha20"])
 def test_bytes_that_are_open_already_come_first(method: str) -> None:
     sealer, opener = begin(method)
     requests, _ = serve(say(sealer, [b"first"]), method)

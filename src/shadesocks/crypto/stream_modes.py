@@ -5,7 +5,7 @@
     CFB1    bit n = data ^ first bit of E(the 128 bits sealed before it), the highest bit of a byte first
 
 Whatever is known beforehand goes through OpenSSL in a few calls for a whole read. When CFB is sealed nothing is: each
-byte, or bit, waits for the one before it. CFB8 then costs some 0.4 s a MB, CFB1 8 times that (docs/adr/0015).
+byte, or bit, waits for the one before it: CFB8 then costs 0.8 s a MB, CFB1 6 to 7 s (docs/adr/0015).
 """
 
 from __future__ import annotations
