@@ -24,6 +24,7 @@ from .findings import Findings
 from .flags import NO_FILE, Given, add_flags
 from .links import LinkLike, ReadLink, link_entries
 from .listeners import build_local, check_listeners
+from .manager import build_template, check_manager, is_template
 from .model import (
     DEFAULT_LOCAL,
     DEFAULT_MODE,
@@ -240,7 +241,7 @@ def _read(text: str | None, where: str, overlay: Mapping[str, Member], findings:
         return Node(overlay, NO_FILE)
     reading = read(text, where)
     for fault in reading.faults:
-        findings.problem(fault.mark, fault.key, fault.text)
+        findings.problem(fault.mark, fault.key, f"{fault.text} (column {fault.mark.column})")
     root = reading.root
     if root is None or root.value is BROKEN:
         return None
@@ -332,6 +333,7 @@ class _Builder:
         check_listeners(top, servers, locals_, findings)
         _check_names(top, given, findings)
         _check_forbidden(top, given, findings)
+        check_manager(top, findings)
         if self._role is not None:
             listeners = [
                 (_ways(model), section.mark, section.path)
@@ -347,12 +349,13 @@ class _Builder:
             dial,
             outbound=around.outbound,
             acl=around.acl,
+            template=build_template(top, around, servers, findings) if top.has("manager_listen") else None,
             **given,
         )
 
     def _sections(self, place: Place, single: tuple[str, ...]) -> list[Section]:
         """Return the entries of one list that are in use, the one of the top level first."""
-        found = [self._top] if self._top.has(*single) else []
+        found = [self._top] if self._top.has(*single) and not (place is Place.SERVER and is_template(self._top)) else []
         for at, entry in self._top.lists:
             if at is not place or entry.node.value is BROKEN:
                 continue

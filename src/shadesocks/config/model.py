@@ -236,5 +236,8 @@ class Config:
     log_without_time: bool = _bool("log_without_time")
     log_targets: bool = _bool("log_targets")
     log_style: str = _str("log_style")
+    template: ServerConfig | None = field(default=None, compare=False)
+    """What a port that the manager adds has where its command does not say; without port and password. None: as the
+    first server."""
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     """What is odd, but can be lived with; not part of what the configuration says."""
