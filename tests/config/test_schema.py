@@ -44,7 +44,8 @@ def test_limits() -> None:
     assert top["server_port"]["anyOf"][0] == {"type": "integer", "minimum": 1, "maximum": 65535}
     assert top["bad_handshake"]["enum"] == ["silent", "reset", "fin"]
     assert "aes-256-gcm" in top["method"]["enum"]
-    assert "rc4-md5" not in top["method"]["enum"]
+    assert "rc4-md5" in top["method"]["enum"]
+    assert "sm4-gcm" not in top["method"]["enum"]
     assert top["inbound_send_buffer_size"]["anyOf"][0] == {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
     assert find(top, "log.level")["enum"][-1] == 3
 

@@ -90,7 +90,9 @@ def reference() -> str:
     rows = [setting for setting in TABLE if not setting.places]
     text = _table(_SETTING_HEAD, (_setting_row(setting, Place.TOP) for setting in rows))
     parts.append(f"## Options without a key\n\n{text}")
-    parts.append(_METHODS_HEAD + "".join(f"- `{name}`\n" for name, method in METHODS.items() if is_ready(method)))
+    ready = {name: method.legacy for name, method in METHODS.items() if is_ready(method)}
+    parts.append(_METHODS_HEAD + "".join(f"- `{name}`\n" for name, old in ready.items() if not old))
+    parts.append(_OLD_HEAD + ", ".join(f"`{name}`" for name, old in ready.items() if old) + "\n")
     foreign = dict.fromkeys(FOREIGN.values())
     parts.append(_FOREIGN_HEAD + _table(("key", "place", "of", "here"), map(_foreign_row, foreign)))
     return "\n".join(parts)
@@ -101,6 +103,15 @@ _METHODS_HEAD: Final = """\
 
 These work; other names of the family are known, and the message says what to use in their place. `none` is refused
 away from loopback without `allow_none`.
+
+"""
+
+_OLD_HEAD: Final = """\
+## Old methods
+
+For old peers; each is refused without `allow_legacy`, and warned about with it: stream ciphers do not notice when
+somebody changes the data, and what was recorded can be decrypted with the server's own help. salsa20, salsa20-ctr and
+rc2-cfb come with the extra `legacy`. `mbedtls:` and `sodium:` before a name are taken as the Python original took them.
 
 """
 

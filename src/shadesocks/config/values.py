@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from ..core.address import PORT_MAX, Address
 from ..core.nameserver import NameServer
 from ..core.networks import parse_network
-from ..crypto.methods import ALIASES, METHODS, Edition, Method, find_method, is_ready
+from ..crypto.methods import ALIASES, METHODS, Method, find_method, is_ready
 from .hosts import ZONE, UnfitError, check_host, check_ip, split_port
 from .nameservers import check_together, parse_name_server
 from .reader import BROKEN, Node
@@ -277,12 +277,6 @@ def _ports(setting: Setting, node: Node) -> tuple[tuple[int, int], ...]:
 
 # Methods
 
-_INSTEAD: Final = {
-    Edition.STREAM: "is an old stream cipher without integrity, and comes in a later version",
-    Edition.AEAD: "is known, but not available in this version",
-    Edition.AEAD2022: "is known, but not available in this version",
-}
-
 
 def _method(setting: Setting, node: Node) -> Method:
     name = _text(setting, node)
@@ -294,7 +288,8 @@ def _method(setting: Setting, node: Node) -> Method:
         raise UnfitError(f"no method has this name; {hint}") from None
     if not is_ready(method):
         raise UnfitError(
-            f"{method.name} {_INSTEAD[method.edition]}; use 2022-blake3-aes-256-gcm or aes-256-gcm at both ends"
+            f"{method.name} is known, but not available in this version; use 2022-blake3-aes-256-gcm or aes-256-gcm "
+            "at both ends"
         )
     return method
 
