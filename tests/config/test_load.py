@@ -166,7 +166,7 @@ def test_every_problem_at_once_in_the_order_of_the_file() -> None:
         "c.json:7: mode: the word is not known; write tcp_only, tcp_and_udp or udp_only",
         "c.json:8: plugin: this key of shadowsocks-rust cannot be honoured yet: plugins come in a later version, and "
         "the other end would speak through one; remove it only if you can do without",
-        "c.json:8: a comma is missing after this value",
+        "c.json:8: a comma is missing after this value (column 32)",
         "c.json:11: servers[0].server: this is no host name; names are made of letters, digits, hyphens and dots",
         "c.json:14: servers[0].password: the key of 2022-blake3-aes-256-gcm has 5 bytes, it must have exactly 32; "
         "make one with: shadesocks genkey -m 2022-blake3-aes-256-gcm",
@@ -191,7 +191,7 @@ def test_the_error_carries_the_problems() -> None:
 
 def test_only_one_problem_for_a_value_that_could_not_be_read() -> None:
     assert problems(text_of().replace(f'"{KEY}"', "x")) == [
-        "c.json:1: password: text goes in quotes; the only words without them are true, false and null"
+        "c.json:1: password: text goes in quotes; the only words without them are true, false and null (column 97)"
     ]
 
 
