@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/
 
-.PHONY: help up test lint fmt types vectors interop probes bench peers pythons
+.PHONY: help up test lint fmt types vectors interop probes bench peers ancestors pythons
 
 help:     ## list the targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -37,6 +37,9 @@ bench: $(VENV)/.tests        ## side by side with every peer found; PROFILE=1 fo
 
 peers:                       ## install the programs that the tests and benchmarks compare with
 	tools/peers.sh all
+
+ancestors:                   ## install the old programs that the tests play against, those that can be had
+	tools/ancestors.sh
 
 pythons:                     ## every test on each supported Python that is found, 3.11 to 3.13
 	tools/pythons.sh $(ARGS)
