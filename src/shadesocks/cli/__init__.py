@@ -1,6 +1,8 @@
 """Floor 6, a face: the commands. Reads words, starts services, prints sentences; knows no protocol.
 
-    programs  the group `shadesocks` and the doors `ssserver`, `sslocal`
+    doors     what is called under which name: `shadesocks`, `sslocal`, links of old programs' names
+    programs  the group `shadesocks`
+    family/   the old programs: their flags, usage and exit codes     as_name  symlinks   how to call them
     exits     exit codes, and what becomes of every error
     command   a click command whose usage and examples are literals
     flags     the flags of `server` and `local`, made from the table of settings
@@ -14,6 +16,6 @@ Every command imports what it needs when it is called: `shadesocks server`
 must be listening within a quarter of a second.
 """
 
-from .programs import main, sslocal, ssserver
+from .doors import main, sslocal, ssmanager, ssserver, ssurl
 
-__all__ = ["main", "sslocal", "ssserver"]
+__all__ = ["main", "sslocal", "ssmanager", "ssserver", "ssurl"]

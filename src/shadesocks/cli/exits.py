@@ -13,13 +13,12 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Final, NoReturn
 
-import click
-
 from ..core.errors import ConfigError, Problem, ShadesocksError
-from .command import HelpWanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import click
 
 OK: Final = 0
 USAGE: Final = 64
@@ -49,7 +48,11 @@ class Failed(Exception):
 def leave(command: click.Command, prog: str, argv: Sequence[str] | None = None) -> NoReturn:
     """Run `command` as the program `prog` and end the process with its exit code."""
     occupy_standard_streams()
-    code = run(command, prog, argv)
+    end(run(command, prog, argv))
+
+
+def end(code: int) -> NoReturn:
+    """End the process with an exit code, once what was said is written."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):  # told already, or no error; the interpreter must not try again while it ends
@@ -59,6 +62,8 @@ def leave(command: click.Command, prog: str, argv: Sequence[str] | None = None) 
 
 def run(command: click.Command, prog: str, argv: Sequence[str] | None = None) -> int:
     """Run `command`, tell its errors on stderr, and return the exit code."""
+    import click  # not at the top: the old programs of `family/` start without it
+
     try:
         result = command.main(argv, prog_name=prog, standalone_mode=False)
         return result if isinstance(result, int) else OK
@@ -119,6 +124,8 @@ def _is_typed(problem: Problem) -> bool:
 
 def _usage(error: click.UsageError) -> str:
     """The sentence, and where to read more. The usage line is not repeated: it is long, and it is not the answer."""
+    from .command import HelpWanted
+
     if isinstance(error, HelpWanted):
         return error.format_message()
     context = error.ctx

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ..config.dialects import DIALECTS
 from ..config.options import Option, options
 
 if TYPE_CHECKING:
@@ -58,6 +59,12 @@ def strangers(role: Role) -> dict[str, str]:
     """Return the flags of other programs that this end does not have, each with the sentence to answer."""
     tables = (_RUST, _RUST_LOCAL if role == "local" else _RUST_SERVER, _OTHERS)
     return {flag: text for table in tables for text, flags in table.items() for flag in flags.split()}
+
+
+def dialect_option() -> click.Option:
+    """Return the option that says whose a config is."""
+    text = f"Read the config as that of: {', '.join(DIALECTS)}. By default what stands in it tells."
+    return click.Option(["--dialect"], metavar="NAME", type=click.Choice([*DIALECTS]), help=text)
 
 
 def make_options(role: Role) -> list[click.Parameter]:

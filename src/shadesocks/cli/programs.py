@@ -1,13 +1,10 @@
-"""The programs: `shadesocks`, and `ssserver` and `sslocal` for scripts that know those names."""
+"""The program `shadesocks`: the group of its commands."""
 
 from __future__ import annotations
-
-from typing import NoReturn
 
 import click
 
 from .command import LazyGroup
-from .exits import leave
 
 _COMMANDS = {
     "up": (".up", "Make this machine a server: config, key, link and all, in one word."),
@@ -17,7 +14,10 @@ _COMMANDS = {
     "url": (".url", "Turn a config into ss:// links, or a link into a config."),
     "genkey": (".genkey", "Print a new random key."),
     "check": (".check", "Tell everything that is wrong with a config."),
+    "convert": (".convert", "Print a config of any program of the family in another form."),
     "acl": (".acl", "Tell what an access list says of a name or an address."),
+    "as": (".as_name", "Do what an old program of this name did, with its flags and its file."),
+    "links": (".symlinks", "Make a link of the name of every old program, so that each can be called by it."),
 }
 
 _HELP = """A Shadowsocks server and client in pure Python.
@@ -61,22 +61,3 @@ group = LazyGroup(
         )
     ],
 )
-
-
-def main() -> NoReturn:
-    """The program `shadesocks`, and `python -m shadesocks`."""
-    leave(group, "shadesocks")
-
-
-def ssserver() -> NoReturn:
-    """The program `ssserver`: `shadesocks server` under the name that shadowsocks-rust gives it."""
-    from .serve import command_server
-
-    leave(command_server, "ssserver")
-
-
-def sslocal() -> NoReturn:
-    """The program `sslocal`: `shadesocks local` under the name that shadowsocks-rust gives it."""
-    from .serve import command_local
-
-    leave(command_local, "sslocal")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,38 +13,56 @@ import click
 from ..config.files import find_config
 from ..config.flags import PASSWORD_VARIABLE
 from ..config.load import load
+from ..core.errors import Problem
 from ..wire.uri import parse_link
 from .command import Command
 from .exits import COMMAND_LINE
-from .flags import make_options, overrides, strangers
+from .family.python import LIBRARIES, LIBRARY
+from .flags import dialect_option, make_options, overrides, strangers
 from .logs import log_screen, set_up_logs, warn_of
 from .run import run_service, start_local, start_server
 from .screen import is_terminal
 from .source import directory_of, read_source
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..config.flags import Given
     from ..config.model import Config
     from ..config.setting import Role
 
 _SERVER_FLAGS: Final = frozenset({"server", "server_url"})
 """Given one of these, the file that was not named is not looked for (as in shadowsocks-rust)."""
-_HABITS: Final = {"sslocal": {"udp_require_association": "false"}}
+_HABITS: Final = {
+    "sslocal": {"udp_require_association": "false", "allow_legacy": "true"},
+    "ssserver": {"allow_legacy": "true"},
+}
 """By the name of the program: what its users count on where their files do not say; shadowsocks-rust's never asks."""
 _LEVELS: Final = ("info", "debug", "trace")
 """Of no, one and two `-v`."""
 _START: Final = {"server": start_server, "local": start_local}
 
 
-def _serve(role: Role, config: str | None, verbose: int, **rows: Any) -> int:
-    read = _read(role, config, verbose, overrides(role, rows))
+def _serve(role: Role, config: str | None, verbose: int, dialect: str | None, **rows: Any) -> int:
+    libraries = _check_libraries(rows)
+    read = _read(role, config, verbose, dialect, overrides(role, rows))
     screen = log_screen(read.log_style)
     set_up_logs(screen, level=read.log_level, with_time=not read.log_without_time, style=read.log_style)
-    warn_of(read.warnings)
+    warn_of((*libraries, *read.warnings))
     return run_service(read, partial(_START[role], read), screen)
 
 
-def _read(role: Role, file: str | None, verbose: int, given: dict[str, Given]) -> Config:
+def _check_libraries(rows: dict[str, Any]) -> list[Problem]:
+    """Take out the libraries that are named, and return what is to be said of them; none may be missing."""
+    flags = [(flag, rows.pop(flag.names[0].removeprefix("--"))) for flag in LIBRARIES]
+    for flag, path in flags:
+        refusal = flag.check(path) if flag.check and path is not None else ""
+        if refusal:
+            raise click.UsageError(f"{flag.names[0]}: {refusal}")
+    return [Problem(flag.names[0], None, "", LIBRARY) for flag, path in flags if path is not None]
+
+
+def _read(role: Role, file: str | None, verbose: int, dialect: str | None, given: dict[str, Given]) -> Config:
     """Make the config of the file and the flags; look for a file where nothing names a server."""
     if verbose:
         given.setdefault("log_level", _LEVELS[min(verbose, 2)])
@@ -56,8 +75,17 @@ def _read(role: Role, file: str | None, verbose: int, given: dict[str, Given]) -
         file = str(found)
     _ask_password(given)
     text, where, base = (None, COMMAND_LINE, "") if file is None else (*read_source(file), directory_of(file))
-    fallbacks = _HABITS.get(click.get_current_context().find_root().info_name or "")
-    return load(text, where=where, role=role, overrides=given, fallbacks=fallbacks, read_link=parse_link, base=base)
+    root = click.get_current_context().find_root()
+    return load(
+        text,
+        where=where,
+        role=role,
+        overrides=given,
+        fallbacks={**_HABITS.get(root.info_name or "", {}), **(root.obj or {})},
+        read_link=parse_link,
+        dialect=dialect,
+        base=base,
+    )
 
 
 def _ask_password(given: dict[str, Given]) -> None:
@@ -75,7 +103,16 @@ def _options(role: Role) -> list[click.Parameter]:
         click.Option(["-c", "--config"], metavar="FILE", help="Read this config; - reads stdin."),
         *make_options(role),
         click.Option(["-v", "verbose"], count=True, help="Log more; twice for all. The same as --log-level."),
+        dialect_option(),
+        *(click.Option([*flag.names], metavar=flag.takes, hidden=True) for flag in LIBRARIES),
     ]
+
+
+def command_named(role: Role, fallbacks: Mapping[str, str]) -> click.Command:
+    """Return `server` or `local` with further settings that hold where neither the config nor a flag says."""
+    command = copy(command_server if role == "server" else command_local)
+    command.context_settings = {**command.context_settings, "obj": dict(fallbacks)}
+    return command
 
 
 command_server: Final = Command(

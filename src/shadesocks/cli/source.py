@@ -6,8 +6,6 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-import click
-
 from ..config.files import read_config
 from ..core.errors import ConfigError, Problem
 from .exits import LINK
@@ -47,6 +45,8 @@ def parse(text: str) -> Link:
     Raises:
         click.UsageError: it is no usable link.
     """
+    import click
+
     from ..wire.uri import UriError, parse_link
 
     try:
@@ -61,6 +61,8 @@ def read_link(text: str | None) -> str:
     Raises:
         click.UsageError: there is none.
     """
+    import click
+
     if text is None:
         text = os.environ.get(LINK_VARIABLE, "")
         if not text and is_terminal(sys.stdin):

@@ -6,11 +6,13 @@ import click
 
 from .command import command
 from .exits import CONFIG, Failed, say, tell
+from .flags import dialect_option
 
 
 @command(
     "url",
     usage="-e FILE [--host NAME] [-q]  |  -d LINK [-q]",
+    params=[dialect_option()],
     examples="""
 shadesocks url -e config.json                     the link of every server in the file
 shadesocks url -e config.json --host example.org -q
@@ -22,7 +24,7 @@ shadesocks url -d - < link.txt                    so that the link is in no list
 @click.option("-d", "--decode", "link", metavar="LINK", help="Print the config of a link; - reads stdin.")
 @click.option("-q", "--qrcode", "qr", is_flag=True, help="Draw each link as a QR code as well.")
 @click.option("--host", metavar="NAME", help="Name or address by which others reach the server, for -e.")
-def command_url(file: str | None, link: str | None, qr: bool, host: str | None) -> None:
+def command_url(file: str | None, link: str | None, qr: bool, host: str | None, dialect: str | None) -> None:
     """Turn a config into ss:// links, or a link into a config.
 
     A link holds the key: treat it as a password.
@@ -30,21 +32,21 @@ def command_url(file: str | None, link: str | None, qr: bool, host: str | None) 
     if (file is None) == (link is None):
         raise click.UsageError("give either -e FILE or -d LINK")
     if file is not None:
-        _encode(file, host, qr)
+        _encode(file, host, qr, dialect)
     elif link is not None:
         if host is not None:
             raise click.UsageError("--host goes with -e: a link names its host already")
         _decode(link, qr)
 
 
-def _encode(file: str, host: str | None, qr: bool) -> None:
+def _encode(file: str, host: str | None, qr: bool, dialect: str | None) -> None:
     from ..config.load import load
     from ..wire.uri import parse_link
     from .links import link_of, public_host
     from .source import read_source
 
     text, source = read_source(file)
-    config = load(text, where=source, read_link=parse_link)
+    config = load(text, where=source, read_link=parse_link, dialect=dialect)
     if not config.servers:
         raise Failed(f"{source}: there is no server in it, so there is no link to print", CONFIG)
     for server in config.servers:

@@ -1,0 +1,104 @@
+"""The doors of this package: what is called under which name.
+
+    shadesocks                     the group of `programs`, with click
+    a link of an old program       that program, without click, which would take a fifth of its start
+    ssserver sslocal               Python's or shadowsocks-rust's: `family/choose.py` says whose
+
+`shadesocks as NAME` is the same as a link of that name.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, NoReturn
+
+if TYPE_CHECKING:
+    from ..config.setting import Role
+
+_SHARED: Final[dict[str, Role]] = {"ssserver": "server", "sslocal": "local"}
+"""Names that two programs have."""
+_OURS: Final = {"ssurl": "url"}
+"""Names of shadowsocks-rust's that are commands here."""
+
+
+def main() -> NoReturn:
+    """The program `shadesocks`, `python -m shadesocks`, and links of old programs' names to it."""
+    name, words = _called(sys.argv[0]), sys.argv[1:]
+    if is_old(name):
+        as_program(name, words)
+    if words[:1] == ["as"] and is_old("".join(words[1:2])):
+        as_program(words[1], words[2:])
+    from .exits import leave
+    from .programs import group
+
+    leave(group, "shadesocks")
+
+
+def ssserver() -> NoReturn:
+    """The program `ssserver`."""
+    as_program("ssserver", sys.argv[1:])
+
+
+def sslocal() -> NoReturn:
+    """The program `sslocal`."""
+    as_program("sslocal", sys.argv[1:])
+
+
+def ssmanager() -> NoReturn:
+    """The program `ssmanager`."""
+    as_program("ssmanager", sys.argv[1:])
+
+
+def ssurl() -> NoReturn:
+    """The program `ssurl`: `shadesocks url`."""
+    as_program("ssurl", sys.argv[1:])
+
+
+def old_names() -> tuple[str, ...]:
+    """Return the names of all old programs."""
+    from .family import HOMES
+
+    return (*HOMES, *_OURS)
+
+
+def is_old(name: str) -> bool:
+    """True for the name of an old program."""
+    return name in old_names()
+
+
+def as_program(name: str, words: Sequence[str]) -> NoReturn:
+    """Do what an old program did with these words, and end the process."""
+    if name in _OURS:
+        from .exits import leave
+        from .url import command_url
+
+        leave(command_url, name, words)
+    role = _SHARED.get(name)
+    if role is not None:
+        _shared(role, name, words)
+    from .family import find_program
+    from .family.run import leave as leave_old
+
+    leave_old(find_program(name), words)
+
+
+def _shared(role: Role, name: str, words: Sequence[str]) -> None:
+    """Start shadowsocks-rust's program of a name, unless Python's is meant."""
+    from .family.choose import choose
+
+    choice = choose(role, words)
+    if choice.whose == "python":
+        return
+    from .exits import leave
+    from .serve import command_named
+
+    # Both had UDP in reach: Python's always, the other's where a mode says so.
+    leave(command_named(role, {"mode": "tcp_and_udp"} if choice.whose == "common" else {}), name, words)
+
+
+def _called(path: str) -> str:
+    """Return the name by which this process was called."""
+    name = os.path.basename(path)
+    return name[: -len(".exe")] if name.lower().endswith(".exe") else name

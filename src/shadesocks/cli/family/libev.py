@@ -1,0 +1,197 @@
+"""The programs of shadowsocks-libev (3.3): `ss-server`, `ss-local`, `ss-tunnel`, `ss-redir`, `ss-manager`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from ...config.files import config_directory
+from .program import HELP, OLD_NAME, Act, Flag, Need, OldProgram
+from .syntax import gnu
+
+
+def search(given: bool) -> Iterator[Path]:
+    """Yield where a file is looked for: nowhere, once there is any word on the command line."""
+    if not given:
+        yield config_directory() / "shadowsocks-libev" / "config.json"
+        yield Path("/etc/shadowsocks-libev/config.json")
+
+
+_LATER: Final = "has no effect yet: this version stays in the foreground; let the service manager start and stop it"
+_ANDROID: Final = "has no effect: this belongs to Android"
+_ONE_TIME_AUTH: Final = "one-time authentication is no longer a part of shadowsocks-libev; leave this flag out"
+
+_ROWS: Final[tuple[tuple[str, Flag], ...]] = (
+    ("stlrm", Flag(("-c",), "read this config", "FILE", act=Act.CONFIG)),
+    ("sm", Flag(("-s",), "address to listen on; may be given again", "HOST", key="server", several=True)),
+    ("tlr", Flag(("-s",), "the server to connect to; may be given again", "HOST", key="server", several=True)),
+    ("stlr", Flag(("-p",), "port of the server", "PORT", key="server_port")),
+    ("tlr", Flag(("-l",), "port to listen on", "PORT", key="local_port")),
+    ("t", Flag(("-L",), "where everything goes", "HOST:PORT", key="tunnel_address")),
+    ("stlrm", Flag(("-k", "--password"), "password; a config hides it better", "PASSWORD", key="password")),
+    ("stlr", Flag(("--key",), "the key itself, in base64", "KEY", key="key")),
+    ("stlrm", Flag(("-m",), "cipher; default chacha20-ietf-poly1305", "METHOD", key="method")),
+    ("stlrm", Flag(("-t",), "seconds that a connection may be idle; default 60", "SECONDS", key="timeout")),
+    ("tlr", Flag(("-b",), "address to listen on; default 127.0.0.1", "HOST", key="local_address")),
+    ("s", Flag(("-b",), "address from which connections leave", "IP", setting="outbound_bind_address")),
+    ("stlm", Flag(("-i",), "interface through which connections leave", "NAME", setting="outbound_bind_interface")),
+    ("stlrm", Flag(("-u",), "TCP and UDP", key="mode", constant="tcp_and_udp")),
+    ("stlrm", Flag(("-U",), "UDP only", key="mode", constant="udp_only")),
+    ("stlrm", Flag(("-6",), "IPv6 addresses first", key="ipv6_first")),
+    ("sm", Flag(("-d",), "name servers", "LIST", key="nameserver")),
+    ("stlrm", Flag(("-n",), "open files at most", "COUNT", key="nofile")),
+    ("stlrm", Flag(("-a",), "user to run as (a later version)", "NAME", act=Act.NOTHING, note=_LATER)),
+    ("stlrm", Flag(("-f",), "run as a daemon (a later version)", "PIDFILE", act=Act.NOTHING, note=_LATER)),
+    ("stlrm", Flag(("-v",), "log more", setting="log_level", constant="debug")),
+    ("r", Flag(("-T",), "redirect TCP by TPROXY (a later version)", key="tcp_tproxy")),
+    (
+        "m",
+        Flag(
+            ("-D", "--workdir"),
+            "accepted; no files are kept there",
+            "DIR",
+            act=Act.NOTHING,
+            note="has no effect: the manager keeps no files",
+        ),
+    ),
+    (
+        "m",
+        Flag(
+            ("--executable",),
+            "accepted; no program is started",
+            "FILE",
+            act=Act.NOTHING,
+            note="has no effect: the manager serves the ports itself",
+        ),
+    ),
+    ("m", Flag(("--manager-address",), "where commands add and remove ports", "ADDRESS", key="manager_address")),
+    (
+        "s",
+        Flag(
+            ("--manager-address",),
+            "accepted; statistics are not sent yet",
+            "ADDRESS",
+            act=Act.NOTHING,
+            note="has no effect: this server is told nothing by an ss-manager; start ss-manager of this program",
+        ),
+    ),
+    ("slm", Flag(("--acl",), "rules for clients and targets", "FILE", key="acl")),
+    ("stlrm", Flag(("--fast-open",), "TCP Fast Open", key="fast_open")),
+    ("stlrm", Flag(("--no-delay",), "send small packets at once", key="no_delay")),
+    ("stlrm", Flag(("--reuse-port",), "accepted; ports are not shared", key="reuse_port")),
+    ("stlrm", Flag(("--mtu",), "accepted; the system finds it", "BYTES", key="mtu")),
+    ("stlr", Flag(("--mptcp",), "Multipath TCP", key="mptcp")),
+    ("stlrm", Flag(("--plugin",), "plugin (a later version)", "NAME", key="plugin")),
+    ("stlrm", Flag(("--plugin-opts",), "its options (a later version)", "TEXT", key="plugin_opts")),
+    *(
+        ("stlr", Flag((f"--tcp-{side}-{way}buf",), f"{what} of {side} sockets", "BYTES", key=f"tcp_{side}_{way}buf"))
+        for side in ("incoming", "outgoing")
+        for way, what in (("snd", "send buffer"), ("rcv", "receive buffer"))
+    ),
+    (
+        "s",
+        Flag(
+            ("--nftables-sets",),
+            "accepted; none is filled",
+            "LIST",
+            act=Act.NOTHING,
+            note="has no effect: no sets of nftables are filled",
+        ),
+    ),
+    ("stlrm", Flag(("-A",), "gone: one-time authentication", act=Act.REFUSE, note=_ONE_TIME_AUTH)),
+    ("l", Flag(("-S",), "accepted; of Android", "PATH", act=Act.NOTHING, note=_ANDROID)),
+    ("lt", Flag(("-V",), "accepted; of Android", act=Act.NOTHING, note=_ANDROID)),
+    ("stlrm", HELP),
+)
+"""Each flag with the programs that have it: server, tunnel, local, redir, manager."""
+
+
+def _flags(letter: str) -> tuple[Flag, ...]:
+    return tuple(flag for letters, flag in _ROWS if letter in letters)
+
+
+_USAGE: Final = "usage: {name} [OPTION]..."
+_PASSWORD: Final = Need(("password", "key"), "no password is given; give -k, or password in the config")
+_CLIENT: Final = (
+    Need(("server",), "no server is given; give -s, or server in the config"),
+    Need(("local_port",), "no port to listen on is given; give -l, or local_port in the config"),
+    _PASSWORD,
+)
+
+PROGRAMS: Final = {
+    "ss-server": OldProgram(
+        "ss-server",
+        "libev",
+        "server",
+        "A Shadowsocks server, as shadowsocks-libev's.",
+        _flags("s"),
+        gnu,
+        _USAGE,
+        usage_code=1,
+        refused_code=255,
+        needs=(Need(("server_port",), "no port is given; give -p, or server_port in the config"), _PASSWORD),
+        search=search,
+        fallbacks=OLD_NAME,
+    ),
+    "ss-local": OldProgram(
+        "ss-local",
+        "libev",
+        "local",
+        "A SOCKS5 port whose connections go out through a server, as shadowsocks-libev's.",
+        _flags("l"),
+        gnu,
+        _USAGE,
+        usage_code=1,
+        refused_code=255,
+        needs=_CLIENT,
+        search=search,
+        fallbacks=OLD_NAME,
+        fixed={"protocol": "socks"},
+    ),
+    "ss-tunnel": OldProgram(
+        "ss-tunnel",
+        "libev",
+        "local",
+        "A port whose connections all go to one target through a server, as shadowsocks-libev's.",
+        _flags("t"),
+        gnu,
+        _USAGE,
+        usage_code=1,
+        refused_code=255,
+        needs=(*_CLIENT, Need(("tunnel_address",), "no target is given; give -L HOST:PORT")),
+        search=search,
+        fallbacks=OLD_NAME,
+        fixed={"protocol": "tunnel"},
+    ),
+    "ss-redir": OldProgram(
+        "ss-redir",
+        "libev",
+        "local",
+        "A port for connections that the firewall redirects (a later version).",
+        _flags("r"),
+        gnu,
+        _USAGE,
+        usage_code=1,
+        refused_code=255,
+        search=search,
+        later="redirected connections come in a later version; ss-local serves SOCKS5, and ss-tunnel one target",
+    ),
+    "ss-manager": OldProgram(
+        "ss-manager",
+        "libev",
+        "server",
+        "A Shadowsocks server to which commands add ports, as shadowsocks-libev's.",
+        _flags("m"),
+        gnu,
+        _USAGE,
+        usage_code=1,
+        refused_code=255,
+        search=search,
+        members={
+            "manager_address": str(Path.home() / ".shadowsocks" / ".ss-manager.socks"),
+            "manager_dialect": "libev",
+        },
+        fallbacks=OLD_NAME,
+    ),
+}

@@ -1,0 +1,184 @@
+"""An old program, from its words to its end.
+
+    words -> syntax -> overlay -> the file, if there is one -> load, in the program's dialect -> service
+
+What is said before the service starts has the program's own exit codes, and behind the Python original's names its own
+lines. Imports what a service needs only when one is to start.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from ...config.reader import Mark, Member, Node, read
+from ...core.errors import ConfigError, Problem, ShadesocksError
+from ..exits import COMMAND_LINE, OK, Failed, end, occupy_standard_streams, say, tell, why
+from .overlay import Overlay, overlay_of
+from .program import Act, OldProgram
+from .syntax import WrongFlagError
+
+if TYPE_CHECKING:
+    from ...config.model import Config
+
+log = logging.getLogger("shadesocks.cli")
+
+NOTE: Final = logging.WARNING + 2
+"""The level of what the Python original did not say: seen where its warnings are, and never taken for one of them."""
+
+
+def leave(program: OldProgram, words: Sequence[str]) -> NoReturn:
+    """Run a program and end the process with its exit code."""
+    occupy_standard_streams()
+    end(run(program, words))
+
+
+def run(program: OldProgram, words: Sequence[str]) -> int:
+    """Run a program to its end and return its exit code."""
+    run = _Run(program)
+    try:
+        return run.to_its_end(words)
+    except WrongFlagError as error:
+        run.tell("ERROR", str(error))
+        return run.usage(program.usage_code)
+    except ConfigError as error:
+        for problem in error.problems:
+            run.tell("ERROR", run.words_for(problem))
+        return program.usage_code if _is_usage(program, error.problems) else program.refused_code
+    except (Failed, ShadesocksError) as error:
+        run.tell("ERROR", str(error))
+        return program.refused_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        return OK
+    except OSError as error:
+        run.tell("ERROR", f"{error.filename or 'the output'}: {why(error)}")
+        return program.refused_code
+
+
+def _is_usage(program: OldProgram, problems: Sequence[Problem]) -> bool:
+    return not program.usage_keys.isdisjoint(name for problem in problems for name in (problem.key, problem.where))
+
+
+class _Run:
+    """One run, and how it speaks."""
+
+    def __init__(self, program: OldProgram) -> None:
+        self._program = program
+        self._overlay = Overlay()
+        if program.words is not None:
+            self._log(early=True)
+
+    def _log(self, *, early: bool) -> None:
+        """Begin lines as the program did. One with words of its own says all in them, first without a time."""
+        from ..logs import log_screen, set_up_logs
+
+        style = self._program.fallbacks["log_style"]
+        logging.addLevelName(NOTE, "NOTE")
+        set_up_logs(log_screen(style), style=style, early=early)
+
+    def tell(self, level: str, text: str) -> None:
+        """Say one line to the person."""
+        if self._program.words is not None:
+            log.log(logging.getLevelNamesMapping()[level], "%s", text)
+        else:
+            tell(f"{level.lower()}: {text}")
+
+    def words_for(self, problem: Problem) -> str:
+        """Return the sentence for a problem."""
+        words = self._program.words
+        return str(problem) if words is None else words.error(problem, self._overlay.members)
+
+    def usage(self, code: int) -> int:
+        """Show the help on stderr; the exit code goes with it."""
+        tell(self._program.help())
+        return code
+
+    def to_its_end(self, words: Sequence[str]) -> int:
+        program = self._program
+        overlay = self._overlay = overlay_of(list(program.syntax(program.flags, words)))
+        if overlay.wish is not None:
+            say(program.help() if overlay.wish is Act.HELP else program.version_text())
+            return OK
+        refusals = [*overlay.refusals, *([program.later] if program.later else [])]
+        for refusal in refusals:
+            self.tell("ERROR", refusal)
+        if refusals:
+            return program.refused_code
+        return self._start(bool(words))
+
+    def _start(self, given: bool) -> int:
+        from ...config.load import load
+        from ...wire.uri import parse_link
+        from ..source import directory_of
+
+        program, overlay = self._program, self._overlay
+        file = overlay.config or next((str(path) for path in program.search(given) if path.is_file()), None)
+        text, where = self._text(file)
+        in_file = _keys(text)
+        keys = overlay.keys() | (in_file or set())
+        if not keys and in_file is not None:
+            self.tell("ERROR", program.nothing)
+            return self.usage(program.needs_code or program.usage_code)
+        if program.words is not None:
+            self._log(early=False)
+        missing = [need.text for need in program.needs if keys.isdisjoint(need.keys)]
+        if missing and in_file is not None:
+            self.tell("ERROR", missing[0])
+            return self.usage(program.needs_code or program.usage_code)
+        config = load(
+            text,
+            where=where,
+            role=program.role,
+            overrides={**overlay.settings, **program.fixed},
+            fallbacks=program.fallbacks,
+            read_link=parse_link,
+            dialect=program.dialect,
+            overlay=_filled(overlay.members, program, keys),
+            base=directory_of(file) if file else "",
+        )
+        return self._serve(config)
+
+    def _text(self, file: str | None) -> tuple[str | None, str]:
+        if file is None:
+            return None, COMMAND_LINE
+        from ..source import read_source
+
+        if self._program.tells_file:
+            self._log(early=True)
+            log.info("loading config from %s", file)
+        return read_source(file)
+
+    def _serve(self, config: Config) -> int:
+        from ..logs import log_screen, set_up_logs
+        from ..run import run_service, start_local, start_server
+
+        program, screen = self._program, log_screen(config.log_style)
+        set_up_logs(screen, level=config.log_level, with_time=not config.log_without_time, style=config.log_style)
+        for level, text in program.words.warnings(config) if program.words else ():
+            log.log(level, "%s", text)
+        for line in (*self._overlay.notes, *config.warnings):
+            log.log(NOTE if program.words else logging.WARNING, "%s", line)
+        start = {"server": start_server, "local": start_local}[program.role]
+        return run_service(config, partial(start, config), screen)
+
+
+def _filled(members: Mapping[str, Member], program: OldProgram, keys: set[str]) -> dict[str, Member]:
+    """Return the members with those that the program adds where nobody gave them."""
+    mark = Mark(f"default of {program.name}", default=True)
+    added = {key: Member(mark, Node(value, mark)) for key, value in program.members.items() if key not in keys}
+    return {**members, **added}
+
+
+def _keys(text: str | None) -> set[str] | None:
+    """Return the keys of a file's top level; None where it cannot be read, which `load` tells."""
+    if text is None:
+        return set()
+    reading = read(text)
+    if reading.faults or reading.root is None or not isinstance(reading.root.value, Mapping):
+        return None
+    return set(reading.root.value)

@@ -1,0 +1,106 @@
+"""shadowsocks-rust's `ssmanager`; its `ssserver` and `sslocal` are the commands `server` and `local`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from ...config.files import search_list
+from .program import HELP, OLD_NAME, Act, Flag, OldProgram
+from .syntax import gnu
+
+
+def search(_given: bool) -> Iterator[Path]:
+    """Yield where a file is looked for: where `server` looks, by the manager's own name first."""
+    for path in search_list("server"):
+        yield path.with_name(path.name.replace("server.json", "manager.json"))
+
+
+_LATER: Final = "has no effect yet: this version stays in the foreground; let the service manager start and stop it"
+_ONE: Final = "has no effect yet: one process does the work"
+_PLUGINS: Final = "plugins come in a later version"
+_BUILTIN: Final = "has no effect: the manager serves the ports itself"
+_MANAGER: Final = (
+    Flag(("-c", "--config"), "read this config", "FILE", act=Act.CONFIG),
+    Flag(
+        ("--manager-addr", "--manager-address"),
+        "where commands add and remove ports",
+        "ADDRESS",
+        setting="manager_listen",
+    ),
+    Flag(
+        ("-s", "--server-host"),
+        "accepted; ports are opened on every address",
+        "HOST",
+        act=Act.NOTHING,
+        note="has no effect yet: ports are opened on the address of the config, else on every one",
+    ),
+    Flag(("-m", "--encrypt-method"), "cipher of ports for which none is named", "METHOD", setting="method"),
+    Flag(("-u",), "UDP only", setting="mode", constant="udp_only"),
+    Flag(("-U",), "TCP and UDP", setting="mode", constant="tcp_and_udp"),
+    Flag(("--timeout",), "seconds for a handshake, and for a dial", "SECONDS", setting="timeout"),
+    Flag(("--acl",), "rules for clients and targets", "FILE", setting="acl"),
+    Flag(("--dns",), "name servers", "LIST", setting="dns"),
+    Flag(("--dns-cache-size",), "names that are remembered", "COUNT", setting="dns_cache_size"),
+    Flag(("--tcp-no-delay", "--no-delay"), "send small packets at once", setting="no_delay"),
+    Flag(("--tcp-fast-open", "--fast-open"), "TCP Fast Open", setting="fast_open"),
+    Flag(("--tcp-multipath", "--mptcp"), "Multipath TCP", setting="mptcp"),
+    Flag(("--tcp-keep-alive",), "seconds between keep-alives", "SECONDS", setting="keep_alive"),
+    Flag(("--udp-timeout",), "seconds that a session may be idle", "SECONDS", setting="udp_timeout"),
+    Flag(("--udp-max-associations",), "sessions at most", "COUNT", setting="udp_max_associations"),
+    Flag(("--inbound-send-buffer-size",), "SO_SNDBUF of clients' sockets", "BYTES", setting="inbound_send_buffer"),
+    Flag(("--inbound-recv-buffer-size",), "SO_RCVBUF of clients' sockets", "BYTES", setting="inbound_receive_buffer"),
+    Flag(("--outbound-send-buffer-size",), "SO_SNDBUF of targets' sockets", "BYTES", setting="outbound_send_buffer"),
+    Flag(("--outbound-recv-buffer-size",), "SO_RCVBUF of targets' sockets", "BYTES", setting="outbound_receive_buffer"),
+    Flag(
+        ("-b", "--outbound-bind-addr", "--bind-addr"),
+        "address from which connections leave",
+        "IP",
+        setting="outbound_bind_address",
+    ),
+    Flag(
+        ("--outbound-bind-interface",), "interface through which they leave", "NAME", setting="outbound_bind_interface"
+    ),
+    Flag(("--outbound-fwmark",), "mark of what leaves", "NUMBER", setting="outbound_fwmark"),
+    Flag(("-6",), "IPv6 addresses first", setting="ipv6_first"),
+    Flag(("-n", "--nofile"), "open files at most", "COUNT", setting="nofile"),
+    Flag(("--log-without-time",), "lines without their time", setting="log_without_time"),
+    Flag(("-v",), "log more", setting="log_level", constant="debug"),
+    Flag(("--manager-server-mode",), "accepted", "WORD", act=Act.NOTHING, note=_BUILTIN),
+    Flag(("--manager-server-working-directory",), "accepted", "DIR", act=Act.NOTHING, note=_BUILTIN),
+    Flag(("--plugin",), "refused: a later version", "NAME", act=Act.REFUSE, note=_PLUGINS),
+    Flag(("--plugin-opts",), "refused: a later version", "TEXT", act=Act.REFUSE, note=_PLUGINS),
+    Flag(("--plugin-mode",), "refused: a later version", "WORD", act=Act.REFUSE, note=_PLUGINS),
+    Flag(
+        ("--outbound-user-cookie",),
+        "accepted; of FreeBSD",
+        "NUMBER",
+        act=Act.NOTHING,
+        note="has no effect: it marks sockets of FreeBSD only",
+    ),
+    Flag(("-d", "--daemonize"), "accepted (a later version)", act=Act.NOTHING, note=_LATER),
+    Flag(("--daemonize-pid",), "accepted (a later version)", "FILE", act=Act.NOTHING, note=_LATER),
+    Flag(("-a", "--user"), "accepted (a later version)", "NAME", act=Act.NOTHING, note=_LATER),
+    Flag(("--single-threaded",), "accepted", act=Act.NOTHING, note=_ONE),
+    Flag(("--worker-threads",), "accepted (a later version)", "COUNT", act=Act.NOTHING, note=_ONE),
+    Flag(("--log-config",), "accepted", "FILE", act=Act.NOTHING, note="has no effect: the log goes to standard error"),
+    HELP,
+    Flag(("-V", "--version"), "show the version and exit", act=Act.VERSION),
+)
+
+PROGRAMS: Final = {
+    "ssmanager": OldProgram(
+        "ssmanager",
+        "rust",
+        "server",
+        "A Shadowsocks server to which commands add ports, as shadowsocks-rust's.",
+        _MANAGER,
+        gnu,
+        "Usage: {name} [OPTIONS]",
+        usage_code=64,
+        refused_code=78,
+        search=search,
+        fallbacks={**OLD_NAME, "manager_dialect": "rust"},
+    ),
+}
