@@ -203,7 +203,8 @@ ANCESTORS: Final = {
             ("aes-256-cfb",),
             udp=("server", "local"),
             tools=("node",),
-            remedy=f"no package registry was found to have it; put its folders bin and lib, and package.json, into {CACHE / 'lite'}",
+            remedy="no package registry was found to have it; "
+            f"put its folders bin and lib, and package.json, into {CACHE / 'lite'}",
         ),
         Ancestor(
             "node",

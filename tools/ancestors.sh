@@ -5,7 +5,7 @@
 #   libev    shadowsocks-libev (Debian): tools/peers.sh installs it, here it is only named
 # No package registry was found to have the others: whoever has them puts them where the last lines say. All stay in
 # ~/.cache/shadesocks/ancestors (SHADESOCKS_ANCESTORS names another place) and nothing is installed twice.
-# The programs run unmodified. What today's libraries took away from under them is given back beside them, not in them.
+# What is installed here runs unmodified. What today's libraries took away from under them is given back beside them, not in them.
 set -euo pipefail
 ancestors=${SHADESOCKS_ANCESTORS:-$HOME/.cache/shadesocks/ancestors}
 mkdir -p "$ancestors"
