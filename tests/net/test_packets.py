@@ -9,6 +9,7 @@ import pytest
 from shadesocks.core.address import Address
 from shadesocks.net.crowd import PacketCounts
 from shadesocks.net.packets import DNS_IDLE
+from shadesocks.wire.packet_tunnel import TunnelPackets
 from tests.net.packet_rig import AEAD, METHODS, SIP022, Rig, heard, nothing, run
 
 
@@ -44,6 +45,35 @@ def test_noise_makes_nothing() -> None:
             assert sum(relay.dropped.values()) == 11
             assert set(relay.dropped) <= {"auth", "malformed"}
             assert nothing(client.sock)
+
+    run(story)
+
+
+def test_an_answer_that_its_client_did_not_ask_for_is_dropped_alone() -> None:
+    """A tunnel's clients see no addresses: only their target may answer."""
+
+    async def story(rig: Rig) -> None:
+        there, stranger, client = rig.socket(), rig.socket(), rig.socket()
+
+        class Tunnel:
+            """As a method of Shadowsocks looks to a rig."""
+
+            idle_min = 0
+
+            def host(self) -> TunnelPackets:
+                return TunnelPackets(Address(*there.getsockname()))
+
+        relay = rig.relay(Tunnel())  # type: ignore[arg-type]  # nobody joins it
+        client.sendto(b"question", relay.front.sock.getsockname())
+        got, outlet = await heard(there)
+        assert got == b"question"
+        stranger.sendto(b"forged", outlet)
+        there.sendto(b"answer", outlet)
+        assert (await heard(client))[0] == b"answer"
+        await rig.settle()
+        assert nothing(client)
+        assert relay.dropped == {"stray": 1}
+        assert relay.sums() == (1, 8, 1, 6)
 
     run(story)
 

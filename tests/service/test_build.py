@@ -12,8 +12,8 @@ from shadesocks.net.datagrams import PlainDatagrams
 from shadesocks.net.origin import OriginPolicy
 from shadesocks.net.pipe import Scratch
 from shadesocks.net.reactor import Reactor
-from shadesocks.proxy.outbound.direct import DirectDialer
 from shadesocks.proxy.outbound.choice import ChosenDialer
+from shadesocks.proxy.outbound.direct import DirectDialer
 from shadesocks.proxy.outbound.shadowsocks import ShadowsocksDialer
 from shadesocks.proxy.seams import OneWay
 from shadesocks.service.build import local_flow, server_flow, socks_inbound

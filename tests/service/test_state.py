@@ -45,6 +45,19 @@ def test_stores_are_shared_by_servers_of_an_edition_and_survive(tmp_path: Path) 
         memory.close()
 
 
+def test_the_ivs_of_stream_ciphers_are_no_salts_and_have_no_file(tmp_path: Path) -> None:
+    memory = SaltMemory(str(tmp_path), lambda: 0.0)
+    ivs = memory.of(Edition.STREAM)
+    for size in (0, 6, 8, 12, 16, 24):
+        drawn = ivs.fresh(size, lambda count: b"i" * count)
+        assert drawn == b"i" * size, "as random as what draws it"
+        assert not ivs.known(drawn), "nothing is kept where no client's is recorded"
+    assert ivs.insert(b"i" * 16, 0)
+    assert ivs.known(b"i" * 16)
+    assert not list(tmp_path.iterdir())
+    memory.close()
+
+
 def test_an_unusable_directory_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")

@@ -8,15 +8,27 @@ from typing import Any
 
 import pytest
 
-from shadesocks.config.model import Config, LocalConfig, ProxyConfig
+from shadesocks.config.model import Config, LocalConfig, Mode, ProxyConfig
 from shadesocks.core.address import Address
 from shadesocks.net.backs import ClosedBack, DirectBack, ShadowBack
+from shadesocks.proxy.outbound.choice import AtRandom, ChosenDialer, Circuit, InOrder
+from shadesocks.proxy.outbound.choice_packets import ChosenBack
 from shadesocks.proxy.outbound.direct import DirectDialer
+from shadesocks.proxy.outbound.fastest import Fastest
 from shadesocks.proxy.outbound.guarded import GuardedBack, GuardedDialer
 from shadesocks.proxy.outbound.packets import ChainBack
 from shadesocks.proxy.outbound.shadowsocks import ShadowsocksDialer
 from shadesocks.service.service import Service
-from shadesocks.service.ways import server_back, server_dialer, shadow_back
+from shadesocks.service.ways import (
+    choice_of,
+    client_back,
+    client_dialer,
+    quirks_of,
+    server_back,
+    server_dialer,
+    shadow_back,
+)
+from shadesocks.wire.shadow import Quirks
 
 from .rig import HOST, echo, pair, run, server_config, socks, started, target
 from .test_build import shared_of
@@ -58,6 +70,63 @@ def test_who_dials_how_and_what_sends_datagrams_on(caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.WARNING):
         run(story())
     assert "an http:// proxy takes no datagrams" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "config", "quirks"),
+    [
+        ({}, {}, Quirks()),
+        ({"one_time_auth": True}, {}, Quirks(one_time_auth=True)),
+        ({"compat": "procurator"}, {}, Quirks(names_only=True)),
+        ({}, {"stream_replay": "refuse"}, Quirks(refuse_repeats=True)),
+    ],
+)
+def test_the_habits_of_old_programs_reach_the_wire(
+    options: dict[str, Any], config: dict[str, Any], quirks: Quirks
+) -> None:
+    assert quirks_of(Config(**config), replace(server_config(), **options)) == quirks
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"), [("in_order", InOrder), ("random", AtRandom), ("circuit", Circuit), ("fastest", Fastest)]
+)
+def test_all_listeners_share_what_chooses_between_servers(word: str, kind: type) -> None:
+    async def story() -> None:
+        shared = shared_of(Config(servers=(SS, replace(SS, address=Address(HOST, 2))), server_choice=word))
+        try:
+            assert isinstance(client_dialer(shared), ChosenDialer)
+            back, idle_min = client_back(shared)
+            assert isinstance(back, ChosenBack)
+            assert idle_min == 0
+            [choice] = shared.choices
+            assert isinstance(choice, kind)
+            assert choice_of(shared) is choice
+        finally:
+            shared.salts.close()
+            await shared.names.close()
+            shared.reactor.stop()
+
+    run(story())
+
+
+def test_a_server_is_asked_for_what_it_serves() -> None:
+    async def story() -> None:
+        streams = replace(server_config(port=1), mode=Mode.TCP_ONLY)
+        packets = replace(server_config("2022-blake3-aes-128-gcm", port=2), mode=Mode.UDP_ONLY)
+        shared = shared_of(Config(servers=(streams, packets)))
+        try:
+            assert isinstance(client_dialer(shared), ShadowsocksDialer)
+            back, idle_min = client_back(shared)
+            assert isinstance(back, ShadowBack)
+            assert back._server == packets.address
+            assert idle_min > 0
+            assert not shared.choices
+        finally:
+            shared.salts.close()
+            await shared.names.close()
+            shared.reactor.stop()
+
+    run(story())
 
 
 def test_a_server_goes_out_through_a_socks_proxy_with_both() -> None:

@@ -59,6 +59,32 @@ def test_the_answer_says_why_the_dial_failed(code: str, reply: int) -> None:
     run(story())
 
 
+@pytest.mark.parametrize("port", [1, 2115, 2222, 4112])
+def test_a_success_names_the_port_of_the_old_programs_and_a_failure_none(port: int) -> None:
+    """Seeds §6: Python 4112, go 2115, node 2222, lite and procurator 1."""
+
+    async def story() -> None:
+        with stage() as made:
+            lanes = made.reactor.lane(1000.0), made.reactor.lane(0.01)
+            inbound = Socks5Inbound(made.reactor, made.scratch, *lanes, reply_port=port)
+            sock = made.enter(inbound)
+            sock.sendall(DIALOGUE)
+            wanted = SUCCESS[:-2] + port.to_bytes(2)
+            got = b""
+            while len(got) < len(wanted):
+                got += await receive(sock)
+            assert got == wanted
+            made.target.error = DialError("refused")
+            sock = made.enter(inbound)
+            sock.sendall(DIALOGUE)
+            got = b""
+            while piece := await receive(sock):
+                got += piece
+            assert got == b"\x05\x00\x05\x05\x00\x01" + bytes(6)
+
+    run(story())
+
+
 @pytest.mark.parametrize(
     ("said", "heard"),
     [

@@ -10,6 +10,7 @@ import pytest
 from shadesocks.core.errors import DialError
 from shadesocks.net.end import End
 from shadesocks.net.reactor import Reactor
+from shadesocks.net.story import until as wait_for
 from shadesocks.proxy.outbound import fastest
 from shadesocks.proxy.outbound.fastest import CHOOSE_EVERY, FORGET_EVERY, START, Fastest, Scores
 from tests.service.rig import run, until
@@ -95,7 +96,7 @@ class Way:
             raise self.error
         near, far = socketpair()
         far.close()
-        return End(near)  # type: ignore[arg-type]  # a socket of Python's does as well
+        return End(near)
 
 
 @pytest.fixture
@@ -146,7 +147,7 @@ def test_a_measurement_that_lasts_is_not_begun_twice() -> None:
         async def probe() -> End:
             nonlocal begun
             begun += 1
-            await fastest_until(waits)
+            await wait_for(waits)
             raise DialError("dial_timeout")
 
         try:
@@ -158,7 +159,5 @@ def test_a_measurement_that_lasts_is_not_begun_twice() -> None:
             await until(lambda: begun == 2)
         finally:
             reactor.stop()
-
-    from shadesocks.net.story import until as fastest_until
 
     run(story())

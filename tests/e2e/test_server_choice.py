@@ -1,0 +1,216 @@
+"""Several servers, in this process: who gets the connections and the datagrams, and what a dead or slow one costs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shadesocks.config.model import TUNNEL, Config, LocalConfig, Mode, ProxyConfig, ServerConfig
+from shadesocks.core.address import Address
+from shadesocks.proxy.outbound import fastest
+from shadesocks.proxy.outbound.choice import Circuit
+from shadesocks.service import ways
+from shadesocks.service.service import Service
+from tests.service.rig import HOST, echo, run, server_config, started, target, until
+from tests.service.test_service_udp import echo as udp_echo
+
+from .test_tunnels import ask, client, trip
+
+BOTH = Mode.TCP_AND_UDP
+FIRST = "aes-128-gcm"
+
+
+@asynccontextmanager
+async def servers(count: int) -> AsyncIterator[list[Service]]:
+    async with AsyncExitStack() as stack:
+        config = Config(servers=(replace(server_config(FIRST), mode=BOTH),), allow_private=True)
+        yield [await stack.enter_async_context(started(Service.server(config))) for _ in range(count)]
+
+
+def at(place: Service | Address, **options: Any) -> ServerConfig:
+    """How a client names a server."""
+    address = place if isinstance(place, Address) else place.addresses[0]
+    return replace(server_config(FIRST), address=address, mode=BOTH, **options)
+
+
+@asynccontextmanager
+async def choosing(word: str, to: Address, *names: ServerConfig) -> AsyncIterator[Service]:
+    """A tunnel to a target through some of these."""
+    listener = LocalConfig(Address(HOST, 0), TUNNEL, BOTH, forward=to)
+    async with started(Service.local(Config(servers=names, locals=(listener,), server_choice=word))) as near:
+        yield near
+
+
+def counts(services: list[Service]) -> list[int]:
+    """How many connections each server had."""
+    return [service.journal.accepted + service.totals[0] for service in services]
+
+
+@contextmanager
+def dead() -> Iterator[Address]:
+    """A port that refuses, as long as this lasts."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.bind((HOST, 0))
+        yield Address(*sock.getsockname())
+
+
+@contextmanager
+def silent() -> Iterator[Address]:
+    """A port that does not answer: its queue is full."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.bind((HOST, 0))
+        sock.listen(0)
+        waiting = []
+        try:
+            for _ in range(8):
+                one = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+                one.setblocking(False)
+                waiting.append(one)
+                with suppress(BlockingIOError):
+                    one.connect(sock.getsockname())
+            yield Address(*sock.getsockname())
+        finally:
+            for one in waiting:
+                one.close()
+
+
+def test_random_spreads_connections_and_sessions_over_all() -> None:
+    """One of four is left out by 64 draws once in 25 million runs."""
+
+    async def story() -> None:
+        async with servers(4) as four, target(echo) as to:
+            async with choosing("random", to, *map(at, four)) as near:
+                for _ in range(64):
+                    assert await trip(near, b"x") == b"x"
+            assert all(counts(four))
+            assert sum(counts(four)) == 64
+        async with servers(4) as four, udp_echo() as to:
+            async with choosing("random", to, *map(at, four)) as near:
+                for _ in range(64):
+                    with client() as sock:
+                        for payload in (b"one", b"two"):
+                            assert await ask(sock, near, payload) == payload
+            got = [service.packets.up_packets for service in four]
+            assert all(got)
+            assert sum(got) == 128
+            assert all(not number % 2 for number in got), "P13: a session stays where it began"
+
+    run(story())
+
+
+@pytest.mark.parametrize("word", ["in_order", "random", "circuit", "fastest"])
+def test_a_server_that_refuses_costs_nobody_a_connection(word: str) -> None:
+    """N3: lite told the client."""
+
+    async def story() -> None:
+        with dead() as nowhere:
+            async with servers(2) as two, target(echo) as to:
+                async with choosing(word, to, at(nowhere), *map(at, two)) as near:
+                    for _ in range(16):
+                        assert await trip(near, b"x") == b"x"
+                assert sum(counts(two)) >= 16
+
+    run(story())
+
+
+@pytest.mark.parametrize("word", ["in_order", "random", "circuit", "fastest"])
+def test_no_server_at_all_is_an_end_of_file(word: str) -> None:
+    async def story() -> None:
+        with dead() as one, dead() as other:
+            async with choosing(word, Address(HOST, 9), at(one), at(other)) as near:
+                assert await trip(near, b"") == b""
+                await until(lambda: near.journal.reasons == {"refused": 1})
+
+    run(story())
+
+
+@pytest.mark.parametrize("word", ["in_order", "circuit"])
+def test_g10_a_server_that_is_silent_costs_its_dial_time_out(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And in a circuit it costs that once. go waited as long as the system does: minutes, where a test has seconds."""
+    monkeypatch.setattr(ways, "randbelow", lambda limit: limit - 1)
+
+    async def story() -> None:
+        with silent() as nobody:
+            dials = at(nobody, dial_timeout=0.2), at(nobody, dial_timeout=0.2)
+            async with servers(1) as [one], target(echo) as to, choosing(word, to, *dials, at(one)) as near:
+                choice = near._shared.choices[0]
+                for _ in range(3):
+                    assert await trip(near, b"x") == b"x"
+                assert counts([one]) == [3]
+                if isinstance(choice, Circuit):
+                    assert choice._failures == {0: 1, 1: 1, 2: 0}, "never tried again"
+
+    run(story())
+
+
+@asynccontextmanager
+async def slow_proxy(seconds: float) -> AsyncIterator[ProxyConfig]:
+    """A SOCKS5 proxy that takes its time before each connection."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(3)
+        writer.write(b"\5\0")
+        request = await reader.readexactly(10)
+        await asyncio.sleep(seconds)
+        other, onward = await asyncio.open_connection(HOST, int.from_bytes(request[-2:]))
+        writer.write(b"\5\0\0\1" + bytes(6))
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(copy(reader, onward))
+                both.create_task(copy(other, writer))
+        except* OSError:
+            pass
+        finally:
+            onward.close()
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await echo(reader, writer)
+        if writer.can_write_eof():
+            writer.write_eof()
+
+    async with target(handle) as address:
+        yield ProxyConfig("socks5", address)
+
+
+def test_n03_the_fastest_is_found_by_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first of the list is slow; it serves until it was measured, and then no more."""
+    monkeypatch.setattr(fastest, "PROBE_EVERY", 0.02)
+    monkeypatch.setattr(fastest, "CHOOSE_EVERY", 0.05)
+
+    async def story() -> None:
+        async with slow_proxy(0.1) as proxy, servers(2) as (slow, quick), target(echo) as to:
+            names = at(slow, outbound_proxy=(proxy,)), at(quick)
+            async with choosing("fastest", to, *names) as near:
+                assert await trip(near, b"x") == b"x"
+                assert slow.totals[1] == 1
+                choice = near._shared.choices[0]
+                await until(lambda: choice.order((0, 1)) == [1, 0])
+                for _ in range(10):
+                    assert await trip(near, b"x") == b"x"
+                assert (slow.totals[1], quick.totals[1]) == (1, 10)
+
+    run(story())
+
+
+def test_n03_the_fastest_of_datagrams_is_that_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastest, "PROBE_EVERY", 0.02)
+    monkeypatch.setattr(fastest, "CHOOSE_EVERY", 0.05)
+
+    async def story() -> None:
+        with dead() as nowhere:
+            async with servers(1) as [good], udp_echo() as to, choosing("fastest", to, at(nowhere), at(good)) as near:
+                with client() as sock:
+                    sock.sendto(b"lost", (HOST, near.addresses[0].port))
+                    await until(lambda: bool(near._shared.choices) and near.packets.up_packets == 1)
+                choice = near._shared.choices[0]
+                await until(lambda: choice.order((0, 1)) == [1, 0])
+                with client() as sock:
+                    assert await ask(sock, near, b"x") == b"x"
+
+    run(story())
