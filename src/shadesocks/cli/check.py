@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Final
+
 import click
 
 from .command import command
 from .exits import CONFIG, OK, say, tell
 
+if TYPE_CHECKING:
+    from ..config.load import Report
+
+_OLD_NAMES: Final = {"allow_legacy": "true"}
+"""What holds behind the name of an old program."""
+
 
 @command(
     "check",
-    usage="FILE",
+    usage="FILE [--dialect NAME]",
     examples="""
 shadesocks check config.json
 shadesocks check config.json && systemctl restart shadesocks
+shadesocks check old.json --dialect go
 """,
 )
 @click.argument("file", metavar="FILE")
-def command_check(file: str) -> int:
+@click.option("--dialect", metavar="NAME", help="Whose config it is; without it that is found out, and told.")
+def command_check(file: str, dialect: str | None) -> int:
     """Tell everything that is wrong with a config and its access lists, and change nothing; - reads stdin.
 
-    Keys that no program of the family knows are errors here, where a start only warns of them. Exit code 78 when
-    there is any error, 0 when there is none.
+    Whose config it was taken for is told, too, and why. Keys that no program of the family knows are errors here,
+    where a start only warns of them. Exit code 78 when there is any error, 0 when there is none.
     """
-    from ..config.load import examine
     from ..service.rules import AclShelf
-    from ..wire.uri import parse_link
-    from .source import directory_of, read_source
+    from .source import read_source
 
     text, where = read_source(file)
-    report = examine(text, where=where, strict=True, read_link=parse_link, base=directory_of(file))
+    report = _examine(text, where, file, dialect)
+    seen = report.taken and f"read as {report.taken.dialect.name}: {report.taken.why}"
+    if report.config is None and report.taken is not None and not report.taken.common:
+        tell(f"note: {where}: {seen}")
     for warning in report.warnings:
         tell(f"warning: {warning}")
     for problem in report.problems:
@@ -39,12 +50,40 @@ def command_check(file: str) -> int:
         return CONFIG
     for warning in AclShelf(config).warnings:
         tell(f"warning: {warning}")
-    if not config.servers:
+    if not config.servers and config.manager_listen is None:
         tell(f"error: {where}: it names no server, so it starts neither end; add server, server_port, method, password")
         return CONFIG
     ends = f"{_count(len(config.servers), 'server')}, {_count(len(config.locals), 'local listener')}"
+    say(f"{where}: {seen}")
     say(f"{where}: no error; {ends}")
     return OK
+
+
+def _examine(text: str, where: str, file: str, dialect: str | None) -> Report:
+    """Look at a config as the program would that it is for: an old one takes old methods without being told to."""
+    from ..config.load import examine
+    from ..wire.uri import parse_link
+    from .source import directory_of
+
+    def look(fallbacks: dict[str, str]) -> Report:
+        base = directory_of(file)
+        return examine(
+            text,
+            where=where,
+            strict=True,
+            read_link=parse_link,
+            base=base,
+            dialect=dialect,
+            fallbacks=fallbacks,
+        )
+
+    report = look({})
+    if report.config is not None or report.taken is None or report.taken.dialect.name == "rust":
+        return report
+    behind = look(_OLD_NAMES)
+    if behind.config is not None:
+        tell(f"note: {where}: it needs a name of its old program to start, or --allow-legacy")
+    return behind
 
 
 def _count(count: int, noun: str) -> str:

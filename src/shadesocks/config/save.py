@@ -23,18 +23,21 @@ def dump(config: Config | Mapping[str, object]) -> str:
 
     One server and one listener take the short form without lists. `load` makes the same configuration of it.
     """
-    keys = _keys(config) if isinstance(config, Config) else config
+    keys = keys_of(config) if isinstance(config, Config) else config
     import json  # a service reads configurations with a reader of its own, and writes none
 
     return json.dumps(keys, indent=INDENT, ensure_ascii=False) + "\n"
 
 
-def _keys(config: Config) -> dict[str, object]:
+def keys_of(config: Config) -> dict[str, object]:
+    """Return the object that says the same as a configuration; what has its default value is left out."""
     keys: dict[str, object] = {}
     modes = {*(server.mode for server in config.servers), *(local.mode for local in config.locals)}
     mode = modes.pop() if len(modes) == 1 else None
     servers = [_server(server, config, mode) for server in config.servers]
-    if len(servers) == 1 and _ONLY_IN_LISTS.isdisjoint(servers[0]):
+    # An old method at the top level would be taken for a file of an old program.
+    is_old = any(server.method.legacy for server in config.servers)
+    if len(servers) == 1 and _ONLY_IN_LISTS.isdisjoint(servers[0]) and not is_old:
         keys |= servers[0]
     elif servers:
         keys["servers"] = servers
@@ -67,9 +70,15 @@ def _same(value: object) -> object:
     return value
 
 
+def _seconds(value: float) -> float:
+    """Return a whole number where it is one: other programs read no other."""
+    return int(value) if value == int(value) else value
+
+
 _WRITERS: Final[dict[Kind, Callable[[Any], object]]] = {
     Kind.NAME_SERVERS: lambda servers: list(written(servers)),
     Kind.NETWORKS: list,
+    Kind.SECONDS: _seconds,
     Kind.PORTS: lambda ranges: [first if first == last else f"{first}-{last}" for first, last in ranges],
 }
 """How a value goes back to JSON; those of other kinds go as they are."""
@@ -97,9 +106,13 @@ def _server(server: ServerConfig, config: Config, mode: Mode | None) -> dict[str
     if server.id:
         keys["id"] = server.id
     if server.handshake_timeout != config.handshake_timeout:
-        keys["handshake_timeout"] = server.handshake_timeout
+        keys["handshake_timeout"] = _seconds(server.handshake_timeout)
     if server.dial_timeout != config.dial_timeout:
-        keys["dial_timeout"] = server.dial_timeout
+        keys["dial_timeout"] = _seconds(server.dial_timeout)
+    for name in ("one_time_auth", "compat"):
+        value = getattr(server, name)
+        if value != SETTINGS[name].default:
+            keys[name] = value
     if server.outbound_proxy:
         links = [_link(hop) for hop in server.outbound_proxy]
         keys["outbound_proxy"] = links[0] if len(links) == 1 else links
@@ -141,6 +154,8 @@ def _local(local: LocalConfig, config: Config, mode: Mode | None) -> dict[str, o
     keys: dict[str, object] = {"local_address": local.address.host, "local_port": local.address.port}
     if local.protocol != SETTINGS["protocol"].default:
         keys["protocol"] = local.protocol
+    if local.forward is not None:
+        keys["forward_address"], keys["forward_port"] = local.forward.host, local.forward.port
     if local.mode is not mode:
         keys["mode"] = local.mode.value
     if local.acl != config.acl:
@@ -150,7 +165,7 @@ def _local(local: LocalConfig, config: Config, mode: Mode | None) -> dict[str, o
     answer = local.udp_associate_address
     if answer is not None:
         keys[SETTINGS["udp_associate_address"].path] = str(answer) if answer.port else answer.host
-    for name in ("udp_require_association", "udp_socket_per_association"):
+    for name in ("udp_require_association", "udp_socket_per_association", "socks_reply_port"):
         value = getattr(local, name)
         if value != SETTINGS[name].default:
             keys[name] = value

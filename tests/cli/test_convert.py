@@ -1,0 +1,121 @@
+"""`shadesocks convert`: a config of any program in another form, and what that form has no words for."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shadesocks.cli.exits import CONFIG, OK, USAGE, run
+from shadesocks.cli.programs import group
+from shadesocks.config.load import load
+from shadesocks.wire.uri import parse_link
+
+from .programs import KEY, METHOD
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PYTHON: dict[str, object] = {
+    "server": "127.0.0.1",
+    "port_password": {"8381": "Xk29-fkqLm_38sW0", "8382": "9dKq-xxW3_plQm28"},
+    "timeout": 60,
+    "method": "aes-256-cfb",
+    "workers": 2,
+}
+
+
+class Printed:
+    """What one run printed."""
+
+    def __init__(self, file: Path, keys: dict[str, object], *words: str, capsys: pytest.CaptureFixture[str]) -> None:
+        file.write_text(json.dumps(keys))
+        self.code = run(group, "shadesocks", ["convert", str(file), *words])
+        self.out, self.err = capsys.readouterr()
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "c.json"
+
+
+def test_our_own_form_says_the_same(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = Printed(file, PYTHON, "--role", "server", capsys=capsys)
+    assert printed.code == OK
+    assert f"note: {file}: read as python: it has workers, a key of Python shadowsocks" in printed.err
+    assert load(printed.out, role="server") == load(
+        json.dumps(PYTHON), role="server", fallbacks={"allow_legacy": "true"}
+    )
+
+
+def test_what_needs_no_permission_gets_none(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = Printed(file, {**PYTHON, "method": "aes-256-gcm"}, capsys=capsys)
+    assert "allow_legacy" not in printed.keys
+    assert "left out" not in printed.err
+
+
+def test_a_relative_path_stays_as_it_is(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Printed(file, {**PYTHON, "acl": "rules.acl"}, capsys=capsys).keys["acl"] == "rules.acl"
+
+
+@pytest.mark.parametrize("form", ["own", "libev", "rust", "sip008"])
+def test_other_forms(form: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = Printed(file, PYTHON, "--to", form, "--role", "server", capsys=capsys)
+    assert printed.code == OK
+    assert len(printed.keys["port_password" if form == "libev" else "servers"]) == 2
+    assert ("left out: " in printed.err) == (form != "own")
+
+
+def test_links(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = {**PYTHON, "server": "0.0.0.0", "one_time_auth": True}
+    printed = Printed(file, keys, "--to", "uri", "--role", "server", capsys=capsys)
+    links = [parse_link(line) for line in printed.out.splitlines()]
+    assert [(link.method, link.host, link.port) for link in links] == [
+        ("aes-256-cfb", "0.0.0.0", 8381),
+        ("aes-256-cfb", "0.0.0.0", 8382),
+    ]
+    left_out = [line for line in printed.err.splitlines() if line.startswith("left out: ")]
+    assert "servers[0].server: 0.0.0.0 is where it listens" in left_out[0]
+    assert left_out[1] == "left out: servers[0].one_time_auth: there is no place for it beside a server"
+    assert "only servers have a place in this form" in left_out[-1]
+
+
+def test_a_client_gets_the_listener_that_its_program_had(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys: dict[str, object] = {"server_password": [["h.example:1", "Xk29-fkqLm_38sW0"]], "local_port": 1081}
+    own = Printed(file, {**keys, "method": "aes-256-cfb"}, "--role", "local", capsys=capsys).keys
+    assert (own["local_address"], own["local_port"], own["server_choice"]) == ("0.0.0.0", 1081, "circuit")
+    one: dict[str, object] = {"server": "192.0.2.7", "server_port": 8388, "method": METHOD, "password": KEY}
+    assert Printed(file, one, "--role", "local", capsys=capsys).keys == {
+        **one,
+        "local_address": "127.0.0.1",
+        "local_port": 1080,
+    }
+
+
+def test_what_cannot_be_converted(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = Printed(file, {**PYTHON, "port_password": {"eighty": 1}}, capsys=capsys)
+    assert (broken.code, broken.out) == (CONFIG, "")
+    assert f"error: {file}:1: port_password.eighty: expected a port" in broken.err
+    empty = Printed(file, {}, capsys=capsys)
+    assert (empty.code, empty.out) == (CONFIG, "")
+    assert "there is no server in it" in empty.err
+    assert Printed(file, PYTHON, "--dialect", "klingon", capsys=capsys).code == CONFIG
+    assert Printed(file, PYTHON, "--to", "klingon", capsys=capsys).code == USAGE
+
+
+def test_stdin_is_a_file_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(PYTHON)))
+    assert run(group, "shadesocks", ["convert", "-"]) == OK
+    assert len(json.loads(capsys.readouterr().out)["servers"]) == 2
+
+
+def test_keys_go_to_stdout_and_nowhere_else(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for form in ("own", "libev", "rust", "sip008", "uri"):
+        assert "Xk29" not in Printed(file, PYTHON, "--to", form, capsys=capsys).err
