@@ -127,20 +127,19 @@ class Journal:
     def is_new(self, source: Hashable, address: bytes) -> bool:
         """True for the first datagram of a second from one source to one packed address."""
         pair = source, address
-        if pair in self._spoke or len(self._spoke) >= LINES_MAX:
+        if pair in self._spoke or len(self._spoke) >= LINES_MAX or not log.isEnabledFor(logging.INFO):
             return False
         self._spoke.add(pair)
         return True
 
     def datagram(self, client: Any, target: Address) -> None:
         """A client sends datagrams to a target."""
-        if log.isEnabledFor(logging.INFO):
-            self._note((client, target, DATAGRAM, 0, 0, 0.0, ""))
+        self._note((client, target, DATAGRAM, 0, 0, 0.0, ""))
 
     def _suspect(self, client: Any, error: RemoteProtocolError) -> None:
-        """The text of `bad_atyp`, which names the type, goes along behind the word."""
+        """Behind the word stands what the text of `bad_atyp` ends with: the number of the type."""
         if self._wanted:
-            word = f"{error.code} {error}" if error.code == "bad_atyp" else error.code
+            word = f"bad_atyp {str(error).rpartition(' ')[2]}" if error.code == "bad_atyp" else error.code
             self._note((client, None, SUSPECT, 0, 0, 0.0, word))
 
     def _note(self, line: Note) -> None:

@@ -30,6 +30,7 @@ FAILURES_MAX: Final = 100
 """Lines a second: an eighth of what a core can refuse, at some 10 KB a second or 1 GB a day."""
 FAILURES_PER_SOURCE: Final = 5
 """Lines a second of one address: autoban bans at three, fail2ban at five."""
+_WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - how they are written, not bound
 _HANDSHAKE: Final = frozenset({SUSPECT, "handshake"})
 
 
@@ -56,6 +57,7 @@ class Speaker:
         parts = {
             "address": address,
             "place": place(wanted.host, address.port),
+            "anywhere": place("" if wanted.host in _WILDCARDS else wanted.host, address.port),
             "port": address.port,
             "forward": "" if forward is None else place(forward.host, forward.port),
         }
@@ -82,8 +84,8 @@ class Speaker:
         sources: Counter[str] = Counter()
         for client, target, stage, _up, _down, _seconds, word in notes:
             code, _, detail = word.partition(" ")
-            saids = ends.get(code if detail else stage) or ends.get(stage) or ends.get(code)
-            if not saids:
+            saids = ends.get(code) or ends.get(stage)
+            if not saids or stage == "packets":
                 continue
             if stage in _HANDSHAKE:
                 source = client[0] if isinstance(client, tuple) else ""
@@ -135,7 +137,7 @@ class _Parts(dict[str, str]):
         return reason(self._code).text
 
     def detail(self) -> str:
-        return self._detail
+        return self._detail or "?"
 
 
 _MAKERS: Final = {

@@ -142,7 +142,13 @@ _PYTHON: Final = Voice(
         CONNECTING: (Said(INFO, "connecting {target} from {client}"),),
         DATAGRAM: (Said(INFO, "udp data to {target} from {client}"),),
         SUSPECT: (_CANNOT_PARSE,),
-        "bad_atyp": (Said(WARNING, "{detail}, maybe wrong password or encryption method"), _CANNOT_PARSE),
+        "bad_atyp": (
+            Said(WARNING, "unsupported addrtype {detail}, maybe wrong password or encryption method"),
+            _CANNOT_PARSE,
+        ),
+        "ota_required": (Said(WARNING, "client one time auth is required"),),
+        "ota_header_hmac": (Said(WARNING, "one time auth fail"),),
+        "no_method": (Said(WARNING, "none of SOCKS METHOD's requested by client is supported"),),
         "bad_address": (_CANNOT_PARSE,),
         "short": (Said(WARNING, "timed out"),),
         "idle": _TIMED_OUT,
@@ -153,7 +159,7 @@ _PYTHON: Final = Voice(
         "unreachable": _error_of(errno.ENETUNREACH),
         "host_unreachable": _error_of(errno.EHOSTUNREACH),
         "limit": _error_of(errno.EMFILE),
-        "more": (Said(WARNING, "{count} more connections failed in this second"),),
+        "more": (Said(WARNING, "{count} more lines of this second are not written"),),
     },
     ("looks",),
 )
@@ -161,7 +167,7 @@ _PYTHON: Final = Voice(
 # -- go ---------------------------------------------------------------------------------------------
 
 _DIALS: Final = ("refused", "unreachable", "host_unreachable", "dial_timeout", "no_name", "denied")
-_MORE_GO: Final = (Said(INFO, "{count} more connections failed in this second"),)
+_MORE_GO: Final = (Said(INFO, "{count} more lines of this second are not written"),)
 
 _GO: Final = Voice(
     _start_go,
@@ -187,7 +193,7 @@ _GO: Final = Voice(
 _GO_LOCAL: Final = Voice(
     _start_go,
     {
-        "local streams": Said(INFO, "starting local socks5 server at {place} ..."),
+        "local streams": Said(INFO, "starting local socks5 server at {anywhere} ..."),
         "next": Said(INFO, "available remote server {place}"),
     },
     {
@@ -218,7 +224,7 @@ _LISTENING: Final = {
     "local packets": _AT_PACKETS,
 }
 _REMOTE: Final = dict.fromkeys((*_DIALS, "limit"), (Said(ERROR, "remote {target} error: Error: {why}"),))
-_MORE_NODE: Final = (Said(WARNING, "{count} more connections failed in this second"),)
+_MORE_NODE: Final = (Said(WARNING, "{count} more lines of this second are not written"),)
 
 _LITE: Final = Voice(
     _start_lite,
@@ -238,20 +244,20 @@ _NODE: Final = Voice(
     {
         CONNECTING: (Said(INFO, "connecting {target}"),),
         SUSPECT: (Said(ERROR, "local error: Error: {why}"),),
-        "bad_atyp": (Said(ERROR, "{detail} maybe wrong password"),),
-        "dial_timeout": (),
+        "bad_atyp": (Said(ERROR, "unsupported addrtype: {detail} maybe wrong password"),),
         **_REMOTE,
         "more": _MORE_NODE,
     },
     ("memory",),
 )
+_NODE_LOCAL: Final = Voice(_start_node, _NODE.life, {**_REMOTE, "more": _MORE_NODE}, _NODE.pulses)
 
 _VOICES: Final = {
     "shadesocks": (_OURS, _OURS),
     "python": (_PYTHON, _PYTHON),
     "go": (_GO, _GO_LOCAL),
     "lite": (_LITE, _LITE_LOCAL),
-    "node": (_NODE, _NODE),
+    "node": (_NODE, _NODE_LOCAL),
 }
 """By `log.style`: a server's, a client's."""
 
