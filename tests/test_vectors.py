@@ -68,6 +68,10 @@ EXPECTATIONS = (
     "client_session_id_hex",
     "result",
     "steps",
+    "header_hmac_hex",
+    "encrypt_table_hex",
+    "decrypt_table_hex",
+    "rc4_key_hex",
     "reply_code",
     "expect",
 )
@@ -131,7 +135,10 @@ def test_what_is_accepted_though_it_should_not_fails(suite: str, kind: str) -> N
         ("aead", "udp_request", "udp_packet_error"),
         ("aead2022_udp", "udp_client", "udp_client_error"),
         ("aead2022_udp", "udp_server", "udp_server_error"),
+        ("stream", "tcp_request", "tcp_request_error"),
         ("stream", "udp_request", "udp_packet_error"),
+        ("ota", "tcp_request", "tcp_request_error"),
+        ("ota", "udp_request", "udp_packet_error"),
     ],
 )
 def test_a_good_stream_or_packet_fails_as_a_bad_one(suite: str, good: str, bad: str) -> None:

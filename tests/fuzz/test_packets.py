@@ -17,6 +17,7 @@ from shadesocks.core.address import Address
 from shadesocks.core.errors import RemoteProtocolError
 from shadesocks.wire.packet import PacketShadow
 from shadesocks.wire.packet_plain import SOCKS5_PACKETS
+from shadesocks.wire.shadow import NO_QUIRKS, Quirks
 from tests.fuzz.test_parsers import ADDRESS, is_declared
 from tests.fuzz.test_streams import DAMAGE, damaged
 from tests.wire.codecs import AEAD, AEAD2022, packets_of
@@ -27,11 +28,17 @@ NOW: Final = 1_700_000_000
 CLIENT_ID: Final = b"client-1"
 TARGET: Final = Address("target.example", 443)
 
+STREAMS: Final = ("aes-256-cfb", "rc4-md5-6", "chacha20", "rc4")
+OTA: Final = Quirks(one_time_auth=True)
+
 FORMATS: Final[dict[str, Callable[[], PacketShadow]]] = {
     "socks5": lambda: SOCKS5_PACKETS,
     "none": partial(packets_of, "none"),
-    **{name: partial(packets_of, name) for name in (*AEAD, *AEAD2022)},
+    **{name: partial(packets_of, name) for name in (*AEAD, *AEAD2022, *STREAMS)},
+    **{f"{name}, one-time auth": partial(packets_of, name, quirks=OTA) for name in STREAMS},
 }
+OPEN: Final = {"none", "socks5", *STREAMS, *(f"{name}, one-time auth" for name in STREAMS)}
+"""Formats in which any bytes may be good by chance."""
 formats = pytest.mark.parametrize("name", FORMATS)
 sealed_formats = pytest.mark.parametrize("name", [*AEAD, *AEAD2022])
 
@@ -67,7 +74,9 @@ def test_noise(name: str, packets: list[bytes]) -> None:
         for hears in (server.hears, client.hears):
             heard = heard_by(hears, packet)
             if heard is not None:
-                assert name in ("none", "socks5")
+                assert name in OPEN
+                if name not in ("none", "socks5"):
+                    continue
                 assert packet.endswith(heard.address + heard.payload)
                 assert len(packet) == len(heard.address + heard.payload) + (3 if name == "socks5" else 0)
 
@@ -94,6 +103,28 @@ def test_damaged_packets_are_refused(name: str, payload: bytes, damage: list[tup
         if spoiled != packet:
             assert heard_by(hears, spoiled) is None
         assert hears(packet, NOW).payload == payload
+
+
+@pytest.mark.parametrize("quirks", [NO_QUIRKS, OTA])
+@pytest.mark.parametrize("name", STREAMS)
+@given(message=MESSAGES)
+def test_stream_ciphers_with_the_key_and_any_plaintext(name: str, message: bytes, quirks: Quirks) -> None:
+    """Whatever is heard was said, and only where a hash was not wanted, or is there."""
+    packet = sealed(packets_of(name).join(), message, len(message), NOW)
+    for hears in (Server(packets_of(name, quirks=quirks)).hears, Client(packets_of(name)).hears):
+        heard = heard_by(hears, packet)
+        if heard is not None:
+            assert heard.address + heard.payload == message
+
+
+@given(payload=st.binary(max_size=60), damage=DAMAGE)
+def test_one_time_auth_of_damaged_packets(payload: bytes, damage: list[tuple[str, float, bytes]]) -> None:
+    packets = packets_of("chacha20", quirks=OTA)
+    packet = Client(packets).says(TARGET, payload, NOW)
+    spoiled = damaged(packet, damage)
+    if spoiled != packet:
+        assert heard_by(Server(packets).hears, spoiled) is None
+    assert Server(packets).hears(packet, NOW).payload == payload
 
 
 @pytest.mark.parametrize("name", AEAD)

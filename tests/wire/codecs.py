@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from os import urandom
 
 from shadesocks.crypto.keys import make_key_text, parse_keys
@@ -20,8 +21,9 @@ AEAD = tuple(name for name in SEALED if METHODS[name].edition is Edition.AEAD)
 AEAD2022 = tuple(name for name in SEALED if METHODS[name].edition is Edition.AEAD2022)
 
 
+@cache
 def shadow_of(name: str, quirks: Quirks = NO_QUIRKS) -> Shadow:
-    """Return the method with a fixed key."""
+    """Return the method with a fixed key: one for all, as all connections of a server share one."""
     method = METHODS[name]
     return make_shadow(method, parse_keys(method, make_key_text(method, lambda size: b"k" * size)), quirks)
 

@@ -56,6 +56,7 @@ def request_error(vector: Vector) -> str:
 
 def datagram(vector: Vector) -> str:
     """A client's packet, both ways."""
+    same(_plain(vector, vector.data("packet_hex")), vector.data("plaintext_hex"), "plaintext")
     return packets.request(vector, Quirks(one_time_auth=True))
 
 
