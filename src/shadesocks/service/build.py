@@ -67,6 +67,8 @@ class Port:
     """What it says that it is: server, local or tunnel."""
     forward: Address | None = None
     """Where a tunnel leads."""
+    server: ServerConfig | None = None
+    """Whose port it is, at a server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +77,31 @@ class Face:
 
     flow: Flow | None
     close: Callable[[], None] = lambda: None
+    packets: PacketRelay | None = None
+    """What serves the datagrams of a server."""
+    evict: Callable[[], None] = lambda: None
+    """Closes whoever has not authenticated."""
 
 
 def server_port(server: ServerConfig) -> Port:
     """The port of a server."""
 
     def face(shared: Shared, sock: SocketType | None) -> Face:
+        relay = None
         if sock is not None:
             packets = packets_of(shared, server)
             host: PacketHost = packets.host()
             acl = shared.acls.at(server.acl)
             if acl is not None:
                 host = GatedHost(host, gate_of(acl), shared.datagrams.name_of)
-            _relay(shared, sock, host, server_back(shared, server), packets.idle_min)
-        return Face(server_flow(shared, server) if server.mode.tcp else None)
+            relay = _relay(shared, sock, host, server_back(shared, server), packets.idle_min)
+        if not server.mode.tcp:
+            return Face(None, packets=relay)
+        inbound = shadow_inbound(shared, server)
+        return Face(server_flow(shared, server, inbound), packets=relay, evict=inbound.close)
 
     streams, packets = server.address if server.mode.tcp else None, server.address if server.mode.udp else None
-    return Port(streams, packets, face, server.mode.udp)
+    return Port(streams, packets, face, server.mode.udp, server=server)
 
 
 def local_port(local: LocalConfig) -> Port:

@@ -26,16 +26,24 @@ class AclShelf:
             ConfigError: with every problem of every file.
         """
         self._acls: dict[str, Acl] = {}
+        self._dialect = config.acl_dialect
         problems: list[Problem] = []
         for path in dict.fromkeys(_paths(config)):
             try:
-                acl = read_acl(path, config.acl_dialect)
+                self.fetch(path)
             except ConfigError as error:
                 problems += error.problems
-                continue
-            self._acls[path] = acl
         if problems:
             raise ConfigError(problems)
+
+    def fetch(self, path: str | None) -> None:
+        """Read a list that is not here yet.
+
+        Raises:
+            ConfigError: with every problem of it.
+        """
+        if path is not None and path not in self._acls:
+            self._acls[path] = read_acl(path, self._dialect)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:

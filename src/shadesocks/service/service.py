@@ -1,6 +1,7 @@
 """A service: listeners, what they are made of, and their life.
 
     Service.server(config) or Service.local(config) -> start -> drain -> stop
+                                                      add, remove, change, reload: the servers of a started one
 
 Nothing runs before `start`; a start that fails leaves nothing behind. One service owns one reactor
 in the running loop; several may live in one process.
@@ -9,39 +10,39 @@ in the running loop; several may live in one process.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import socket
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from socket import SocketType
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core.address import Address, pack_zoned
+from ..config.model import Config
+from ..core.address import Address
 from ..core.errors import ConfigError, Problem
 from ..crypto.replay_packets import PacketSalts
 from ..net.crowd import Crowd, PacketCounts
-from ..net.datagrams import bind_socket, make_datagrams
-from ..net.listen import Listener, bind
-from ..net.options import apply_late, socket_address
+from ..net.datagrams import make_datagrams
+from ..net.listen import Listener
+from ..net.options import apply_late
 from ..net.origin import OriginPolicy
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
-from .build import Face, Port, local_port, server_port
+from .build import Port, local_port, server_port
 from .journal import Journal
 from .limits import raise_nofile
+from .manager_socket import ManagerSocket, open_manager
 from .names import make_resolver
+from .ports import Bound, OpenPort, Ports, bind_port, close_sockets, not_bound
 from .rules import AclShelf, origin_policy
 from .shared import Shared
-from .sockets import accepted_options, check_sockets, datagram_options, dialled_options
+from .sockets import check_sockets, dialled_options
 from .speaker import Speaker
 from .state import SaltMemory, state_directory
 from .voices import place, voice_of
 
 if TYPE_CHECKING:
-    from ..config.model import Config
+    from ..config.model import ServerConfig
     from ..net.resolve import Resolver
     from ..net.story import Wait
 
@@ -56,11 +57,6 @@ SESSIONS_MOST: Final = 16_384
 """UDP sessions of a process, unless a quarter of the descriptors is less: at 8 KiB each, 128 MiB."""
 SESSIONS_PER_SOURCE: Final = 1024
 """UDP sessions of one source address: a household's, or a server's that is chained to this one."""
-BIND_TRIES: Final = 8
-"""Port 0 is one number for TCP and UDP: what the system gave the one may be another's for the other."""
-
-Bound = tuple[SocketType | None, SocketType | None, Port]
-"""The TCP socket, the UDP socket, and whose they are."""
 
 
 class Service:
@@ -68,19 +64,19 @@ class Service:
 
     def __init__(self, config: Config, ports: Sequence[Port]) -> None:
         self._config = config
-        self._ports = ports
-        self._listeners: list[Listener] = []
-        self._addresses: list[Address] = []
-        self._faces: list[Face] = []
+        self._wanted = ports
         self._own_ports: set[int] = set()
-        self._accepted = accepted_options(config)
+        self._descriptors = 0
+        self._changing = asyncio.Lock()
+        self._manager: ManagerSocket | None = None
         self._dialled = dialled_options(config)
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweeps = 0
         self._shared: Shared
         self._crowd: Crowd | None = None
-        self._has_packets = any(port.has_packets for port in ports)
         role = "local" if any(port.role != "server" for port in ports) else "server"
+        self._manages = role == "server" and config.manager_listen is not None
+        self._has_packets = self._manages or any(port.has_packets for port in ports)
         self.speaker = Speaker(voice_of(config.log_style, role), shows_time=not config.log_without_time)
         """Says what the service does, in the words of `log.style`."""
         self.journal = Journal(
@@ -88,6 +84,7 @@ class Service:
             show_times=not config.log_without_time,
             speaker=None if config.log_style == "shadesocks" else self.speaker,
         )
+        self._ports = Ports(self.speaker)
 
     @classmethod
     def server(cls, config: Config) -> Service:
@@ -102,7 +99,26 @@ class Service:
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Where the service listens, with the ports the system chose where 0 was asked for."""
-        return tuple(self._addresses)
+        return self._ports.addresses
+
+    @property
+    def manager_address(self) -> Address | str | None:
+        """Where the manager takes commands: a UDP address, or the path of a socket; None where there is none."""
+        return None if self._manager is None else self._manager.address
+
+    @property
+    def config(self) -> Config:
+        """What it serves by: after a reload, with the new servers."""
+        return self._config
+
+    @property
+    def servers(self) -> tuple[ServerConfig, ...]:
+        """The servers that listen, with the ports the system chose where 0 was asked for."""
+        return self._ports.servers
+
+    def passed(self) -> dict[int, int]:
+        """Return payload bytes, up and down, by the number of the server's port; also of those that are gone."""
+        return self._ports.passed()
 
     @property
     def totals(self) -> tuple[int, int, int]:
@@ -130,12 +146,19 @@ class Service:
         acls, resolver = _prepare(config)
         for warning in acls.warnings:
             log.warning("%s", warning)
-        descriptors = raise_nofile(config.nofile)
+        self._descriptors = descriptors = raise_nofile(config.nofile)
         bound = await self._bind_all()
+        manager_socket = None
         try:
+            if self._manages:
+                manager_socket = await open_manager(config.manager_listen or "")
             reactor = Reactor(config.event_model)
-        except ValueError as error:
+        except BaseException as error:
             _close(bound)
+            if manager_socket is not None:
+                manager_socket.close()
+            if not isinstance(error, ValueError):
+                raise
             raise ConfigError([Problem("config", None, "event_model", str(error))]) from None
         scratch = Scratch()
         most = min(SESSIONS_MOST, max(1, descriptors // 4))
@@ -160,64 +183,169 @@ class Service:
         self.speaker.say("model", name=reactor.poller.name)
         for server in config.servers:
             self.speaker.say("next", place=place(server.address.host, server.address.port))
-        for streams, packets, port in bound:
-            face = port.open(self._shared, packets)
-            self._faces.append(face)
-            for sock, way, wanted in ((streams, "streams", port.streams), (packets, "packets", port.packets)):
-                if sock is not None and wanted is not None:
-                    address = Address(*sock.getsockname()[:2])
-                    self._own_ports.add(address.port)
-                    if address not in self._addresses:
-                        self._addresses.append(address)
-                    self.speaker.listening(f"{port.role} {way}", wanted, address, port.forward)
-            if streams is not None:
-                assert face.flow is not None, "a port that listens for streams serves them"
-                self._listeners.append(Listener(reactor, streams, face.flow.accept, descriptors))
+        for port, sockets in bound:
+            self._open(port, sockets)
+        if manager_socket is not None:
+            self._manager = ManagerSocket(manager_socket, self, reactor)
+            self._settle_ports()
+            self.speaker.say("manager", place=str(self._manager.address))
         if self._shared.crowd.relays:
             self.speaker.say("batches", name=self._shared.datagrams.name)
         self._sweeper = reactor.loop.call_later(SWEEP, self._sweep)
 
-    async def _bind_all(self) -> list[Bound]:
-        bound: list[Bound] = []
+    async def _bind_all(self) -> list[tuple[Port, Bound]]:
+        bound: list[tuple[Port, Bound]] = []
         problems = []
-        for port in self._ports:
+        for port in self._wanted:
             try:
-                bound.append(await self._bind(port))
+                bound.append((port, await bind_port(self._config, port)))
             except OSError as error:
-                address = port.streams or port.packets
-                text = f"cannot listen on {address}: {error.strerror}"
-                if error.errno == errno.EADDRINUSE:
-                    text += "; another program, or another instance, has that port"
-                problems.append(Problem("config", None, "", text))
+                problems.append(not_bound(port, error))
         if problems:
             _close(bound)
             raise ConfigError(problems)
         return bound
 
-    async def _bind(self, port: Port) -> Bound:
-        """Bind both sockets of a port; where the system chooses the number, one for both."""
-        options = datagram_options(self._config, self._config.outbound)
-        loop = asyncio.get_running_loop()
-        for tries_left in reversed(range(BIND_TRIES)):
-            streams = packets = None
-            try:
-                if port.streams is not None:
-                    family, where = await _listen_address(loop, port.streams)
-                    streams = bind(where, family, self._accepted)
-                if port.packets is not None:
-                    family, where = await _listen_address(loop, port.packets)
-                    if streams is not None and not where[1]:
-                        where = (where[0], streams.getsockname()[1])
-                    packets = bind_socket(where, family, options)
-            except OSError as error:
-                chosen = port.streams is not None and not port.streams.port
-                if streams is not None:
-                    streams.close()
-                if error.errno == errno.EADDRINUSE and chosen and tries_left:
+    def _open(self, port: Port, bound: Bound) -> OpenPort:
+        """Begin to serve a port that is bound."""
+        streams, packets = bound
+        face = port.open(self._shared, packets)
+        addresses = []
+        for sock, way, wanted in ((streams, "streams", port.streams), (packets, "packets", port.packets)):
+            if sock is not None and wanted is not None:
+                address = Address(*sock.getsockname()[:2])
+                self._own_ports.add(address.port)
+                addresses.append(address)
+                self.speaker.listening(f"{port.role} {way}", wanted, address, port.forward)
+        opened = OpenPort(port, face, tuple(addresses))
+        if streams is not None:
+            assert face.flow is not None, "a port that listens for streams serves them"
+            opened.listener = Listener(self._shared.reactor, streams, face.flow.accept, self._descriptors)
+        self._ports.add(opened)
+        return opened
+
+    # -- servers that come and go ------------------------------------------------------------------
+
+    async def add(self, server: ServerConfig) -> Address:
+        """Serve one more server from now on, and return where it listens. Until `stop`: a new start knows none of it.
+
+        Raises:
+            ConfigError: it cannot listen, its access list cannot be used, or its options cannot be had. Nothing
+                changed.
+        """
+        async with self._changing:
+            self._check_server(server)
+            return await self._add(server)
+
+    async def remove(self, which: Address | int) -> bool:
+        """End the server on an address, or all on ports of that number, with all of their connections.
+
+        Return False where none listens there.
+        """
+        async with self._changing:
+            if self._sweeper is None:
+                return False
+            count = self._ports.close((which,))
+            self._settle_ports()
+        return bool(count)
+
+    async def change(self, server: ServerConfig) -> None:
+        """Serve a server in the place of the one on its address. Connections of that one go on; its UDP sessions end.
+
+        Raises:
+            ConfigError: as `add`. The old one serves on, but for its sessions.
+        """
+        async with self._changing:
+            self._check_server(server)
+            await self._change(server)
+
+    async def reload(self, config: Config) -> tuple[Problem, ...]:
+        """Serve the servers that a changed configuration names, and return what could not be done.
+
+        One that is as before is left alone. One that is gone or is another listens no more, while its connections go
+        on; its UDP sessions end. What was added beside the configuration stays. All but the servers is as it was: it
+        needs a restart, and the log says so.
+        """
+        async with self._changing:
+            problems: list[Problem] = []
+            old = {port.port.server: port for port in self._ports if port.port.server is not None}
+            taken = {server.address for server in config.servers if server.address.port}
+            for server in {*self._config.servers} - {*config.servers}:
+                if server in old and server.address not in taken:
+                    self._ports.leave(old[server])
+            self._settle_ports()
+            for server in config.servers:
+                port = old.get(server)
+                if port is not None and port in self._ports:
                     continue
-                raise
-            break
-        return streams, packets, port
+                try:
+                    self._check_server(server)
+                    await self._change(server)
+                except ConfigError as error:
+                    problems += error.problems
+            self._follow(config)
+        return tuple(problems)
+
+    def _check_server(self, server: ServerConfig) -> None:
+        if self._sweeper is None or self._ports.drains:
+            raise RuntimeError("the service does not run, or is about to stop")
+        self._shared.acls.fetch(server.acl)
+        if server.outbound != self._config.outbound:
+            check_sockets(replace(self._config, servers=(server,)))
+
+    async def _add(self, server: ServerConfig) -> Address:
+        port = server_port(server)
+        try:
+            bound = await bind_port(self._config, port)
+        except OSError as error:
+            raise ConfigError([not_bound(port, error)]) from None
+        if self._sweeper is None or self._ports.drains:
+            close_sockets(bound)
+            raise RuntimeError("the service was stopped meanwhile")
+        if port.has_packets and not self._has_packets:
+            self._has_packets = True
+            self._shared = replace(self._shared, datagrams=make_datagrams(self._shared.reactor, self._config.udp_io))
+        try:
+            return self._open(port, bound).addresses[0]
+        except BaseException:
+            close_sockets(bound)
+            raise
+
+    async def _change(self, server: ServerConfig) -> None:
+        before = self._ports.at(server.address)
+        if before is None:
+            await self._add(server)
+            return
+        was = before.server
+        assert was is not None, "what stands on a server's address is a server"
+        if was == server:
+            return
+        self._ports.leave(before)
+        self._settle_ports()
+        try:
+            await self._add(server)
+        except ConfigError:
+            with suppress(ConfigError):  # what was just given back is free, unless somebody was quick
+                await self._add(was)
+            raise
+
+    def _follow(self, config: Config) -> None:
+        """Let the servers of a configuration be those of a new start; say what else of it needs one."""
+        changed = [name for name in _NEED_RESTART if getattr(config, name) != getattr(self._config, name)]
+        if changed:
+            log.warning("changed, and in force after a restart only: %s", ", ".join(changed))
+        self._config = replace(config, **{name: getattr(self._config, name) for name in _NEED_RESTART})
+        self._wanted = [server_port(server) for server in config.servers]
+
+    def _settle_ports(self) -> None:
+        """Really close what was closed, and let go of its numbers."""
+        self._shared.reactor.settle()
+        self._own_ports.clear()
+        self._own_ports.update(address.port for port in self._ports for address in port.addresses)
+        if self._manager is not None and isinstance(self._manager.address, Address):
+            self._own_ports.add(self._manager.address.port)
+
+    # -- the rest of its life ----------------------------------------------------------------------
 
     def _sweep(self) -> None:
         """Once a second: look at the UDP sessions, write the journal; every few seconds look at all relays."""
@@ -236,18 +364,19 @@ class Service:
         for packets in self._shared.crowd.relays:
             packets.sweep()
         reactor.settle()
+        self._ports.settle()
         self.journal.flush()
         self.speaker.beat(self.journal)
         self._sweeper = reactor.loop.call_later(SWEEP, self._sweep)
 
     async def drain(self, limit: float) -> None:
         """Accept no more, and wait up to `limit` seconds for the live connections to end by themselves."""
-        self._close_listeners()
+        await self._close_listeners()
         await self.journal.quiet(limit)
 
     async def stop(self) -> None:
         """Close everything that is left. The service can be started again."""
-        self._close_listeners()
+        await self._close_listeners()
         if self._sweeper is None:
             return
         self._sweeper.cancel()
@@ -256,9 +385,9 @@ class Service:
         shared = self._shared
         for relay in list(self.journal.relays):
             relay.close("stopped")
-        for face in self._faces:
-            face.close()
-        self._faces.clear()
+        for port in self._ports:
+            port.face.close()
+            port.face.evict()
         for packets in list(shared.crowd.relays):
             self.speaker.say("closed packets", port=packets.front.sock.getsockname()[1])
             packets.close()
@@ -266,6 +395,7 @@ class Service:
         await shared.names.close()
         shared.salts.close()
         shared.packet_salts.close()
+        self._ports.clear()
         self._own_ports.clear()
         self.journal.flush()
 
@@ -273,14 +403,13 @@ class Service:
         """Run a story (`net/story.py`) on the started service's reactor, and await its result from a task."""
         return self._shared.reactor.spawn(story)
 
-    def _close_listeners(self) -> None:
-        for listener in self._listeners:
-            listener.close()
-            self.speaker.say("closed streams", port=listener.address.port)
-        if self._listeners:
+    async def _close_listeners(self) -> None:
+        if self._manager is not None:
+            manager, self._manager = self._manager, None
+            await manager.close()
+        if self._sweeper is not None:
+            self._ports.stop_listening()
             self._shared.reactor.settle()
-        self._listeners.clear()
-        self._addresses.clear()
 
 
 def _prepare(config: Config) -> tuple[AclShelf, Resolver]:
@@ -297,17 +426,16 @@ def _prepare(config: Config) -> tuple[AclShelf, Resolver]:
     return made[1], made[2]
 
 
-def _close(bound: Sequence[Bound]) -> None:
-    for streams, packets, _ in bound:
-        for sock in (streams, packets):
-            if sock is not None:
-                sock.close()
+def _close(bound: Sequence[tuple[Port, Bound]]) -> None:
+    for _, sockets in bound:
+        close_sockets(sockets)
 
 
-async def _listen_address(loop: asyncio.AbstractEventLoop, address: Address) -> tuple[int, tuple[Any, ...]]:
-    """Return the family and socket address to bind: of a literal at once, of a name by asking the system."""
-    packed = pack_zoned(address.host)
-    if packed is not None:
-        return (socket.AF_INET if len(packed) == 4 else socket.AF_INET6), socket_address(address.host, address.port)
-    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    return found[0][0], found[0][4]
+_FOLLOWED: Final = frozenset(
+    (
+        *("servers", "locals", "template", "warnings", "allow_none", "allow_legacy"),
+        *("handshake_timeout", "dial_timeout", "outbound", "acl"),  # every server has them itself
+    )
+)
+_NEED_RESTART: Final = tuple(field.name for field in fields(Config) if field.name not in _FOLLOWED)
+"""Fields of a configuration that a reload leaves as they are."""

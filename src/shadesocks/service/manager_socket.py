@@ -1,0 +1,187 @@
+"""The socket of a manager: a UDP port, or a Unix socket that the user alone may write to.
+
+The socket file of a process that died is replaced; that of a live one is an error. Commands wait in a short queue and
+are done one after the other, with a turn of the loop between: however many come, connections go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import stat
+from contextlib import suppress
+from socket import SOCK_DGRAM, SocketType
+from typing import TYPE_CHECKING, Any, Final
+
+from ..config.hosts import UnfitError
+from ..config.manager import manager_place
+from ..core.address import Address
+from ..core.errors import ConfigError, Problem
+from ..net.poller import READ
+from ..wire.manager import REQUEST_MAX
+from .manager import Managed, Manager
+
+if TYPE_CHECKING:
+    from ..net.reactor import Reactor
+
+log = logging.getLogger(__name__)
+
+INTERVAL: Final = 10.0
+"""Seconds between two reports: as the old programs had it."""
+QUEUE_MAX: Final = 256
+"""Commands that wait. Beyond that they stay in the socket, which holds hundreds; and then the system drops them."""
+PER_SECOND: Final = 2_000
+"""Commands a second: tools that restore thousands of users at once are served within seconds, and a flood takes at most
+a fifth of a core."""
+
+
+async def open_manager(text: str) -> SocketType:
+    """Return the bound socket of a manager.
+
+    Raises:
+        ConfigError: it cannot be bound.
+    """
+    try:
+        place = manager_place(text)
+        return _bind_path(place) if isinstance(place, str) else await _bind_address(place)
+    except UnfitError as unfit:
+        why = str(unfit)
+    except OSError as error:
+        why = f"cannot take commands there: {error.strerror or error}"
+        if error.errno == errno.EADDRINUSE:
+            why += "; another program, or another instance, has that address"
+    raise ConfigError([Problem("config", None, "manager_listen", why)])
+
+
+async def _bind_address(address: Address) -> SocketType:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(address.host, address.port, type=SOCK_DGRAM)
+    return _bound(found[0][0], found[0][4])
+
+
+def _bind_path(path: str) -> SocketType:
+    """Bind a Unix socket that only its owner may use, from its first moment on."""
+    if not hasattr(socket, "AF_UNIX"):
+        raise UnfitError("this system has no Unix sockets; give HOST:PORT")
+    _clear_path(path)
+    mask = os.umask(0o177)
+    try:
+        return _bound(socket.AF_UNIX, os.path.abspath(path))
+    finally:
+        os.umask(mask)
+
+
+def _bound(family: int, where: Any) -> SocketType:
+    sock = SocketType(family, SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.bind(where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _clear_path(path: str) -> None:
+    """Remove the socket of a process that is dead; raises OSError for anything else that is there."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise OSError(errno.EEXIST, "a file that is no socket has that name; move it, or choose another name")
+    probe = SocketType(socket.AF_UNIX, SOCK_DGRAM)
+    try:
+        probe.connect(path)
+    except ConnectionRefusedError:
+        os.unlink(path)
+        return
+    finally:
+        probe.close()
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+class ManagerSocket:
+    """Reads commands, and reports every ten seconds, until it is closed."""
+
+    def __init__(self, sock: SocketType, service: Managed, reactor: Reactor, interval: float = INTERVAL) -> None:
+        """Begin to take commands from a bound socket, which is ours from now on."""
+        self._sock: Final = sock
+        self._reactor: Final = reactor
+        self._interval: Final = interval
+        self._manager: Final = Manager(service, self._send)
+        self._queue: Final[asyncio.Queue[tuple[bytes, Any]]] = asyncio.Queue(QUEUE_MAX)
+        name = sock.getsockname()
+        self.address: Final[Address | str] = name if isinstance(name, str) else Address(*name[:2])
+        """Where commands come in."""
+        self._file = _identity(name) if isinstance(name, str) else None
+        self._ticking = reactor.loop.call_later(interval, self._tick)
+        self._work = reactor.loop.create_task(self._serve())
+        self._listen()
+
+    def _listen(self) -> None:
+        self._reactor.watch(self._sock.fileno(), READ, self._on_event)
+
+    def _on_event(self, _events: int) -> None:
+        """Take one datagram: whatever is there beyond comes with the next turn."""
+        try:
+            data, sender = self._sock.recvfrom(REQUEST_MAX)
+        except OSError:  # an ICMP error, which is told once; or nothing
+            return
+        self._queue.put_nowait((data, sender or None))
+        if self._queue.full():
+            self._reactor.watch(self._sock.fileno(), 0, self._on_event)
+
+    async def _serve(self) -> None:
+        """Do what the commands say, one after the other."""
+        loop, second, done = self._reactor.loop, 0.0, 0
+        while True:
+            data, sender = await self._queue.get()
+            self._listen()
+            now = loop.time()
+            if now - second >= 1.0:
+                second, done = now, 0
+            done += 1
+            if done > PER_SECOND:
+                await asyncio.sleep(second + 1.0 - now)
+            try:
+                await self._manager.take(data, sender)
+            except Exception as error:  # one command, not the manager
+                self._reactor.failed(error)
+            await asyncio.sleep(0)
+
+    def _tick(self) -> None:
+        self._ticking = self._reactor.loop.call_later(self._interval, self._tick)
+        self._reactor.guard(self._manager.report)
+
+    def _send(self, message: bytes, to: Any) -> bool:
+        try:
+            self._sock.sendto(message, to)
+        except OSError as error:
+            log.debug("manager: cannot send: %s", error)
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Take no more commands, and remove the socket's file."""
+        self._ticking.cancel()
+        self._work.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._work
+        self._reactor.close(self._sock)
+        self._reactor.settle()
+        if isinstance(self.address, str) and self._file == _identity(self.address):
+            with suppress(OSError):
+                os.unlink(self.address)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what tells a file from another one of its name."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,251 @@
+"""The ports of a service: bound, open, and gone.
+
+    bind_port -> OpenPort -> leave (it listens no more, what is under way goes on) or close (all of it ends)
+
+What passed through a port is counted by its flow and its packet relay, for themselves; here it is only summed, when
+somebody asks. A port that is gone leaves its sum behind under its number, so that no byte is lost or told twice,
+however often a number is opened and closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections import Counter
+from collections.abc import Container, Iterator
+from dataclasses import replace
+from socket import SocketType
+from typing import TYPE_CHECKING, Any, Final
+
+from ..core.address import Address, pack_zoned
+from ..core.errors import Problem
+from ..net.datagrams import bind_socket
+from ..net.listen import bind
+from ..net.options import socket_address
+from .sockets import accepted_options, datagram_options
+
+if TYPE_CHECKING:
+    from ..config.model import Config, ServerConfig
+    from ..net.listen import Listener
+    from .build import Face, Port
+    from .speaker import Speaker
+
+BIND_TRIES: Final = 8
+"""Port 0 is one number for TCP and UDP: what the system gave the one may be another's for the other."""
+
+Bound = tuple[SocketType | None, SocketType | None]
+"""The TCP socket and the UDP socket of a port."""
+
+
+async def bind_port(config: Config, port: Port) -> Bound:
+    """Bind both sockets of a port; where the system chooses the number, one for both.
+
+    Raises:
+        OSError: an address cannot be listened on.
+    """
+    accepted, options = accepted_options(config), datagram_options(config, config.outbound)
+    loop = asyncio.get_running_loop()
+    for tries_left in reversed(range(BIND_TRIES)):
+        streams = packets = None
+        try:
+            if port.streams is not None:
+                family, where = await _listen_address(loop, port.streams)
+                streams = bind(where, family, accepted)
+            if port.packets is not None:
+                family, where = await _listen_address(loop, port.packets)
+                if streams is not None and not where[1]:
+                    where = (where[0], streams.getsockname()[1])
+                packets = bind_socket(where, family, options)
+        except BaseException as error:
+            if streams is not None:
+                streams.close()
+            chosen = port.streams is not None and not port.streams.port
+            if isinstance(error, OSError) and error.errno == errno.EADDRINUSE and chosen and tries_left:
+                continue
+            raise
+        break
+    return streams, packets
+
+
+async def _listen_address(loop: asyncio.AbstractEventLoop, address: Address) -> tuple[int, tuple[Any, ...]]:
+    """Return the family and socket address to bind: of a literal at once, of a name by asking the system."""
+    packed = pack_zoned(address.host)
+    if packed is not None:
+        return (socket.AF_INET if len(packed) == 4 else socket.AF_INET6), socket_address(address.host, address.port)
+    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    return found[0][0], found[0][4]
+
+
+def close_sockets(bound: Bound) -> None:
+    """Close what was bound and is not needed."""
+    for sock in bound:
+        if sock is not None:
+            sock.close()
+
+
+def not_bound(port: Port, error: OSError) -> Problem:
+    """Return the sentence for a port that cannot be listened on."""
+    text = f"cannot listen on {port.streams or port.packets}: {error.strerror}"
+    if error.errno == errno.EADDRINUSE:
+        text += "; another program, or another instance, has that port"
+    return Problem("config", None, "", text)
+
+
+class OpenPort:
+    """A port that serves."""
+
+    __slots__ = ("addresses", "face", "listener", "port")
+
+    def __init__(self, port: Port, face: Face, addresses: tuple[Address, ...]) -> None:
+        self.port = port
+        self.face = face
+        self.addresses = addresses
+        """Where it listens, or did: TCP first, with the number that the system chose."""
+        self.listener: Listener | None = None
+
+    @property
+    def server(self) -> ServerConfig | None:
+        """Its server, with the address at which it listens; None for a listener of a client."""
+        server = self.port.server
+        return server and replace(server, address=Address(server.address.host, self.number))
+
+    @property
+    def number(self) -> int:
+        """The port's number: of TCP, where it has both."""
+        return self.addresses[0].port if self.addresses else 0
+
+    @property
+    def passed(self) -> int:
+        """Payload bytes, up and down, in streams and datagrams, since it was opened."""
+        flow, packets = self.face.flow, self.face.packets
+        size = 0 if flow is None else flow.passed
+        if packets is not None:
+            _, up, _, down = packets.sums()
+            size += up + down
+        return size
+
+    @property
+    def is_idle(self) -> bool:
+        """True while no connection is under way; sessions of UDP end with the port."""
+        return self.face.flow is None or self.face.flow.is_idle
+
+    def stop_listening(self, speaker: Speaker) -> None:
+        """Accept no more connections; datagrams go on."""
+        if self.listener is not None:
+            self.listener.close()
+            speaker.say("closed streams", port=self.listener.address.port)
+            self.listener = None
+
+    def leave(self, speaker: Speaker) -> None:
+        """Listen no more. Connections go on; sessions of UDP end, for they are answered through the port."""
+        self.stop_listening(speaker)
+        packets = self.face.packets
+        if packets is not None and packets.front.sock.fileno() >= 0:
+            speaker.say("closed packets", port=packets.front.sock.getsockname()[1])
+            packets.close()
+
+    def close(self, speaker: Speaker) -> None:
+        """End everything at once."""
+        self.leave(speaker)
+        self.face.evict()
+        if self.face.flow is not None:
+            self.face.flow.close("stopped")
+
+
+class Ports:
+    """All ports of a service: those that are open, and what is left of others."""
+
+    def __init__(self, speaker: Speaker) -> None:
+        self._speaker: Final = speaker
+        self._open: list[OpenPort] = []
+        self._left: list[OpenPort] = []
+        """Those that listen no more; their connections go on."""
+        self.drains = False
+        """True once they accept no more."""
+        self._past: Counter[int] = Counter()
+        """Bytes that passed through ports that are gone, by number."""
+
+    def __iter__(self) -> Iterator[OpenPort]:
+        return iter(self._open)
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where they listen, each address once; nowhere while the service drains."""
+        if self.drains:
+            return ()
+        return tuple(dict.fromkeys(address for port in self._open for address in port.addresses))
+
+    @property
+    def servers(self) -> tuple[ServerConfig, ...]:
+        """The servers that listen, with the numbers that the system chose."""
+        return tuple(server for port in self._open if (server := port.server) is not None)
+
+    def at(self, address: Address) -> OpenPort | None:
+        """Return the port of the server that listens on an address."""
+        for port in self._open:
+            server = port.server
+            if server is not None and server.address == address:
+                return port
+        return None
+
+    def add(self, port: OpenPort) -> None:
+        """Take a port that was opened."""
+        self._open.append(port)
+
+    def passed(self) -> dict[int, int]:
+        """Return payload bytes, up and down, by port number: of every port that ever was."""
+        sums = Counter(self._past)
+        for port in (*self._open, *self._left):
+            sums[port.number] += port.passed
+        return dict(sums)
+
+    def leave(self, port: OpenPort) -> None:
+        """Let a port listen no more; its connections go on."""
+        self._take(port)
+        port.leave(self._speaker)
+        self.settle()
+
+    def close(self, which: Container[Address | int]) -> int:
+        """End every port whose number or address is among these, and return how many listened there.
+
+        The connections of such that listen no more end, too.
+        """
+        listening = [port for port in self._open if _is_of(port, which)]
+        for port in listening:
+            self._take(port)
+        for port in self._left:
+            if _is_of(port, which):
+                port.close(self._speaker)
+        self.settle()
+        return len(listening)
+
+    def settle(self) -> None:
+        """Let go of ports whose last connection has ended."""
+        over = [port for port in self._left if port.is_idle]
+        for port in over:
+            self._past[port.number] += port.passed
+            self._left.remove(port)
+
+    def stop_listening(self) -> None:
+        """Accept no more connections anywhere."""
+        self.drains = True
+        for port in self._open:
+            port.stop_listening(self._speaker)
+
+    def clear(self) -> None:
+        """Forget all of them, after their service has closed what they lived by."""
+        for port in (*self._open, *self._left):
+            self._past[port.number] += port.passed
+        self._open.clear()
+        self._left.clear()
+        self.drains = False
+
+    def _take(self, port: OpenPort) -> None:
+        self._open.remove(port)
+        self._left.append(port)
+
+
+def _is_of(port: OpenPort, which: Container[Address | int]) -> bool:
+    server = port.server
+    return server is not None and (server.address in which or server.address.port in which)
