@@ -24,9 +24,12 @@ def test_warnings_are_for_an_end() -> None:
     assert Findings(None).concerns(SERVER_END)
 
 
-def test_what_is_said_once_names_its_first_place() -> None:
+def test_what_many_places_have_is_said_of_the_first_and_counted() -> None:
     findings = Findings(None)
-    for line in (3, 2):
+    for line in (3, 4, 4, 5):
         findings.warn_once(Mark("c.json", line), "method", "this is old")
     findings.warn_once(Mark("c.json", 9), "method", "that is old")
-    assert [(found.line, found.text) for found in findings.warnings] == [(3, "this is old"), (9, "that is old")]
+    assert [(found.line, found.text) for found in findings.warnings] == [
+        (3, "this is old (and 2 more like this)"),
+        (9, "that is old"),
+    ]

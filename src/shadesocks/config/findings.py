@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..core.errors import Problem
 from .reader import Mark
 from .setting import BOTH, Role
@@ -14,7 +16,7 @@ class Findings:
         self._role = role
         self._problems: list[tuple[Mark, Problem]] = []
         self._warnings: list[tuple[Mark, Problem]] = []
-        self._said: set[str] = set()
+        self._said: dict[str, set[tuple[Mark, str]]] = {}
 
     def problem(self, mark: Mark, key: str, text: str) -> None:
         """Note something that keeps the configuration from use."""
@@ -26,10 +28,11 @@ class Findings:
             self._warnings.append((mark, Problem(mark.where, mark.line, key, text)))
 
     def warn_once(self, mark: Mark, key: str, text: str, roles: tuple[Role, ...] = BOTH) -> None:
-        """Warn, unless the same words were said of another place: a thousand ports may have one fault."""
-        if text not in self._said:
-            self._said.add(text)
+        """Warn of the first place, and count the others with the same words: a thousand ports may have one fault."""
+        places = self._said.setdefault(text, set())
+        if not places:
             self.warn(mark, key, text, roles)
+        places.add((mark, key))
 
     def concerns(self, roles: tuple[Role, ...]) -> bool:
         """True when one of these ends is the one to be started, or none was named."""
@@ -43,7 +46,13 @@ class Findings:
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """All warnings, in the order of the file."""
-        return _in_order(self._warnings)
+        return tuple(map(self._with_count, _in_order(self._warnings)))
+
+    def _with_count(self, warning: Problem) -> Problem:
+        others = len(self._said.get(warning.text, ())) - 1
+        if others < 1:
+            return warning
+        return replace(warning, text=f"{warning.text} (and {others:,} more like this)")
 
 
 def _in_order(found: list[tuple[Mark, Problem]]) -> tuple[Problem, ...]:

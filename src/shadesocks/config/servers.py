@@ -331,9 +331,11 @@ def _warn_if_weak(text: str, method: Method, entry: Entry, findings: Findings) -
         return
     if method.edition is Edition.AEAD2022:
         if any(is_weak_key(key) for key in parse_keys(method, text)):
-            findings.warn(entry.mark, entry.key, f"this key is not random, so it can be guessed; {_recipe(method)}")
+            findings.warn_once(
+                entry.mark, entry.key, f"this key is not random, so it can be guessed; {_recipe(method)}"
+            )
     elif strength(text) < ENOUGH_BITS:
-        findings.warn(
+        findings.warn_once(
             entry.mark,
             entry.key,
             f"this password is weak: whoever records the traffic can guess it at home; {_recipe(method)}",
