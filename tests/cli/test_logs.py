@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shadesocks.cli.logs import ACCESS, set_up_logs, warn_of
+from shadesocks.cli.logs import ACCESS, log_screen, set_up_logs, warn_of
 from shadesocks.cli.screen import Screen
 from shadesocks.core.errors import Problem
 
@@ -55,6 +55,50 @@ def test_control_characters_are_escaped(stream: io.StringIO) -> None:
     set_up_logs(Screen(stream), with_time=False)
     ours.info("a name: %s", "x\r\n2026-01-01 00:00:00 INFO all is well\x1b[2J\x7f\x9b")
     assert stream.getvalue() == "INFO a name: x\\x0d\\x0a2026-01-01 00:00:00 INFO all is well\\x1b[2J\\x7f\\x9b\n"
+
+
+def test_the_line_ends_of_unicode_are_escaped(stream: io.StringIO) -> None:
+    set_up_logs(Screen(stream), with_time=False)
+    ours.info("a name: %s", "x\u2028y\u2029z\x85")
+    assert stream.getvalue() == "INFO a name: x\\u2028y\\u2029z\\x85\n"
+
+
+@pytest.mark.parametrize(
+    ("style", "line"),
+    [
+        ("shadesocks", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d WARNING a\\x0ab"),
+        ("python", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d WARNING  a\\x0ab"),
+        ("go", r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d a\\x0ab"),
+        ("lite", r"a\\x0ab"),
+        ("node", r"\d\d? [A-Z][a-z][a-z] \d\d:\d\d:\d\d - \d{1,3}ms a\\x0ab"),
+    ],
+)
+def test_a_line_begins_as_its_style_has_it(style: str, line: str, stream: io.StringIO) -> None:
+    set_up_logs(Screen(stream), style=style)
+    ours.warning("a%sb", "\n")
+    assert re.fullmatch(line + r"\n", stream.getvalue())
+
+
+def test_before_its_config_is_read_the_python_program_writes_no_time(stream: io.StringIO) -> None:
+    set_up_logs(Screen(stream), style="python", early=True)
+    ours.info("loading config from %s", "x.json")
+    assert stream.getvalue() == "INFO: loading config from x.json\n"
+
+
+@pytest.mark.parametrize(("style", "shown"), [("python", True), ("shadesocks", False)])
+def test_trace_is_the_verbose_of_the_python_program(style: str, shown: bool, stream: io.StringIO) -> None:
+    set_up_logs(Screen(stream), style=style, level="trace", with_time=False)
+    ours.log(5, "sweeping timeouts")
+    assert stream.getvalue() == ("VERBOSE  sweeping timeouts\n" if shown else "")
+
+
+@pytest.mark.parametrize("style", ["shadesocks", "python", "go", "lite", "node"])
+def test_lines_go_where_the_program_wrote_them(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    log_screen(style).line("hello")
+    captured = capsys.readouterr()
+    on_stderr = style in ("shadesocks", "python")
+    assert (captured.err if on_stderr else captured.out) == "hello\n"
+    assert not (captured.out if on_stderr else captured.err)
 
 
 def test_a_traceback_keeps_its_lines(stream: io.StringIO) -> None:

@@ -42,6 +42,14 @@ def test_targets_only_when_asked_for_and_never_forging_a_line(heard: pytest.LogC
     assert lines(journal, heard) == ["INFO 192.0.2.7:5000 to a\\x0aINFO forged:443 up 0 down 0 0.000s dial refused"]
 
 
+def test_the_line_ends_of_unicode_forge_nothing_either(heard: pytest.LogCaptureFixture) -> None:
+    journal = Journal(show_targets=True, show_times=False)
+    journal.failed(CLIENT, Address("a\u2028b\x85c\u2029d", 443), "dial", "refused")
+    assert lines(journal, heard) == [
+        "INFO 192.0.2.7:5000 to a\\u2028b\\x85c\\u2029d:443 up 0 down 0 0.000s dial refused"
+    ]
+
+
 def test_times_are_the_lines_own(heard: pytest.LogCaptureFixture) -> None:
     journal = Journal(show_targets=False)
     journal.stranger(CLIENT, "auth")

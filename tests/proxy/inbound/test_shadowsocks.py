@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from shadesocks.core.address import Address
-from tests.proxy.rig import NOW, receive, shadow_inbound, stage
+from shadesocks.proxy.inbound.shadowsocks import ShadowsocksInbound
+from tests.proxy.rig import CLIENT, NOW, Salts, receive, shadow_inbound, stage
 from tests.service.rig import run, until
 from tests.wire.codecs import AEAD2022, SEALED, salt_of, shadow_of
 from tests.wire.hearing import make_request
@@ -68,3 +69,26 @@ def test_a_clock_that_differs_is_told_once(caplog: pytest.LogCaptureFixture) -> 
 
     run(story())
     assert caplog.text.count("differs from our clock by 95 s") == 1
+
+
+def test_a_failed_handshake_is_told_at_once_to_whoever_asked() -> None:
+    async def story() -> None:
+        with stage() as made:
+            told: list[tuple[object, str]] = []
+            inbound = ShadowsocksInbound(
+                shadow_of("aes-256-gcm"),
+                Salts(),
+                made.strangers(1000.0),
+                lambda: NOW,
+                bytes,
+                suspect=lambda client, error: told.append((client, error.code)),
+            )
+            sock = made.enter(inbound)
+            sock.sendall(bytes(200))
+            await until(lambda: bool(told))
+            assert told == [(CLIENT, "auth_failed")]
+            assert not made.ledger.words, "its silence has only begun"
+            sock.shutdown(1)
+            assert await receive(sock) == b""
+
+    run(story())
