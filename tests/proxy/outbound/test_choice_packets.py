@@ -7,9 +7,14 @@ from collections.abc import Sequence
 import pytest
 
 from shadesocks.core.address import Address
+from shadesocks.net.backs import DirectBack
+from shadesocks.net.datagrams import DatagramOptions
 from shadesocks.net.packets import DNS_IDLE, PacketRelay
+from shadesocks.proxy.acl_file import parse_acl
 from shadesocks.proxy.outbound.choice import InOrder
 from shadesocks.proxy.outbound.choice_packets import ChosenBack
+from shadesocks.proxy.outbound.split import SplitBack
+from shadesocks.proxy.route import Ways
 from tests.net.packet_rig import AEAD, HOST, METHODS, SIP022, Client, Rig, heard, run
 
 
@@ -104,6 +109,27 @@ def test_what_waits_for_a_server_s_name_goes_to_that_server() -> None:
         assert [(await heard(target))[0] for _ in range(2)] == [b"one", b"two"]
         assert [server.sums()[0] for server in servers] == [0, 2]
         assert turns.draws == [0, 0]
+
+    run(story)
+
+
+def test_messages_may_wait_before_a_server_is_chosen() -> None:
+    """For the way of their target's name, say."""
+
+    async def story(rig: Rig) -> None:
+        fan = Fan(rig, AEAD, SIP022)
+        fan.turns.draws = [1, 0]
+        ways = Ways(parse_acl("[proxy_all]\n[bypass_list]\n192.0.2.0/24", "test.acl"), rig.names)
+        direct = DirectBack(rig.datagrams, rig.names, rig.judge, DatagramOptions())
+        near = rig.relay(fan.plain, SplitBack(ways, direct, fan.back, rig.datagrams))
+        client, target = Client(rig, near, fan.plain.join(), HOST), rig.socket()
+        to = Address("target.test", target.getsockname()[1])
+        for payload in (b"one", b"two"):
+            await client.say(to, payload)
+        rig.names.find("target.test", HOST)
+        await rig.settle()
+        assert [(await heard(target))[0] for _ in range(2)] == [b"one", b"two"]
+        assert fan.heard == [0, 2]
 
     run(story)
 

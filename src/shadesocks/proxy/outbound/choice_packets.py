@@ -28,12 +28,12 @@ class ChosenBack:
 
     def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
         """See `packets.Back`."""
-        if session.outlet is None and not session.held:
-            chosen = self._backs[self._choice.order(self._numbers)[0]]
-            if chosen is not session.via:
-                session.via, session.far = chosen, None
-        assert session.via is not None, "what waits for a server was chosen one"
-        session.via.forward(relay, session, span, now)
+        via = session.via
+        if via is None or (session.outlet is None and not session.held):  # what waits, waits for the one chosen
+            via = self._backs[self._choice.order(self._numbers)[0]]
+            if via is not session.via:
+                session.via, session.far = via, None
+        via.forward(relay, session, span, now)
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
         """See `packets.Back`."""
