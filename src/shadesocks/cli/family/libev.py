@@ -24,12 +24,23 @@ _ONE_TIME_AUTH: Final = "one-time authentication is no longer a part of shadowso
 
 _ROWS: Final[tuple[tuple[str, Flag], ...]] = (
     ("stlrm", Flag(("-c",), "read this config", "FILE", act=Act.CONFIG)),
-    ("sm", Flag(("-s",), "address to listen on; may be given again", "HOST", key="server", several=True)),
+    ("s", Flag(("-s",), "address to listen on; may be given again", "HOST", key="server", several=True)),
+    ("m", Flag(("-s",), "address that ports listen on", "HOST", setting="server")),
     ("tlr", Flag(("-s",), "the server to connect to; may be given again", "HOST", key="server", several=True)),
     ("stlr", Flag(("-p",), "port of the server", "PORT", key="server_port")),
     ("tlr", Flag(("-l",), "port to listen on", "PORT", key="local_port")),
     ("t", Flag(("-L",), "where everything goes", "HOST:PORT", key="tunnel_address")),
-    ("stlrm", Flag(("-k", "--password"), "password; a config hides it better", "PASSWORD", key="password")),
+    ("stlr", Flag(("-k", "--password"), "password; a config hides it better", "PASSWORD", key="password")),
+    (
+        "m",
+        Flag(
+            ("-k", "--password"),
+            "accepted; each port is added with its own",
+            "PASSWORD",
+            act=Act.NOTHING,
+            note="has no effect: each port is added with a password of its own",
+        ),
+    ),
     ("stlr", Flag(("--key",), "the key itself, in base64", "KEY", key="key")),
     ("stlrm", Flag(("-m",), "cipher; default chacha20-ietf-poly1305", "METHOD", key="method")),
     ("stlrm", Flag(("-t",), "seconds that a connection may be idle; default 60", "SECONDS", key="timeout")),
