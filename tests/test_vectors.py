@@ -74,6 +74,9 @@ EXPECTATIONS = (
     "rc4_key_hex",
     "reply_code",
     "expect",
+    "response",
+    "parsed",
+    "bytes",
 )
 """Fields that hold what must come out."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tests.vectors.checks import acl, address, aead, aead2022, kdf, ota, packets, socks, stream, uri, window
+from tests.vectors.checks import acl, address, aead, aead2022, kdf, manager, ota, packets, socks, stream, uri, window
 from tests.vectors.vector import Vector
 
 Check = Callable[[Vector], str]
@@ -61,6 +61,10 @@ CHECKS: Final[dict[tuple[str, str], Check]] = {
     ("uri", "parse"): uri.parse,
     ("uri", "parse_error"): uri.parse_error,
     ("uri", "generate"): uri.generate,
+    ("manager", "exchange"): manager.exchange,
+    ("manager", "request"): manager.request,
+    ("manager", "request_error"): manager.request_error,
+    ("manager", "stat_report"): manager.stat_report,
     ("socks", "socks5_server"): socks.server,
     ("socks", "socks5_reply"): socks.reply,
     ("socks", "socks5_udp"): socks.datagram,
