@@ -58,6 +58,12 @@ async def leave(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
+async def there_and_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """See that the echo is there."""
+    writer.write(b"x")
+    assert await reader.readexactly(1) == b"x"
+
+
 # -- Python -------------------------------------------------------------------------------------
 
 
@@ -99,7 +105,8 @@ def test_python_tells_of_requests_before_they_are_dialled(written: Write) -> Non
 
     async def story() -> None:
         async with target(echo) as to, pair(Config(log_style="python"), server_config()) as (_, near):
-            _, writer, _ = await socks(near, to)
+            reader, writer, _ = await socks(near, to)
+            await there_and_back(reader, writer)
             client = Address(*writer.get_extra_info("sockname"))
             await has(log, f" INFO     connecting {to} from {client}\n")
             await until(lambda: len([line for line in log.lines if f" connecting {to} from " in line]) == 2)
@@ -187,9 +194,10 @@ def test_an_idle_relay_times_out_by_name(written: Write, monkeypatch: pytest.Mon
     async def story() -> None:
         async with (
             target(echo) as to,
-            pair(Config(log_style="python", idle_timeout=0.05), server_config()) as (_, near),
+            pair(Config(log_style="python", idle_timeout=0.5), server_config()) as (_, near),
         ):
-            _, writer, _ = await socks(near, to)
+            reader, writer, _ = await socks(near, to)
+            await there_and_back(reader, writer)
             await has(log, f" WARNING  timed out: {to}\n")
             await leave(writer)
 
@@ -278,8 +286,7 @@ def test_go_counts_its_clients(written: Write, monkeypatch: pytest.MonkeyPatch) 
             writers = []
             for _ in range(5):
                 reader, writer, _ = await socks(near, to)
-                writer.write(b"x")
-                await reader.readexactly(1)
+                await there_and_back(reader, writer)
                 writers.append(writer)
             await has(log, " Number of client connections reaches 4\n")
             said = [line for line in log.lines if "Number" in line]
@@ -348,7 +355,8 @@ def test_node_tells_its_memory_when_asked_to(written: Write) -> None:
 
     async def story() -> None:
         async with target(echo) as to, pair(Config(log_style="node"), server_config()) as (far, near):
-            _, writer, _ = await socks(near, to)
+            reader, writer, _ = await socks(near, to)
+            await there_and_back(reader, writer)
             await has(log, f" connecting {to}\n")
             await has(log, "rss")
             line = next(line for line in log.lines if "rss" in line)

@@ -82,7 +82,7 @@ def command_up(file: str | None, host: str | None, port: int | None, name: str |
         said = config.servers[0].address.port
         raise Failed(f"{path} says port {said} already; change it there, or name another file with --config", USAGE)
     screen = standard_error()
-    set_up_logs(screen, level=config.log_level, with_time=not config.log_without_time)
+    set_up_logs(screen, level=config.log_level, with_time=not config.log_without_time, style=config.log_style)
     screen.hold()
     warn_of(config.warnings)
     if not is_new:

@@ -129,8 +129,7 @@ _PYTHON: Final = Voice(
         "tunnel streams": Said(INFO, "starting tcp tunnel at {place} forward to {forward}"),
         "tunnel packets": Said(INFO, "starting udp tunnel at {place} forward to {forward}"),
         "manager": Said(INFO, "entering manager mode"),
-        "adding": Said(INFO, "adding server at {place}"),
-        "removing": Said(INFO, "removing server at {place}"),
+        # The next two are for workers and for a graceful end, which come later.
         "worker": Said(INFO, "worker started"),
         "quit": Said(WARNING, "received SIGQUIT, doing graceful shutting down.."),
         "closed streams": Said(INFO, "closed TCP port {port}"),
@@ -175,8 +174,6 @@ _GO: Final = Voice(
         "server streams": Said(INFO, "server listening port {port} ..."),
         "server packets": Said(INFO, "listening udp port {port}"),
         "manager": Said(INFO, "manager listening udp addr {place} ..."),
-        "adding": Said(INFO, "new port {port} added"),
-        "removing": Said(INFO, "closing port {port}"),
         "clients": Said(INFO, "Number of client connections reaches {count}"),
     },
     {
