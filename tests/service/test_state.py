@@ -58,6 +58,13 @@ def test_the_ivs_of_stream_ciphers_are_no_salts_and_have_no_file(tmp_path: Path)
     memory.close()
 
 
+def test_a_server_without_a_cipher_takes_no_store_from_one_with(tmp_path: Path) -> None:
+    memory = SaltMemory(str(tmp_path), lambda: 0.0)
+    assert memory.of(Edition.PLAIN) is memory.of(Edition.STREAM)
+    assert memory.of(Edition.AEAD).notes == []
+    memory.close()
+
+
 def test_an_unusable_directory_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")

@@ -43,6 +43,8 @@ class SaltMemory:
 
     def of(self, edition: Edition) -> Salts:
         """Return the store of an edition; all its servers share it."""
+        if edition is Edition.PLAIN:  # it has no salts: no file need be opened for them, and none taken from another
+            edition = Edition.STREAM
         store = self._stores.get(edition)
         if store is None:
             store = self._stores[edition] = open_salts(self._directory, edition, clock=self._clock)
