@@ -44,7 +44,8 @@ _RUST_LOCAL: Final = {
     "this belongs to Android, which comes in a later version": "--vpn --dns-addr --stat-path --stat-addr",
 }
 _RUST_SERVER: Final = {
-    "the manager comes in a later version": "--manager-addr --manager-address",
+    "this server reports to no manager; --manager-listen takes commands, as ssmanager does": "--manager-addr "
+    "--manager-address",
 }
 _OTHERS: Final = {
     "this is shadowsocks-libev's; give the port with the host, as in -s HOST:8388": "-p",

@@ -36,7 +36,9 @@ class Choice:
 
 
 _ACTIONS: Final = ("start", "stop", "restart")
-_BOTH: Final = frozenset(("-h", "--help", "-v", "-c", "--config", "--version", "--manager-address"))
+_LEANING: Final = frozenset(("--forbidden-ip", "--manager-address"))
+"""Flags of the original that the other one has here, or had for a report: they decide where nothing else does."""
+_BOTH: Final = frozenset(("-h", "--help", "-v", "-c", "--config", "--version")) | _LEANING
 """Flags that say nothing, whichever table has them."""
 
 
@@ -54,17 +56,18 @@ def choose(role: Role, words: Sequence[str]) -> Choice:
 
 def choose_by_words(role: Role, words: Sequence[str]) -> Choice | None:
     """Return whose flags there are among the words, the original's first; None where all could be of both."""
-    found = list(_evidence(role, words))
+    given = list(_Tables(role).read(words))
+    found = list(_evidence(role, given))
     for whose in ("python", "rust"):
         for choice in found:
             if choice.whose == whose:
                 return choice
-    return None
+    return next((_python(name) for name, _ in given if name in _LEANING), None)
 
 
-def _evidence(role: Role, words: Sequence[str]) -> Iterator[Choice]:
+def _evidence(role: Role, given: Sequence[tuple[str, str]]) -> Iterator[Choice]:
     tables = _Tables(role)
-    for name, value in tables.read(words):
+    for name, value in given:
         if name in ("-s", "-b") and value and name in tables.python:
             yield _of_host(name, value)
         elif name == "-m" and _is_legacy(value):
