@@ -40,6 +40,9 @@ server server_port password method timeout fast_open verbose one_time_auth user 
 libmbedtls libsodium port_password workers forbidden_ip dns_server prefer_ipv6 manager_address local_address local_port
 tunnel_remote tunnel_remote_port tunnel_port
 """
+_GO = """
+server server_port local_address local_port password method auth port_password timeout server_password
+"""
 
 
 @pytest.mark.parametrize(
@@ -50,8 +53,9 @@ tunnel_remote tunnel_remote_port tunnel_port
         (_RUST_LOCAL, Place.LOCAL),
         (_LIBEV, Place.TOP),
         (_PYTHON, Place.TOP),
+        (_GO, Place.TOP),
     ],
-    ids=["rust", "rust-servers", "rust-locals", "libev", "python"],
+    ids=["rust", "rust-servers", "rust-locals", "libev", "python", "go"],
 )
 def test_every_key_of_the_other_programs_is_known(keys: str, place: Place) -> None:
     known = {*known_keys(place), *LISTS, *(key for at, key in FOREIGN if at is place)}

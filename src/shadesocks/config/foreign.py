@@ -1,7 +1,7 @@
 """Keys of other programs that a file may carry, and why they do nothing here.
 
-A file that was written for shadowsocks-rust, shadowsocks-libev or the Python
-original starts as it is: each of these keys gets one warning with its reason.
+A file that was written for another program starts as it is: what `dialects/` has
+no meaning for comes here, and each of these keys gets one warning with its reason.
 Some of them are locks (a login, a plugin that others depend on): to
 start without the lock would be worse than not to start, so those are refused
 as soon as they hold something.
@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from .setting import BOTH, LIBEV, LOCAL_END, PYTHON, RUST, SERVER_END, Place, Role
+from .setting import BOTH, GO, LIBEV, LOCAL_END, PYTHON, RUST, SERVER_END, Place, Role
 
 _TOP: Final = (Place.TOP,)
 _SERVERS: Final = (Place.TOP, Place.SERVER)
@@ -41,9 +41,10 @@ _PATHS = "has no effect yet: this version leaves the sizes of packets and their 
 _SOCKETS = "has no effect yet: this version leaves this to the system"
 _DAEMON = "has no effect yet: let the service manager start and stop this program"
 _PLUGIN = "cannot be honoured yet: plugins come in a later version, and the other end would speak through one"
-_BALANCE = "has no effect yet: several servers are used in order"
+_BALANCE = "has no effect yet; server_choice says which of several servers is taken"
 _FIRST = "has no effect yet: datagrams go to the first server that serves UDP"
 _FACES = "has no effect yet: this version serves socks and tunnel only"
+_ELSEWHERE = "has no effect in this dialect; with --dialect {} it has"
 _LEGACY = "is not needed: ciphers come with this program"
 
 
@@ -77,7 +78,13 @@ _TABLE: Final = (
         lock=True,
     ),
     *_rows(
-        PYTHON, "port_password", "cannot be honoured yet: give each port an entry of its own in servers[]", lock=True
+        PYTHON,
+        "port_password",
+        "cannot be honoured in this dialect: give each port an entry of its own in servers[], or --dialect python",
+        lock=True,
+    ),
+    *_rows(
+        GO, "server_password", "cannot be honoured in this dialect: write servers[], or give --dialect go", lock=True
     ),
     *_rows(LIBEV, "auth", "cannot be honoured here: write one_time_auth, or read the file as --dialect go", lock=True),
     *_rows(LIBEV, "key", "cannot be honoured yet: give a password, or a 2022 method with its base64 key", lock=True),
@@ -106,10 +113,10 @@ _TABLE: Final = (
     *_rows(
         RUST,
         "manager_address manager_port",
-        "has no effect yet: the manager comes in a later version",
+        "has no effect yet: no statistics are sent there; manager_listen takes commands here",
         roles=SERVER_END,
     ),
-    *_rows(LIBEV, "workdir", "has no effect yet: the manager comes in a later version", roles=SERVER_END),
+    *_rows(LIBEV, "workdir", "has no effect: the manager writes no files", roles=SERVER_END),
     # Security
     *_rows(
         RUST,
@@ -129,14 +136,15 @@ _TABLE: Final = (
         roles=LOCAL_END,
     ),
     *_rows(RUST, "launchd_tcp_socket_name launchd_udp_socket_name", _FACES, roles=LOCAL_END),
-    *_rows(LIBEV, "tunnel_address tcp_tproxy", _FACES, roles=LOCAL_END),
-    *_rows(PYTHON, "tunnel_remote tunnel_remote_port tunnel_port", _FACES, roles=LOCAL_END),
+    *_rows(LIBEV, "tcp_tproxy", _FACES, roles=LOCAL_END),
+    *_rows(LIBEV, "tunnel_address", _ELSEWHERE.format("libev"), roles=LOCAL_END),
+    *_rows(PYTHON, "tunnel_remote tunnel_remote_port tunnel_port", _ELSEWHERE.format("python"), roles=LOCAL_END),
     # Process and log
     *_rows(RUST, "log.writers", "has no effect yet: the log goes to standard error"),
     *_rows(RUST, "runtime.mode runtime.worker_count", "has no effect yet: one process does the work"),
     *_rows(PYTHON, "workers", "has no effect yet: one process does the work", roles=SERVER_END),
     *_rows(PYTHON, "daemon pid-file log-file user", _DAEMON),
-    *_rows(PYTHON, "verbose", 'has no effect yet; write "log": {"level": "debug"}'),
+    *_rows(PYTHON, "verbose", 'has no effect in this dialect; write "log": {"level": "debug"}'),
     *_rows(LIBEV, "use_syslog", _DAEMON),
     *_rows(PYTHON, "libopenssl libmbedtls libsodium", _LEGACY),
     # SIP008 documents used as files

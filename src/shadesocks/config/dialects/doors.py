@@ -52,8 +52,7 @@ def lay_out(draft: Draft, secrets: list[tuple[Member, Member]] | None = None) ->
         source = hosts or port
         assert source is not None  # or there would be one server
         draft.problem(source, "server", f"these are more than {DOORS_MAX} servers; divide them between several files")
-        draft.drop("server", "server_port", "password")
-        return
+        names, pairs = names[:1], pairs[:1]  # so that nothing else is missed
     method = draft.get("method")
     method = method and said_as(method, "method")  # one key, and one word about it, however many servers it is of
     doors = [

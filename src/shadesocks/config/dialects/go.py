@@ -17,7 +17,7 @@ from typing import Final
 from ..findings import Findings
 from ..hosts import split_port
 from ..reader import BROKEN, Member, Node
-from ..setting import YEAR, Role
+from ..setting import GO, YEAR, Role
 from .doors import Door, as_text, lay_out, port_passwords, put_doors
 from .draft import LINK_LOCAL_AND_METADATA, Draft, end_of, said_as
 
@@ -32,7 +32,7 @@ _AUTH: Final = "-auth"
 
 def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     """Return the tree in our own form."""
-    draft = Draft(root, "shadowsocks-go", findings)
+    draft = Draft(root, GO, findings)
     end = "local" if role is None and draft.has("server_password") else end_of(draft, role)
     draft.flags("auth", "one_time_auth")
     draft.move("auth", "one_time_auth")

@@ -18,7 +18,7 @@ from ..findings import Findings
 from ..hosts import split_port
 from ..model import Mode
 from ..reader import Member, Node
-from ..setting import Role
+from ..setting import LIBEV, Role
 from .doors import lay_out, port_passwords
 from .draft import LINK_LOCAL_AND_METADATA, Draft, end_of
 
@@ -33,7 +33,7 @@ _FLAGS: Final = ("fast_open", "reuse_port", "no_delay", "mptcp", "ipv6_first", "
 
 def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     """Return the tree in our own form."""
-    draft = Draft(root, "shadowsocks-libev", findings)
+    draft = Draft(root, LIBEV, findings)
     end = end_of(draft, role)
     draft.flags(*_FLAGS)
     _refuse_auth(draft)
@@ -117,6 +117,6 @@ def _lead_to_tunnel_address(draft: Draft) -> None:
 
 def _check_mode(draft: Draft) -> None:
     member = draft.get("mode")
-    if member is not None and member.node.value not in {mode.value for mode in Mode}:
+    if member is not None and member.node.value not in [mode.value for mode in Mode]:
         draft.warn(member, "mode", "the word is not known, so tcp_only is taken")
         draft.drop("mode")

@@ -10,7 +10,7 @@ from typing import Final
 
 from ..findings import Findings
 from ..reader import Node
-from ..setting import Role
+from ..setting import LITE, Role
 from .doors import lay_out
 from .draft import LINK_LOCAL_AND_METADATA, Draft
 
@@ -21,7 +21,7 @@ REPLY_PORT: Final = 1
 
 def translate(root: Node, _role: Role | None, findings: Findings) -> Node:
     """Return the tree in our own form."""
-    draft = Draft(root, "shadowsocks-lite", findings)
+    draft = Draft(root, LITE, findings)
     _pass_over(draft)
     draft.default("method", METHOD)
     lay_out(draft)

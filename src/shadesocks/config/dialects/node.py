@@ -14,7 +14,7 @@ from typing import Final
 
 from ..findings import Findings
 from ..reader import Node
-from ..setting import Role
+from ..setting import NODE, Role
 from .doors import lay_out, port_passwords
 from .draft import LINK_LOCAL_AND_METADATA, Draft, end_of
 
@@ -26,7 +26,7 @@ REPLY_PORT: Final = 2222
 
 def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     """Return the tree in our own form."""
-    draft = Draft(root, "shadowsocks for Node.js", findings)
+    draft = Draft(root, NODE, findings)
     end = end_of(draft, role)
     secrets = port_passwords(draft, role)
     draft.default("method", METHOD)

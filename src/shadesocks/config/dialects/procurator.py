@@ -14,7 +14,7 @@ from typing import Final
 
 from ..findings import Findings
 from ..reader import Node
-from ..setting import Role
+from ..setting import PROCURATOR, Role
 from .doors import lay_out
 from .draft import LINK_LOCAL_AND_METADATA, Draft, said_as
 from .go import every_address
@@ -30,7 +30,7 @@ _TARGET: Final = ("udp_target_host", "udp_target_port")
 
 def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     """Return the tree in our own form."""
-    draft = Draft(root, "procurator", findings)
+    draft = Draft(root, PROCURATOR, findings)
     end = role or ("local" if draft.has("remote_host", "local_port") else "server")
     draft.move("remote_host", "server")
     draft.move("remote_port", "server_port")

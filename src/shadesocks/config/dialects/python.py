@@ -17,7 +17,7 @@ from typing import Final
 
 from ..findings import Findings
 from ..reader import Member, Node
-from ..setting import LOCAL_END, Role
+from ..setting import LOCAL_END, PYTHON, Role
 from .doors import lay_out, port_passwords
 from .draft import Draft, said_as
 
@@ -34,7 +34,7 @@ _LIBRARIES: Final = ("libopenssl", "libmbedtls", "libsodium")
 
 def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     """Return the tree in our own form."""
-    draft = Draft(root, "Python shadowsocks", findings)
+    draft = Draft(root, PYTHON, findings)
     draft.flags("fast_open", "one_time_auth", "prefer_ipv6")
     _check_libraries(draft)
     if (workers := draft.get("workers")) is not None and workers.node.value in (1, "1"):
@@ -100,9 +100,9 @@ def _add_tunnel(draft: Draft, role: Role | None) -> None:
         for member, (key, value) in zip(given, _TUNNEL.items(), strict=True)
     )
     if listen.mark.default:
-        source = next(filter(None, given))
+        source, key = next((member, key) for member, key in zip(given, _TUNNEL, strict=True) if member is not None)
         text = f"the tunnel listens on port {_TUNNEL['tunnel_port']}, since tunnel_port is not given"
-        draft.warn(source, "tunnel_remote", text, LOCAL_END)
+        draft.warn(source, key, text, LOCAL_END)
     draft.default("local_address", "127.0.0.1")
     draft.default("local_port", 1080)
     add_tunnel(draft, listen, host, port, "tcp_and_udp")

@@ -14,15 +14,16 @@ from typing import Final
 from ...crypto.methods import find_method
 from ..hosts import split_port
 from ..reader import Node
+from ..setting import GO, LIBEV, LITE, NODE, PROCURATOR, PYTHON, RUST
 
 PROGRAMS: Final = {
-    "rust": "shadowsocks-rust",
-    "python": "Python shadowsocks",
-    "go": "shadowsocks-go",
-    "libev": "shadowsocks-libev",
-    "node": "shadowsocks for Node.js",
-    "lite": "shadowsocks-lite",
-    "procurator": "procurator",
+    "rust": RUST,
+    "python": PYTHON,
+    "go": GO,
+    "libev": LIBEV,
+    "node": NODE,
+    "lite": LITE,
+    "procurator": PROCURATOR,
 }
 """Dialects, and whose they are. Of two with as many votes the one above is taken."""
 
