@@ -53,7 +53,11 @@ class Desk:
     def __init__(self, dialect: str) -> None:
         self.table = Table(dialect)
         self.said: list[bytes] = []
-        self._manager = Manager(self.table, lambda message, _to: self.said.append(message) is None)
+        self._manager = Manager(self.table, self._say)
+
+    def _say(self, message: bytes, _to: Any) -> bool:
+        self.said.append(message)
+        return True
 
     def ask(self, request: str) -> str | None:
         """Return the answer to a request."""
