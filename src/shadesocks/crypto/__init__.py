@@ -1,1 +1,1 @@
-"""Floor 1: the only folder that imports `cryptography` and `blake3`."""
+"""Floor 1: the only folder that imports `cryptography`, `blake3` and `Cryptodome`."""
