@@ -27,9 +27,16 @@ shadesocks as ss-server -h                        the flags of one program
 def command_as(name: str, words: tuple[str, ...]) -> None:
     """Do what an old program of the family did under this name: its flags, its config, its exit codes.
 
-    Python: ssserver, sslocal (shadowsocks-rust's too, and its ssmanager, ssurl). libev: ss-server, ss-local, ss-tunnel,
-    ss-redir, ss-manager. Go: shadowsocks-server, shadowsocks-local. lite: sslserver, ssllocal. Node: node-ssserver,
-    node-sslocal. procurator: procurator-server, procurator-local. `shadesocks links DIR` makes them programs.
+    \b
+    Python       ssserver sslocal      (rust's too: the words and the config tell whose is meant)
+    rust         ssmanager ssurl
+    libev        ss-server ss-local ss-tunnel ss-redir ss-manager
+    Go           shadowsocks-server shadowsocks-local
+    lite         sslserver ssllocal
+    Node.js      node-ssserver node-sslocal
+    procurator   procurator-server procurator-local
+
+    `shadesocks links DIR` makes each of them a program by itself.
     """
     from .doors import as_program, is_old, old_names
 

@@ -17,7 +17,7 @@ _COMMANDS = {
     "convert": (".convert", "Print a config of any program of the family in another form."),
     "acl": (".acl", "Tell what an access list says of a name or an address."),
     "as": (".as_name", "Do what an old program of this name did, with its flags and its file."),
-    "links": (".symlinks", "Make a link of the name of every old program, so that each can be called by it."),
+    "links": (".symlinks", "Make links by which every old program can be called."),
 }
 
 _HELP = """A Shadowsocks server and client in pure Python.

@@ -9,12 +9,13 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 import click
 
 from .command import command
-from .exits import DIED, OK, USAGE, Failed, say, tell, why
+from .exits import DIED, OK, Failed, say, tell, why
 
 PROGRAM: Final = "shadesocks"
 _MARK: Final = "made by shadesocks links"
@@ -92,9 +93,9 @@ def make(place: Path, target: Path, name: str) -> None:
         try:
             temporary.symlink_to(target)
         except (OSError, NotImplementedError):
-            temporary.write_text(f'#!/bin/sh\n# {_MARK}\nexec "{target}" as {name} "$@"\n')
+            temporary.write_text(f'#!/bin/sh\n# {_MARK}\nexec {quote(str(target))} as {name} "$@"\n')
             temporary.chmod(0o755)
         temporary.replace(place)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise Failed(f"{place}: it cannot be made: {why(error)}", USAGE if error.errno is None else DIED) from None
+        raise Failed(f"{place}: it cannot be made: {why(error)}", DIED) from None
