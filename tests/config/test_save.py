@@ -131,6 +131,16 @@ def test_round_trip(config: Config) -> None:
     assert [warning.text for warning in warnings if "a 2022 method at both ends mends that" not in warning.text] == []
 
 
+@pytest.mark.parametrize("method", ["aes-256-gcm", "rc4-md5"])
+def test_what_the_ports_of_a_manager_have_in_common(method: str) -> None:
+    keys = {"server": "127.0.0.1", "method": method, "servers": [], "manager_listen": "/run/x", "allow_legacy": True}
+    config = load(json.dumps(keys))
+    assert load(dump(config)) == config
+    assert load(dump(config)).template == config.template
+    assert config.template is not None
+    assert config.template.method.name == method
+
+
 def test_an_empty_list_of_closed_addresses_is_not_the_same_as_none() -> None:
     for networks in (None, ()):
         config = Config(forbidden_ip=networks)

@@ -41,6 +41,8 @@ def keys_of(config: Config) -> dict[str, object]:
         keys |= servers[0]
     elif servers:
         keys["servers"] = servers
+    elif config.manager_listen is not None and config.template is not None:
+        keys |= _template(config.template)
     locals_ = [_local(local, config, mode) for local in config.locals]
     if len(locals_) == 1 and _ONLY_IN_LISTS.isdisjoint(locals_[0]):
         keys |= locals_[0]
@@ -121,6 +123,12 @@ def _server(server: ServerConfig, config: Config, mode: Mode | None) -> dict[str
     if server.acl != config.acl:
         keys["acl"] = server.acl or ""
     return keys | _outbound(server.outbound, config.outbound)
+
+
+def _template(server: ServerConfig) -> dict[str, object]:
+    """Return what the ports of a manager have in common; an empty list, too, where an old method stands at the top."""
+    keys: dict[str, object] = {"server": server.address.host, "method": server.method.name}
+    return keys | ({"servers": []} if server.method.legacy else {})
 
 
 def _outbound(own: Outbound, around: Outbound) -> dict[str, object]:

@@ -276,7 +276,13 @@ def test_a_library_that_is_there_is_not_needed(key: str, tmp_path: Path) -> None
 def test_a_manager_needs_no_server() -> None:
     config = python({**EMPTY, "manager_address": "127.0.0.1:6001"}, "server")
     assert (config.servers, config.manager_listen, config.manager_dialect) == ((), "127.0.0.1:6001", "python")
+    assert config.template is not None
+    assert (config.template.address.host, config.template.method.name) == ("127.0.0.1", "aes-256-cfb")
     assert warnings({**EMPTY, "manager_address": "/run/x.sock"}, "server", "python") == []
+    several = {**EMPTY, "server": ["127.0.0.2", "127.0.0.1"], "manager_address": "/run/x.sock"}
+    template = python(several, "server").template
+    assert template is not None
+    assert template.address.host == "127.0.0.2"
 
 
 def test_a_manager_opens_the_ports_of_the_file_first() -> None:

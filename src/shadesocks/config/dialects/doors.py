@@ -79,6 +79,16 @@ def put_doors(draft: Draft, doors: Iterable[Door]) -> None:
     draft.append("servers", [door.entry() for door in doors])
 
 
+def keep_template(draft: Draft, method: str) -> None:
+    """Leave what the ports have in common that a manager will add: one host and the method, at the top level."""
+    member = draft.get("server")
+    hosts = listed(member, "server") if member is not None else []
+    draft.drop("server")
+    if hosts:
+        draft.set("server", hosts[0])
+    draft.default("method", method)
+
+
 def port_passwords(draft: Draft, role: Role | None) -> list[tuple[Member, Member]]:
     """Return the ports and passwords of `port_password`; empty where there are none, or where others go before them.
 

@@ -19,7 +19,7 @@ from ..hosts import split_port
 from ..model import Mode
 from ..reader import Member, Node
 from ..setting import LIBEV, Role
-from .doors import lay_out, port_passwords
+from .doors import keep_template, lay_out, port_passwords
 from .draft import LINK_LOCAL_AND_METADATA, Draft, end_of
 
 METHOD: Final = "chacha20-ietf-poly1305"
@@ -42,12 +42,12 @@ def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     secrets = port_passwords(draft, role)
     if role != "local" and not own:
         draft.default("server", "0.0.0.0")  # noqa: S104 - a server is there to be reached
-    if draft.has("server_port", "password", "key") or secrets:
+    if draft.has("manager_listen") and not secrets and not draft.has("password", "key", "servers"):
+        draft.drop("server_port")
+        keep_template(draft, METHOD)
+    elif draft.has("server_port", "password", "key") or secrets:
         draft.default("method", METHOD)
         lay_out(draft, secrets)
-    elif draft.has("manager_listen"):
-        draft.drop("server")  # what is opened is told by commands
-        draft.default("method", METHOD)
     if end == "server":
         _leave_from_local_address(draft)
     draft.time_out(TIMEOUT, least=SERVER_IDLE_LEAST if end == "server" else 0)

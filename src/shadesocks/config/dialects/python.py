@@ -18,7 +18,7 @@ from typing import Final
 from ..findings import Findings
 from ..reader import Member, Node
 from ..setting import LOCAL_END, PYTHON, Role
-from .doors import lay_out, port_passwords
+from .doors import keep_template, lay_out, port_passwords
 from .draft import Draft, said_as
 
 METHOD: Final = "aes-256-cfb"
@@ -44,8 +44,8 @@ def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     _open_manager(draft, role)
     only_manager = draft.has("manager_listen") and not secrets and not draft.has("password", "servers")
     if only_manager:
-        draft.drop("server", "server_port")  # what is opened is told by commands
-        draft.default("method", METHOD)
+        draft.drop("server_port")
+        keep_template(draft, METHOD)
     elif not own:
         if role != "local":
             draft.default("server", "0.0.0.0")  # noqa: S104 - a server is there to be reached
