@@ -16,7 +16,7 @@ from shadesocks.core.errors import ConfigError, Problem
 from shadesocks.service.manager import SENDERS_MAX, Manager
 from shadesocks.wire.manager import DIALECTS
 
-PASSWORD = "correct horse battery staple"  # noqa: S105
+PASSWORD = "correct horse battery staple"
 PORTS = range(9000, 9051)
 
 

@@ -107,18 +107,18 @@ def _clear_path(path: str) -> None:
 class ManagerSocket:
     """Reads commands, and reports every ten seconds, until it is closed."""
 
-    def __init__(self, sock: SocketType, service: Managed, reactor: Reactor, interval: float = INTERVAL) -> None:
+    def __init__(self, sock: SocketType, service: Managed, reactor: Reactor) -> None:
         """Begin to take commands from a bound socket, which is ours from now on."""
         self._sock: Final = sock
         self._reactor: Final = reactor
-        self._interval: Final = interval
         self._manager: Final = Manager(service, self._send)
         self._queue: Final[asyncio.Queue[tuple[bytes, Any]]] = asyncio.Queue(QUEUE_MAX)
         name = sock.getsockname()
         self.address: Final[Address | str] = name if isinstance(name, str) else Address(*name[:2])
         """Where commands come in."""
         self._file = _identity(name) if isinstance(name, str) else None
-        self._ticking = reactor.loop.call_later(interval, self._tick)
+        self.report: Final = self._manager.report
+        self._ticking = reactor.loop.call_later(INTERVAL, self._tick)
         self._work = reactor.loop.create_task(self._serve())
         self._listen()
 
@@ -154,8 +154,8 @@ class ManagerSocket:
             await asyncio.sleep(0)
 
     def _tick(self) -> None:
-        self._ticking = self._reactor.loop.call_later(self._interval, self._tick)
-        self._reactor.guard(self._manager.report)
+        self._ticking = self._reactor.loop.call_later(INTERVAL, self._tick)
+        self._reactor.guard(self.report)
 
     def _send(self, message: bytes, to: Any) -> bool:
         try:
