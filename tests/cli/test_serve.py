@@ -129,6 +129,46 @@ def test_the_old_name_asks_for_no_association(
     assert [local.udp_require_association for local in seen[0].locals] == [required]
 
 
+@pytest.mark.parametrize(("dialect", "idle"), [(None, 86400.0), ("python", 300.0), ("node", 600.0), ("go", 300.0)])
+def test_a_dialect_may_be_named(
+    dialect: str | None, idle: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Config] = []
+
+    def keep(config: Config, *_: object) -> int:
+        seen.append(config)
+        return OK
+
+    def leave_logs_alone(*_: object, **__: object) -> None:
+        pass
+
+    monkeypatch.setattr(serve, "run_service", keep)
+    monkeypatch.setattr(serve, "set_up_logs", leave_logs_alone)
+    argv = ["local", "-c", both_ends(tmp_path), *(["--dialect", dialect] if dialect else [])]
+    assert run_here(group, "shadesocks", argv) == OK
+    assert seen[0].idle_timeout == idle
+
+
+@pytest.mark.parametrize("end", ["server", "local"])
+def test_libraries_are_no_longer_needed_but_may_be_named(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def keep(_config: Config, *_: object) -> int:
+        return OK
+
+    def leave_logs_alone(*_: object, **__: object) -> None:
+        pass
+
+    monkeypatch.setattr(serve, "run_service", keep)
+    monkeypatch.setattr(serve, "set_up_logs", leave_logs_alone)
+    argv = [end, "-c", both_ends(tmp_path)]
+    for name in ("--libopenssl", "--libmbedtls", "--libsodium"):
+        caplog.clear()
+        assert run_here(group, "shadesocks", [*argv, name, os.devnull]) == OK
+        assert f"{name}: is no longer needed: ciphers come with this program" in caplog.text
+        assert run_here(group, "shadesocks", [*argv, name, "invalid_path"]) == USAGE
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_code_0(number: int, tmp_path: Path) -> None:
     with running(tmp_path, "server", "-c", both_ends(tmp_path)) as server:

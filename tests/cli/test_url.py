@@ -44,6 +44,17 @@ def test_every_server_has_its_link(tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.splitlines() == [LINK, LINK.replace("8388", "8389") + "#two"]
 
 
+@pytest.mark.parametrize(("argv", "methods"), [((), ["aes-256-cfb"] * 2), (("--dialect", "node"), ["table"] * 2)])
+def test_a_file_of_an_old_program_has_links_too(
+    argv: tuple[str, ...], methods: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "c.json"
+    keys = {"server": ["192.0.2.7", "192.0.2.8"], "server_port": 8388, "password": "x"}
+    path.write_text(json.dumps(keys if argv else {**keys, "workers": 1}))
+    assert url("-e", str(path), *argv) == OK
+    assert [parse_link(line).method for line in capsys.readouterr().out.splitlines()] == methods
+
+
 def test_the_host_of_the_link_can_be_named(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert url("-e", file, "--host", "proxy.example") == OK
     assert parse_link(capsys.readouterr().out).host == "proxy.example"

@@ -16,7 +16,7 @@ _COMMANDS = {
     "check": (".check", "Tell everything that is wrong with a config."),
     "convert": (".convert", "Print a config of any program of the family in another form."),
     "acl": (".acl", "Tell what an access list says of a name or an address."),
-    "as": (".as_name", "Do what an old program of this name did, with its flags and its file."),
+    "as": (".as_name", "Be an old program, with its flags and its config."),
     "links": (".symlinks", "Make links by which every old program can be called."),
 }
 

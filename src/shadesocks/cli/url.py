@@ -46,7 +46,8 @@ def _encode(file: str, host: str | None, qr: bool, dialect: str | None) -> None:
     from .source import read_source
 
     text, source = read_source(file)
-    config = load(text, where=source, read_link=parse_link, dialect=dialect)
+    old = {"allow_legacy": "true"}  # a link starts nothing, and old programs take links as well
+    config = load(text, where=source, read_link=parse_link, dialect=dialect, fallbacks=old)
     if not config.servers:
         raise Failed(f"{source}: there is no server in it, so there is no link to print", CONFIG)
     for server in config.servers:
