@@ -137,3 +137,7 @@ class ShadowsocksInbound:
     def release(self, sock: SocketType) -> None:
         """A chunk after the handshake did not authenticate: silence, with a new deadline."""
         self._strangers.absorb(sock, None, "bad_chunk")
+
+    def close(self) -> None:
+        """Close the strangers at this port: it is gone."""
+        self._strangers.close()
