@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.family.conftest import start as start
 from tests.peers import whole as whole
 
 

@@ -22,6 +22,7 @@ from shadesocks.core.address import Address
 from shadesocks.core.nameserver import NameServer, Transport
 from shadesocks.service.service import Service
 from shadesocks.wire.uri import parse_link
+from tests.cli.family.conftest import Start
 from tests.dns_server import DnsServer
 from tests.probes.craft import Crafter
 from tests.probes.craft_udp import UdpCrafter
@@ -51,6 +52,13 @@ def crafter(method: str = AEAD) -> Crafter:
 def udp_crafter(method: str = AEAD) -> UdpCrafter:
     """The same for datagrams."""
     return UdpCrafter(method, server_config(method).password.reveal())
+
+
+def behind(start: Start, name: str, words: str) -> Config:
+    """Return the configuration that an old program's words make, which must be good."""
+    started_ = start(name, words)
+    assert started_.config is not None, started_.err + started_.log
+    return started_.config
 
 
 def dns_of(*servers: DnsServer) -> tuple[NameServer, ...]:

@@ -5,6 +5,7 @@ happened then.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from shadesocks.core.errors import ConfigError
 from shadesocks.core.secret import Secret
 from shadesocks.service.service import Service
 from shadesocks.wire.uri import UriError, parse_link
+from tests.cli.family.conftest import Start
 from tests.e2e.crowd import echo as crowd_echo
 from tests.e2e.crowd import eventually
 from tests.interop.streams import dial, read_exactly
@@ -135,6 +137,29 @@ def test_g03_too_many_open_files_is_a_pause(tmp_path: Path) -> None:
         eventually(serves, "the client serves again")
         assert pair.local.alive
         assert pair.server.alive
+
+
+FILE = {"server": "192.0.2.1", "server_port": 8388, "local_port": 1080, "password": "Xei9-ohM7*quah4Aiqu"}
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "value"),
+    [
+        ("-c FILE", "idle_timeout", 77.0),
+        ("-c FILE -t 88", "idle_timeout", 88.0),
+        ("-c FILE", "servers.0.one_time_auth", False),
+        ("-c FILE -A", "servers.0.one_time_auth", True),
+        ("-c FILE -m aes-128-cfb-auth", "servers.0.method.name", "aes-128-cfb"),
+        ("-c FILE -m aes-128-cfb-auth", "servers.0.one_time_auth", True),
+    ],
+)
+def test_g04_flags_go_before_the_file_and_defaults_do_not(
+    words: str, path: str, value: object, start: Start, tmp_path: Path
+) -> None:
+    """Old: the default of -t hid the file's time-out, -A did nothing beside a file, -m x-auth lost a letter."""
+    (tmp_path / "go.json").write_text(json.dumps({**FILE, "timeout": 77}))
+    started = start("shadowsocks-local", words.replace("FILE", str(tmp_path / "go.json")))
+    assert started.value(path) == value
 
 
 def test_g05_two_ports_of_one_client_are_two() -> None:

@@ -29,6 +29,7 @@ from shadesocks.core.address import Address
 from shadesocks.service import journal as journal_file
 from shadesocks.service.service import Service
 from tests.cli import programs
+from tests.cli.family.conftest import Start
 from tests.e2e.crowd import back_to, eventually
 from tests.e2e.crowd import echo as crowd_echo
 from tests.peers import HOST, PASSWORDS, ROOT, free_port, listens
@@ -281,6 +282,16 @@ def test_p19_a_server_listens_on_several_addresses() -> None:
     run(story())
 
 
+def test_p19_a_list_in_an_old_file_is_a_list(start: Start, tmp_path: Path) -> None:
+    """Old: only a client's `server` could be a list."""
+    file = {"server": [HOST, "::1"], "server_port": [8388, "8389"], "password": GOOD, "method": AEAD}
+    (tmp_path / "old.json").write_text(json.dumps(file))
+    started_ = start("ssserver", f"-c {tmp_path / 'old.json'}")
+    assert started_.config is not None
+    places = [(server.address.host, server.address.port) for server in started_.config.servers]
+    assert sorted(places) == [(HOST, 8388), (HOST, 8389), ("::1", 8388), ("::1", 8389)]
+
+
 def test_p19_one_listener_takes_both_families() -> None:
     """Old: no clean way to listen with IPv4 and IPv6."""
 
@@ -319,6 +330,24 @@ def test_p20_nothing_must_be_writable(tmp_path: Path) -> None:
         assert program.end(signal.SIGTERM) == 0
         assert "Traceback" not in "\n".join(program.err)
     assert not (tmp_path / "shadowsocks.pid").exists()
+
+
+def test_p20_a_pid_file_that_cannot_be_written_is_no_traceback(start: Start) -> None:
+    """Old: `-d start` without root was a traceback. There is no daemon yet, and no pid file: one line says so."""
+    started_ = start(
+        "ssserver", f"-k {GOOD} -m {AEAD} --pid-file /nowhere/x.pid --log-file /nowhere/x.log --user nobody"
+    )
+    assert started_.config is not None
+    for flag in ("pid-file", "log-file", "user"):
+        assert f"{flag}: " in started_.log
+
+
+def test_p23_workers_are_accepted_and_their_purpose_is_told(start: Start) -> None:
+    """Old: workers were not replaced when they died, and datagrams of one client came to any of them."""
+    started_ = start("ssserver", f"-k {GOOD} -m {AEAD} --workers 4")
+    assert started_.config is not None
+    assert "workers: " in started_.log
+    assert "one process does the work" in started_.log
 
 
 def test_p21_a_new_process_may_begin_while_the_old_one_finishes(tmp_path: Path) -> None:

@@ -199,6 +199,8 @@ def test_p12_a_name_server_given_as_one_text_is_one_name_server() -> None:
     for role in ("server", "local"):
         config = config_of(text % '"dns": "192.0.2.53"', role)
         assert [server.host for server in config.dns] == ["192.0.2.53"]
+        config = config_of(text % '"allow_legacy": true, "dns_server": "192.0.2.53"', role, dialect="python")
+        assert [server.host for server in config.dns] == ["192.0.2.53"]
 
 
 def test_p12_who_has_gone_leaves_no_socket_behind() -> None:
