@@ -75,8 +75,8 @@ def test_another_key_for_datagrams_fails_with_a_sentence(name: str, monkeypatch:
 
 
 def test_other_bytes_fail_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def echo(sock: object) -> None:
-        got = await selfcheck._receive(sock)  # type: ignore[arg-type]  # a socket
+    async def echo(sock: object, size: int) -> None:
+        got = await selfcheck._receive(sock, size)  # type: ignore[arg-type]  # a socket
         await asyncio.get_running_loop().sock_sendall(sock, bytes(len(got)))  # type: ignore[arg-type]
 
     monkeypatch.setattr(selfcheck, "_echo", echo)

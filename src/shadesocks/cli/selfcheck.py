@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 SIZE: Final = 1024 * 1024
 """Bytes moved: enough for many chunks of every edition, and for buffers to fill and drain."""
+OLD_SIZE: Final = 64 * 1024
+"""Bytes moved by an old method: the slowest of them seal 0.3 MB a second (docs/adr/0015)."""
 DATAGRAM_SIZE: Final = 1200
 """Bytes of the datagram: what QUIC begins with."""
 _ROOM: Final = 4096
@@ -100,7 +102,13 @@ async def check_server(config: Config, server: ServerConfig) -> None:
         await _check_datagram(config, server)
 
 
+def size_of(server: ServerConfig) -> tuple[int, str]:
+    """Return how many bytes go through a server, and the words for it."""
+    return (OLD_SIZE, "64 KiB") if server.method.legacy else (SIZE, "1 MiB")
+
+
 async def _check_stream(config: Config, server: ServerConfig) -> None:
+    size, size_words = size_of(server)
     reactor = Reactor(config.event_model)
     pairs = [_pair() for _ in range(3)]
     (program, inner), (outer, port), (far, target) = pairs
@@ -114,11 +122,11 @@ async def _check_stream(config: Config, server: ServerConfig) -> None:
         )
         Flow(reactor, scratch, _Program(), OneWay(to_server), journal).accept(inner, None)
         async with asyncio.timeout(_LIMIT):
-            await _compare(program, target)
+            await _compare(program, target, size)
     except (TimeoutError, OSError):
         words = "; ".join(reason(word).text for word in journal.reasons)
         raise Failed(
-            f"the self-check failed: 1 MiB did not come back; {words or 'the bytes got stuck'}", DIED
+            f"the self-check failed: {size_words} did not come back; {words or 'the bytes got stuck'}", DIED
         ) from None
     finally:
         for relay in list(journal.relays):
@@ -171,29 +179,29 @@ async def _check_datagram(config: Config, server: ServerConfig) -> None:
         raise Failed("the self-check failed: the datagram that came back through this server is not the one sent", DIED)
 
 
-async def _compare(program: socket, target: socket) -> None:
-    sent = os.urandom(SIZE)
+async def _compare(program: socket, target: socket, size: int) -> None:
+    sent = os.urandom(size)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(loop.sock_sendall(program, sent))
-            group.create_task(_echo(target))
-            back = group.create_task(_receive(program))
+            group.create_task(_echo(target, size))
+            back = group.create_task(_receive(program, size))
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     if back.result() != sent:
         raise Failed("the self-check failed: what came back through this server is not what was sent", DIED)
 
 
-async def _echo(sock: socket) -> None:
-    await asyncio.get_running_loop().sock_sendall(sock, await _receive(sock))
+async def _echo(sock: socket, size: int) -> None:
+    await asyncio.get_running_loop().sock_sendall(sock, await _receive(sock, size))
 
 
-async def _receive(sock: socket) -> bytes:
+async def _receive(sock: socket, size: int) -> bytes:
     loop = asyncio.get_running_loop()
     got = bytearray()
-    while len(got) < SIZE:
-        piece = await loop.sock_recv(sock, SIZE - len(got))
+    while len(got) < size:
+        piece = await loop.sock_recv(sock, size - len(got))
         if not piece:
             raise ConnectionError
         got += piece

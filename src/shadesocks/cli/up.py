@@ -174,13 +174,13 @@ async def _start(config: Config, path: Path, new_text: str | None) -> Service:
 
 
 async def _told(config: Config, path: Path, host: str | None, name: str | None, is_new: bool, service: Service) -> None:
-    from .selfcheck import check_server
+    from .selfcheck import check_server, size_of
 
     for server in config.servers:
         await check_server(config, server)
     listening = ", ".join(str(address) for address in service.addresses)
     say(f"listening on {listening}")
-    sent = ["1 MiB"] * any(server.mode.tcp for server in config.servers)
+    sent = list({size_of(server)[1]: None for server in config.servers if server.mode.tcp})
     sent += ["a datagram"] * any(server.mode.udp for server in config.servers)
     say(f"self-check: passed, {' and '.join(sent)} went through a client and this server and back")
     for number, server in enumerate(config.servers):
