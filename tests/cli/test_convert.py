@@ -106,7 +106,7 @@ def test_what_cannot_be_converted(file: Path, capsys: pytest.CaptureFixture[str]
     empty = Printed(file, {}, capsys=capsys)
     assert (empty.code, empty.out) == (CONFIG, "")
     assert "there is no server in it" in empty.err
-    assert Printed(file, PYTHON, "--dialect", "klingon", capsys=capsys).code == CONFIG
+    assert Printed(file, PYTHON, "--dialect", "klingon", capsys=capsys).code == USAGE
     assert Printed(file, PYTHON, "--to", "klingon", capsys=capsys).code == USAGE
 
 

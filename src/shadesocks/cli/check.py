@@ -8,6 +8,7 @@ import click
 
 from .command import command
 from .exits import CONFIG, OK, say, tell
+from .flags import dialect_option
 
 if TYPE_CHECKING:
     from ..config.load import Report
@@ -24,9 +25,9 @@ shadesocks check config.json
 shadesocks check config.json && systemctl restart shadesocks
 shadesocks check old.json --dialect go
 """,
+    params=[dialect_option()],
 )
 @click.argument("file", metavar="FILE")
-@click.option("--dialect", metavar="NAME", help="Whose config it is; without it that is found out, and told.")
 def command_check(file: str, dialect: str | None) -> int:
     """Tell everything that is wrong with a config and its access lists, and change nothing; - reads stdin.
 

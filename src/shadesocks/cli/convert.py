@@ -9,6 +9,7 @@ import click
 
 from .command import command
 from .exits import CONFIG, OK, Failed, say, tell
+from .flags import dialect_option
 
 if TYPE_CHECKING:
     from ..config.export import Export
@@ -29,9 +30,9 @@ shadesocks convert old.json --dialect go --role local
 shadesocks convert config.json --to libev --role server
 shadesocks convert config.json --to uri
 """,
+    params=[dialect_option()],
 )
 @click.argument("file", metavar="FILE")
-@click.option("--dialect", metavar="NAME", help="Whose config it is; without it that is found out, and told.")
 @click.option("--to", "form", type=click.Choice(FORMS), default="own", show_default=True, help="What to print.")
 @click.option("--role", "end", type=click.Choice(_ENDS), help="The end it is for; without it the one it looks like.")
 def command_convert(file: str, dialect: str | None, form: str, end: Role | None) -> int:
