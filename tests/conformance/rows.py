@@ -220,3 +220,13 @@ ROWS: Final = (
     Row("crypto", "in-module: 16 MiB in pieces of all sizes", test="test_module_crypto"),
 )
 """Sixty-odd lines: each file of its suite, each run by flags, each script, and each module with tests of its own."""
+
+
+def row_of(id: str) -> Row:
+    """Return a line of the list."""
+    return next(row for row in ROWS if row.id == id)
+
+
+def file_of(id: str) -> dict[str, Any]:
+    """Return the server's file of a line."""
+    return dict(row_of(id).server or {})

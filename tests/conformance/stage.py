@@ -66,6 +66,14 @@ class Ports(dict[int, int]):
         return str(self[int(value)]) if isinstance(value, str) else self[value]
 
 
+def first_port(keys: Mapping[str, Any] | None, ports: Ports) -> int:
+    """Return a port on which a server with this file listens."""
+    if keys is None:
+        return ports[8388]
+    named = keys.get("port_password") or keys["server_port"]
+    return int(named if isinstance(named, int | str) else next(iter(named)))
+
+
 def command(name: str) -> tuple[str, ...]:
     """How our program is started by an old name."""
     script = _SCRIPTS / name

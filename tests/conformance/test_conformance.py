@@ -6,10 +6,9 @@ import json
 import random
 import socket
 import subprocess
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -19,11 +18,12 @@ from tests.echo import hosts
 from tests.interop.streams import LIMIT
 from tests.peers import HOST, free_port, ports_of
 
-from .rows import ROWS, Row
+from .rows import ROWS, Row, file_of, row_of
 from .stage import (
     Ports,
     Web,
     command,
+    first_port,
     managing,
     ours,
     retried,
@@ -74,14 +74,6 @@ def come_through(row: Row, web: Web, folder: Path) -> None:
             else:
                 see_page(near, web, *(["-k"] if row.https else []))
                 see_name(near.address, far)
-
-
-def first_port(keys: Mapping[str, Any] | None, ports: Ports) -> int:
-    """Return a port on which a server with this file listens."""
-    if keys is None:
-        return ports[8388]
-    named = keys.get("port_password") or keys["server_port"]
-    return int(named if isinstance(named, int | str) else next(iter(named)))
 
 
 def _refused(row: Row, folder: Path) -> None:
@@ -184,11 +176,10 @@ def test_server_multi_passwd_performance(tmp_path: Path, whole: bool) -> None:
 
 def test_fastopen(tmp_path: Path) -> None:
     """Twice, since the second connection has the cookie of the first. Without Fast Open the pages come all the same."""
-    row = replace(next(row for row in ROWS if row.id == "aes"), rounds=2)
-    assert row.server is not None
+    row = replace(row_of("aes"), rounds=2, server=file_of("aes") | {"fast_open": True})
     before = fast_opens()
     with Web() as web:
-        retried(lambda: come_through(replace(row, server={**row.server, "fast_open": True}), web, tmp_path))
+        retried(lambda: come_through(row, web, tmp_path))
     allowed = int(FAST_OPEN.read_text()) if FAST_OPEN.exists() else 0
     if allowed & 3 != 3:
         pytest.skip(f"not here: net.ipv4.tcp_fastopen is {allowed}, and 3 opens both ends; the pages came without")
@@ -199,8 +190,3 @@ def fast_opens() -> int:
     """How many connections this system took by Fast Open."""
     lines = [line.split() for line in NETSTAT.read_text().splitlines() if line.startswith("TcpExt:")]
     return int(dict(zip(*lines, strict=True)).get("TCPFastOpenPassive", 0))
-
-
-def file_of(id: str) -> dict[str, Any]:
-    """The file of a row."""
-    return dict(next(row.server for row in ROWS if row.id == id and row.server is not None))
