@@ -33,6 +33,8 @@ SOON: Final = 0.05
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let managers report often."""
     monkeypatch.setattr(manager_socket, "INTERVAL", SOON)
+    if manager_socket.ManagerSocket.__init__.__defaults__:
+        monkeypatch.setattr(manager_socket.ManagerSocket.__init__, "__defaults__", (SOON,))
 
 
 def manager_of(start: Start, name: str = "ssserver", place: str = "") -> Config:

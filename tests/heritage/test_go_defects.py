@@ -11,12 +11,14 @@ import socket
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shadesocks.config.model import Config
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError
+from shadesocks.core.nameserver import NameServer, Transport
 from shadesocks.core.secret import Secret
 from shadesocks.service.service import Service
 from shadesocks.wire.uri import UriError, parse_link
@@ -99,7 +101,12 @@ def test_g02_no_bytes_of_a_stranger_end_the_process() -> None:
 
     async def story() -> None:
         entry = stream_config(handshake_timeout=5)
-        async with udp_echo() as packets, serving(entry, allow_legacy=True, private=False) as far:
+        nobody: dict[str, Any] = {
+            "private": False,
+            "forbidden_ip": ("0.0.0.0/0", "::/0"),
+            "dns": (NameServer(Transport.UDP, HOST, 9),),
+        }
+        async with udp_echo() as packets, serving(entry, allow_legacy=True, **nobody) as far:
             with udp_client() as sock:
                 for size in [*range(64), 300, 1400]:
                     sock.sendto(os.urandom(size), where(far))
