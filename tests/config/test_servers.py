@@ -413,7 +413,8 @@ def test_every_old_cipher_is_refused_or_warned_about(method: Method) -> None:
 
 def test_an_old_cipher_of_many_servers_is_warned_about_once() -> None:
     servers = [{**SERVER, "method": "rc4-md5", "password": STRONG, "server_port": port} for port in (1, 2, 3)]
-    said = f"c.json:1: servers[0].method: method rc4-md5 {_OLD}; a 2022 method at both ends mends that (and 2 more like this)"
+    said = f"c.json:1: servers[0].method: method rc4-md5 {_OLD}; a 2022 method at both ends mends that"
+    said += " (and 2 more like this)"
     assert warnings(json.dumps({"servers": servers, "allow_legacy": True})) == [said]
 
 

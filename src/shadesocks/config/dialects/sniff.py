@@ -72,6 +72,11 @@ def _has_ports(node: Node) -> bool:
     return any(isinstance(item.value, str) and split_port(item.value)[1] != "" for item in items)
 
 
+_ALLOWED: Final = "allow_legacy"
+"""Who writes this key of ours wrote the file for this program, whatever the method: an old program's defaults, which
+open private networks, are not to come in by it."""
+
+
 def _is_old(node: Node) -> bool:
     name = node.value.lower() if isinstance(node.value, str) else ""
     try:
@@ -121,6 +126,8 @@ def _signs(given: Mapping[str, Node]) -> Iterator[tuple[str, str, str]]:
         if key in given:
             yield dialects, key, ""
     for sign in _SIGNS:
+        if sign.holds is _is_old and _ALLOWED in given:
+            continue
         if sign.key in given and sign.holds(given[sign.key]):
             yield sign.dialects, sign.key, sign.text
 
