@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from shadesocks.cli.exits import DIED, OK, Failed
 from shadesocks.cli.screen import Screen
 from shadesocks.config.model import Config, LocalConfig, ServerConfig
 from shadesocks.core.address import Address
+from shadesocks.core.errors import ConfigError, Problem
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.methods import METHODS
 from shadesocks.net.loop import PlaneLoop
@@ -138,3 +140,59 @@ def test_services_run_on_the_loop_that_shares_its_poll() -> None:
     with pytest.raises(Failed, match="enough"):
         running.run_service(Config(), start, Screen(io.StringIO()))
     assert isinstance(loops[0], PlaneLoop)
+
+
+# -- SIGHUP -----------------------------------------------------------------------------------------
+
+
+class Hangups(Story):
+    """A server whose config is read again at SIGHUP: each item is what the next reading gives."""
+
+    def __init__(self, *readings: Config | Exception) -> None:
+        super().__init__()
+        self.readings = list(readings)
+
+    async def start(self) -> Service:
+        service = await running.start_server(CONFIG)
+        self.services.append(service)
+        return service
+
+    def reread(self) -> Config:
+        reading = self.readings.pop(0)
+        if isinstance(reading, Exception):
+            raise reading
+        return reading
+
+    async def tell(self, service: Service) -> None:
+        """Send a SIGHUP for each reading, and then the end."""
+        self.watching = asyncio.create_task(self._watch(service))
+
+    async def _watch(self, service: Service) -> None:
+        while self.readings:
+            count = len(self.readings)
+            os.kill(os.getpid(), signal.SIGHUP)
+            while len(self.readings) == count:  # noqa: ASYNC110 - the signal tells nobody but the service
+                await asyncio.sleep(0)
+            for _ in range(20):  # turns that a reload takes
+                await asyncio.sleep(0)
+            self.told.append(" ".join(server.method.name for server in service.servers))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_hangup_reads_the_config_again(caplog: pytest.LogCaptureFixture) -> None:
+    other = replace(CONFIG.servers[0], method=METHODS["aes-256-gcm"])
+    mistakes = ConfigError([Problem("c.json", 3, "method", "no"), Problem("c.json", 4, "server", "nor this")])
+    story = Hangups(
+        replace(CONFIG, servers=(*CONFIG.servers, other)),
+        mistakes,
+        ZeroDivisionError("a bug"),
+        replace(CONFIG, servers=(other,)),
+    )
+    with caplog.at_level(logging.INFO, "shadesocks"):
+        assert running.run_service(CONFIG, story.start, story.screen, story.tell, story.reread) == OK
+    both = "aes-128-gcm aes-256-gcm"
+    assert story.told == [both, both, both, "aes-256-gcm"]
+    assert "c.json:3: method: no" in caplog.text
+    assert "c.json:4: server: nor this" in caplog.text
+    assert "all goes on as before" in caplog.text
+    assert "servers: 1" in caplog.text

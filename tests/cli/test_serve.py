@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,7 @@ def test_the_old_name_asks_for_no_association(
 ) -> None:
     seen: list[Config] = []
 
-    def keep(config: Config, *_: object) -> int:
+    def keep(config: Config, *_: object, **__: object) -> int:
         seen.append(config)
         return OK
 
@@ -135,7 +136,7 @@ def test_a_dialect_may_be_named(
 ) -> None:
     seen: list[Config] = []
 
-    def keep(config: Config, *_: object) -> int:
+    def keep(config: Config, *_: object, **__: object) -> int:
         seen.append(config)
         return OK
 
@@ -153,7 +154,7 @@ def test_a_dialect_may_be_named(
 def test_libraries_are_no_longer_needed_but_may_be_named(
     end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def keep(_config: Config, *_: object) -> int:
+    def keep(_config: Config, *_: object, **__: object) -> int:
         return OK
 
     def leave_logs_alone(*_: object, **__: object) -> None:
@@ -391,3 +392,26 @@ def test_a_closed_stderr_is_no_reason_to_stop(tmp_path: Path) -> None:
             assert stat.S_ISCHR(kind), "a socket took the number of a standard stream"
         process.send_signal(signal.SIGTERM)
         assert process.wait() == OK
+
+
+@pytest.mark.parametrize(("end", "again"), [("server", True), ("local", False)])
+def test_a_servers_file_can_be_read_again(
+    end: str, again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Config] = []
+    path = tmp_path / "both.json"
+
+    def keep(config: Config, *_: object, reread: Callable[[], Config] | None) -> int:
+        if reread is not None:
+            write(path, **{**json.loads(path.read_text()), "server_port": 1})
+            seen.extend((config, reread()))
+        return OK
+
+    def leave_logs_alone(*_: object, **__: object) -> None:
+        pass
+
+    monkeypatch.setattr(serve, "run_service", keep)
+    monkeypatch.setattr(serve, "set_up_logs", leave_logs_alone)
+    assert run_here(group, "shadesocks", [end, "-c", both_ends(tmp_path), "--nofile", "4000"]) == OK
+    assert [config.nofile for config in seen] == [4000, 4000] * again
+    assert [config.servers[0].address.port == 1 for config in seen] == [False, True] * again

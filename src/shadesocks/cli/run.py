@@ -5,6 +5,8 @@
 SIGTERM and SIGINT end the accepting, give open connections the drain limit to
 end by themselves, and close the rest; a second signal quits at once. An error
 of the start leaves nothing half-started, and becomes a sentence and exit code 70.
+SIGHUP reads the config again where there is one to read: servers come and go, and
+live connections go on. One with mistakes changes nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..core.errors import ConfigError
 from ..net.loop import run as run_loop
 from .exits import DIED, OK, Failed, why
+from .logs import warn_of
 from .status import Reading, status_line
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("shadesocks.cli")
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_HANGUP: Final = getattr(signal, "SIGHUP", None)
+"""None on Windows."""
 _TICK: Final = 1.0
 """Seconds between two drawings of the status line: often enough to see it move, too seldom to cost."""
 
@@ -36,13 +41,20 @@ Start = Callable[[], Coroutine[Any, Any, "Service"]]
 Told = Callable[["Service"], Coroutine[Any, Any, None]]
 
 
-def run_service(config: Config, start: Start, screen: Screen, told: Told | None = None) -> int:
+Reread = Callable[[], "Config"]
+"""Reads the config again; raises ConfigError with all that is wrong with it."""
+
+
+def run_service(
+    config: Config, start: Start, screen: Screen, told: Told | None = None, reread: Reread | None = None
+) -> int:
     """Run one service until a signal ends it, and return the exit code.
 
     `start` makes and starts it; `told` speaks to the person once it listens, and then the status line appears
-    where there is a terminal. Without `told` there are log lines only.
+    where there is a terminal. Without `told` there are log lines only. With `reread`, SIGHUP makes the service serve
+    what the config says by then; without, it does what it does to any program.
     """
-    return run_loop(_life(config, start, screen, told))
+    return run_loop(_life(config, start, screen, told, reread))
 
 
 async def start_server(config: Config) -> Service:
@@ -77,12 +89,17 @@ async def _started(service: Service) -> Service:
     return service
 
 
-async def _life(config: Config, start: Start, screen: Screen, told: Told | None) -> int:
+async def _life(config: Config, start: Start, screen: Screen, told: Told | None, reread: Reread | None) -> int:
     stop = _on_signals(screen)
+    again = asyncio.Event()
+    if reread is not None and _HANGUP is not None:
+        asyncio.get_running_loop().add_signal_handler(_HANGUP, again.set)
     service = await _ready(start, screen, told)
+    reloading = asyncio.create_task(_reload(service, reread, again)) if reread is not None else None  # noqa: TID251 - kept, and ended below
     drawing = asyncio.create_task(_draw(service, screen)) if told is not None and screen.is_terminal else None  # noqa: TID251 - kept, and cancelled below
     try:
         await stop.wait()
+        await _end(reloading)
         if drawing is not None:
             drawing.cancel()
             screen.clear()
@@ -92,9 +109,39 @@ async def _life(config: Config, start: Start, screen: Screen, told: Told | None)
             log.info(text, live, config.drain_timeout)
         await service.drain(config.drain_timeout)
     finally:
+        await _end(reloading)
         await service.stop()
     log.info("stopped")
     return OK
+
+
+async def _reload(service: Service, reread: Reread, again: asyncio.Event) -> None:
+    """Serve what the config says, whenever it is to be read again."""
+    while True:
+        await again.wait()
+        again.clear()
+        try:
+            config = reread()
+        except ConfigError as error:
+            for problem in error.problems:
+                log.error("%s", problem)
+            log.error("the config has mistakes: all goes on as before")
+            continue
+        except Exception as error:
+            log.error("internal error: %r", error, exc_info=error)
+            continue
+        warn_of(config.warnings)
+        problems = await service.reload(config)
+        for problem in problems:
+            log.error("%s", problem)
+        log.info("the config was read again; servers: %d", len(service.servers))
+
+
+async def _end(task: asyncio.Task[None] | None) -> None:
+    """End a task, if there is one; nothing happens to one that is over."""
+    if task is not None:
+        task.cancel()
+        await asyncio.wait((task,))
 
 
 async def _ready(start: Start, screen: Screen, told: Told | None) -> Service:

@@ -22,7 +22,7 @@ from .flags import dialect_option, make_options, overrides, strangers
 from .logs import log_screen, set_up_logs, warn_of
 from .run import run_service, start_local, start_server
 from .screen import is_terminal
-from .source import directory_of, read_source
+from .source import STDIN, directory_of, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,11 +45,18 @@ _START: Final = {"server": start_server, "local": start_local}
 
 def _serve(role: Role, config: str | None, verbose: int, dialect: str | None, **rows: Any) -> int:
     libraries = _check_libraries(rows)
-    read = _read(role, config, verbose, dialect, overrides(role, rows))
+    given = overrides(role, rows)
+    if verbose:
+        given.setdefault("log_level", _LEVELS[min(verbose, 2)])
+    file = _file(role, config, given)
+    _ask_password(given)
+    again = partial(_read, role, file, dialect, given)
+    read = again()
     screen = log_screen(read.log_style)
     set_up_logs(screen, level=read.log_level, with_time=not read.log_without_time, style=read.log_style)
     warn_of((*libraries, *read.warnings))
-    return run_service(read, partial(_START[role], read), screen)
+    reread = again if role == "server" and file not in (None, STDIN) else None
+    return run_service(read, partial(_START[role], read), screen, reread=reread)
 
 
 def _check_libraries(rows: dict[str, Any]) -> list[Problem]:
@@ -62,18 +69,20 @@ def _check_libraries(rows: dict[str, Any]) -> list[Problem]:
     return [Problem(flag.names[0], None, "", LIBRARY) for flag, path in flags if path is not None]
 
 
-def _read(role: Role, file: str | None, verbose: int, dialect: str | None, given: dict[str, Given]) -> Config:
-    """Make the config of the file and the flags; look for a file where nothing names a server."""
-    if verbose:
-        given.setdefault("log_level", _LEVELS[min(verbose, 2)])
-    if file is None and _SERVER_FLAGS.isdisjoint(given):
-        found = find_config(role)
-        if found is None:
-            raise click.UsageError(
-                "no server is named, and no config was found; give -c FILE, or -s HOST:PORT with -m and -k"
-            )
-        file = str(found)
-    _ask_password(given)
+def _file(role: Role, file: str | None, given: Mapping[str, Given]) -> str | None:
+    """Return the config to read; look for one where nothing names a server."""
+    if file is not None or not _SERVER_FLAGS.isdisjoint(given):
+        return file
+    found = find_config(role)
+    if found is None:
+        raise click.UsageError(
+            "no server is named, and no config was found; give -c FILE, or -s HOST:PORT with -m and -k"
+        )
+    return str(found)
+
+
+def _read(role: Role, file: str | None, dialect: str | None, given: Mapping[str, Given]) -> Config:
+    """Make the config of the file and the flags."""
     text, where, base = (None, COMMAND_LINE, "") if file is None else (*read_source(file), directory_of(file))
     root = click.get_current_context().find_root()
     return load(

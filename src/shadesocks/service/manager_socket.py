@@ -107,7 +107,7 @@ def _clear_path(path: str) -> None:
 class ManagerSocket:
     """Reads commands, and reports every ten seconds, until it is closed."""
 
-    def __init__(self, sock: SocketType, service: Managed, reactor: Reactor) -> None:
+    def __init__(self, sock: SocketType, service: Managed, reactor: Reactor, interval: float = INTERVAL) -> None:
         """Begin to take commands from a bound socket, which is ours from now on."""
         self._sock: Final = sock
         self._reactor: Final = reactor
@@ -118,7 +118,8 @@ class ManagerSocket:
         """Where commands come in."""
         self._file = _identity(name) if isinstance(name, str) else None
         self.report: Final = self._manager.report
-        self._ticking = reactor.loop.call_later(INTERVAL, self._tick)
+        self._interval: Final = interval
+        self._ticking = reactor.loop.call_later(interval, self._tick)
         self._work = reactor.loop.create_task(self._serve())
         self._listen()
 
@@ -154,7 +155,7 @@ class ManagerSocket:
             await asyncio.sleep(0)
 
     def _tick(self) -> None:
-        self._ticking = self._reactor.loop.call_later(INTERVAL, self._tick)
+        self._ticking = self._reactor.loop.call_later(self._interval, self._tick)
         self._reactor.guard(self.report)
 
     def _send(self, message: bytes, to: Any) -> bool:

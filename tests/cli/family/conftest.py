@@ -55,7 +55,7 @@ def start(
     """Start a program with words, in an empty home and directory; its service does not run."""
     seen: list[Config] = []
 
-    def keep(config: Config, *_: object) -> int:
+    def keep(config: Config, *_: object, **__: object) -> int:
         seen.append(config)
         return OK
 

@@ -17,6 +17,7 @@ from shadesocks.cli.family import HOMES, find_program
 from ..programs import free_port, run, running
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from shadesocks.config import Config
@@ -72,7 +73,7 @@ def test_no_message_shows_a_password(start: Start) -> None:
 def test_a_start_that_fails_has_the_code_of_the_program(
     name: str, code: int, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_config: Config, *_: object) -> int:
+    def fail(_config: Config, *_: object, **__: object) -> int:
         raise Failed("cannot start: the port is taken")
 
     monkeypatch.setattr(shadesocks.cli.run, "run_service", fail)
@@ -176,3 +177,24 @@ def test_a_tunnel_leads_to_its_target(tmp_path: Path) -> None:
             reached, _ = target.accept()
             with reached:
                 assert reached.recv(8, socket.MSG_WAITALL) == b"question"
+
+
+@pytest.mark.parametrize(("name", "again"), [("shadowsocks-server", True), ("ssserver", False)])
+def test_go_reads_its_file_again_and_python_does_not(
+    name: str, again: bool, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports: list[int] = []
+
+    def keep(_config: Config, *_: object, reread: Callable[[], Config] | None) -> int:
+        if reread is not None:
+            write(8389)
+            ports.extend(server.address.port for server in reread().servers)
+        return OK
+
+    def write(port: int) -> None:
+        (tmp_path / "x.json").write_text(json.dumps({"server": "127.0.0.1", "port_password": {port: SECRET}}))
+
+    monkeypatch.setattr(shadesocks.cli.run, "run_service", keep)
+    write(8388)
+    assert start(name, "-c x.json").code == OK
+    assert ports == [8389] * again

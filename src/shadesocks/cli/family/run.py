@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -119,8 +119,8 @@ class _Run:
         program, overlay = self._program, self._overlay
         file = overlay.config or next((str(path) for path in program.search(given) if path.is_file()), None)
         text, where = self._text(file)
-        in_file = _keys(text)
-        keys = overlay.keys() | (in_file or set())
+        in_file = _members(text)
+        keys = overlay.keys() | set(in_file or ())
         if not keys and in_file is not None:
             self.tell("ERROR", program.nothing)
             return self.usage(program.needs_code or program.usage_code)
@@ -130,18 +130,20 @@ class _Run:
         if missing and in_file is not None:
             self.tell("ERROR", missing[0])
             return self.usage(program.needs_code or program.usage_code)
-        config = load(
-            text,
-            where=where,
+        make = partial(
+            load,
             role=program.role,
             overrides={**overlay.settings, **program.fixed},
             fallbacks=program.fallbacks,
             read_link=parse_link,
             dialect=program.dialect,
-            overlay=_filled(overlay.members, program, keys),
+            overlay=_filled(program, in_file or {}, overlay.members, keys),
             base=directory_of(file) if file else "",
         )
-        return self._serve(config)
+        # Python's did not read again; the others did (go), or died of the signal, on which nobody counts.
+        rereads = file is not None and program.role == "server" and program.dialect != "python"
+        reread = partial(_reread, make, file or "") if rereads else None
+        return self._serve(make(text, where=where), reread)
 
     def _text(self, file: str | None) -> tuple[str | None, str]:
         if file is None:
@@ -153,7 +155,7 @@ class _Run:
             log.info("loading config from %s", file)
         return read_source(file)
 
-    def _serve(self, config: Config) -> int:
+    def _serve(self, config: Config, reread: Callable[[], Config] | None) -> int:
         from ..logs import log_screen, set_up_logs
         from ..run import run_service, start_local, start_server
 
@@ -164,21 +166,30 @@ class _Run:
         for line in (*self._overlay.notes, *config.warnings):
             log.log(NOTE if program.words else logging.WARNING, "%s", line)
         start = {"server": start_server, "local": start_local}[program.role]
-        return run_service(config, partial(start, config), screen)
+        return run_service(config, partial(start, config), screen, reread=reread)
 
 
-def _filled(members: Mapping[str, Member], program: OldProgram, keys: set[str]) -> dict[str, Member]:
-    """Return the members with those that the program adds where nobody gave them."""
+def _reread(make: Callable[..., Config], file: str) -> Config:
+    from ..source import read_source
+
+    text, where = read_source(file)
+    return make(text, where=where)
+
+
+def _filled(
+    program: OldProgram, in_file: Mapping[str, Member], members: Mapping[str, Member], keys: set[str]
+) -> dict[str, Member]:
+    """Return the flags' members, with those that the program makes of the file's, or adds."""
     mark = Mark(f"default of {program.name}", default=True)
     added = {key: Member(mark, Node(value, mark)) for key, value in program.members.items() if key not in keys}
-    return {**members, **added}
+    return {**added, **(program.derive(in_file) if program.derive else {}), **members}
 
 
-def _keys(text: str | None) -> set[str] | None:
-    """Return the keys of a file's top level; None where it cannot be read, which `load` tells."""
+def _members(text: str | None) -> Mapping[str, Member] | None:
+    """Return the members of a file's top level; None where it cannot be read, which `load` tells."""
     if text is None:
-        return set()
+        return {}
     reading = read(text)
     if reading.faults or reading.root is None or not isinstance(reading.root.value, Mapping):
         return None
-    return set(reading.root.value)
+    return reading.root.value
