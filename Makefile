@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/
 
-.PHONY: help up test lint fmt types vectors interop probes bench peers ancestors pythons
+.PHONY: help up test lint fmt types vectors interop conformance probes bench peers ancestors pythons
 
 help:     ## list the targets
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
 
 up: $(VENV)/.runs            ## start a server (first run makes its key and config); ARGS="--host example.com"
 	@exec $(RUN)shadesocks up $(ARGS)
@@ -28,6 +28,9 @@ vectors: $(VENV)/.tests      ## every test vector; DIR=... for another directory
 
 interop: $(VENV)/.tests      ## the whole interop matrix, against the peers that are installed
 	$(RUN)python -m pytest tests/interop --whole $(ARGS)
+
+conformance: $(VENV)/.tests  ## the Python original's own list, and our ends against the old programs that are here
+	$(RUN)python -m tests.conformance $(ARGS)
 
 probes: $(VENV)/.tests       ## the whole probe table and the long end-to-end tests
 	$(RUN)python -m pytest tests/probes tests/e2e --whole $(ARGS)
