@@ -44,9 +44,16 @@ SECRET: Final = (*AEAD, *AEAD2022)
 """Methods that authenticate, so all but `none`."""
 EVERY: Final = (*SECRET, "none")
 
+LIBEV_STREAM: Final = (
+    *(f"aes-{size}-{mode}" for mode in ("cfb", "ctr") for size in (128, 192, 256)),
+    *(f"camellia-{size}-cfb" for size in (128, 192, 256)),
+    *("bf-cfb", "rc4-md5", "salsa20", "chacha20", "chacha20-ietf"),
+)
+"""Methods of libev's that authenticate nothing; ours run with `allow_legacy`."""
+
 _KEY16, _KEY32 = "AQIDBAUGBwgJCgsMDQ4PEA==", "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="
 PASSWORDS: Final = {
-    **dict.fromkeys(EVERY, "correct horse battery staple"),
+    **dict.fromkeys((*EVERY, *LIBEV_STREAM), "correct horse battery staple"),
     "2022-blake3-aes-128-gcm": _KEY16,
     "2022-blake3-aes-256-gcm": _KEY32,
     "2022-blake3-chacha20-poly1305": _KEY32,
