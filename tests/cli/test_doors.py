@@ -114,6 +114,8 @@ FILE = {"server": "127.0.0.1", "server_port": 8388, "method": METHOD, "password"
         ("-c x.json -p 8389", {}, ("tcp_and_udp", "python", 300.0)),
         ("-c x.json", {"workers": 1}, ("tcp_and_udp", "python", 300.0)),
         ("-c x.json", {"method": "aes-256-cfb"}, ("tcp_and_udp", "python", 300.0)),
+        # found where shadowsocks-rust looks
+        ("", {"workers": 1}, ("tcp_and_udp", "python", 300.0)),
     ],
 )
 @pytest.mark.parametrize("name", ["ssserver", "sslocal"])
@@ -127,7 +129,7 @@ def test_the_names_of_two_programs_start_the_one_that_is_meant(
 ) -> None:
     seen: list[Config] = []
 
-    def keep(config: Config, *_: object) -> int:
+    def keep(config: Config, *_: object, **__: object) -> int:
         seen.append(config)
         return OK
 
@@ -143,7 +145,8 @@ def test_the_names_of_two_programs_start_the_one_that_is_meant(
     for module in (shadesocks.cli.logs, shadesocks.cli.serve):
         monkeypatch.setattr(module, "set_up_logs", leave_logs_alone)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "x.json").write_text(json.dumps({**FILE, "password": KEY, **keys}))
+    for file in ("x.json", "server.json", "local.json"):
+        (tmp_path / file).write_text(json.dumps({**FILE, "password": KEY, **keys}))
     with pytest.raises(SystemExit) as ended:
         doors.as_program(name, words.split())
     assert ended.value.code == OK

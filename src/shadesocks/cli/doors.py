@@ -77,20 +77,20 @@ def as_program(name: str, words: Sequence[str]) -> NoReturn:
         leave(command_url, name, words)
     role = _SHARED.get(name)
     if role is not None:
-        _shared(role, name, words)
+        words = _shared(role, name, words)
     from .family import find_program
     from .family.run import leave as leave_old
 
     leave_old(find_program(name), words)
 
 
-def _shared(role: Role, name: str, words: Sequence[str]) -> None:
-    """Start shadowsocks-rust's program of a name, unless Python's is meant."""
+def _shared(role: Role, name: str, words: Sequence[str]) -> Sequence[str]:
+    """Start shadowsocks-rust's program of a name, unless Python's is meant: return its words then."""
     from .family.choose import choose
 
     choice = choose(role, words)
     if choice.whose == "python":
-        return
+        return ["-c", choice.file, *words] if choice.file else words
     from .exits import leave
     from .serve import command_named
 

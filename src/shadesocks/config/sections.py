@@ -152,7 +152,7 @@ _GROUPS: Final = {place: _groups(place) for place in Place}
 
 def _report_foreign(place: Place, key: str, entry: Entry, findings: Findings) -> None:
     row = FOREIGN[place, key]
-    if entry.node.value is BROKEN or not findings.concerns(row.roles):
+    if entry.node.value in (BROKEN, None) or not findings.concerns(row.roles):
         return
     text = f"this key of {row.source} {row.reason}"
     if not row.lock:

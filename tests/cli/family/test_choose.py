@@ -105,8 +105,10 @@ def test_else_the_file_decides(keys: dict[str, object], whose: str, tmp_path: Pa
     for words in ("-c", "-vc", "--config"):
         assert choose("local", [words, str(file)]).whose == whose
     assert choose("local", [f"--config={file}", "-v"]).whose == whose
-    (tmp_path / "config.json").write_text(file.read_text())
-    assert choose("local", []).whose == whose
+    assert choose("local", ["-c", str(file)]).file == ""
+    (tmp_path / "local.json").write_text(file.read_text())
+    found = choose("local", [])
+    assert (found.whose, found.file) == (whose, str(tmp_path / "local.json"))
 
 
 def test_a_manager_is_the_python_one_s_unless_something_says_otherwise(tmp_path: Path) -> None:

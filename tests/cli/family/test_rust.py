@@ -81,3 +81,25 @@ def test_its_file_has_a_name_of_its_own(start: Start, tmp_path: Path) -> None:
     (tmp_path / "server.json").write_text("{")
     (tmp_path / "manager.json").write_text(json.dumps(keys))
     assert start("ssmanager", BASE).value("servers.0.address.port") == 8999
+
+
+@pytest.mark.parametrize(
+    ("keys", "listen"),
+    [
+        ({"manager_address": "127.0.0.1", "manager_port": 7001}, "127.0.0.1:7001"),
+        ({"manager_address": "::1", "manager_port": "7001"}, "[::1]:7001"),
+        ({"manager_address": "/run/x.sock"}, "/run/x.sock"),
+        ({"manager_port": 7001}, None),
+    ],
+)
+def test_the_file_says_where_it_listens(
+    keys: dict[str, object], listen: str | None, start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "x.json").write_text(json.dumps({"server": "127.0.0.1", "method": "aes-256-gcm", **keys}))
+    started = start("ssmanager", "-c x.json")
+    if listen is None:
+        assert started.config is None
+        return
+    assert started.value("manager_listen") == listen
+    assert "manager_address" not in started.log
+    assert start("ssmanager", f"-c x.json {BASE}").value("manager_listen") == "127.0.0.1:6100"

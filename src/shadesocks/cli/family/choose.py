@@ -33,6 +33,8 @@ class Choice:
     whose: Whose
     why: str
     """What spoke for it: a clause."""
+    file: str = ""
+    """The file that was found, where none was named: the two programs do not look in the same places."""
 
 
 _ACTIONS: Final = ("start", "stop", "restart")
@@ -162,10 +164,9 @@ def _choose_by_file(role: Role, words: Sequence[str]) -> Choice:
     try:
         root = read(read_config(path), str(path)).root
     except ConfigError:
-        return Choice("common", "the file cannot be read")
+        root = None
     if root is None:
         return Choice("common", "the file cannot be read")
     taken = find_dialect(None, root)
-    if taken.common:
-        return Choice("common", taken.why)
-    return Choice("python" if taken.dialect.name == "python" else "rust", taken.why)
+    whose: Whose = "common" if taken.common else "python" if taken.dialect.name == "python" else "rust"
+    return Choice(whose, taken.why, "" if file else str(path))

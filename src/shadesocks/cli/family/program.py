@@ -122,6 +122,8 @@ class OldProgram:
     """Keys, and flags, whose bad values end it with the code for a wrong command line."""
     members: Mapping[str, str] = field(default_factory=dict)
     """Keys of the dialect that hold where neither a flag nor the file has them."""
+    derive: Callable[[Mapping[str, Member]], dict[str, Member]] | None = None
+    """Makes members from those of the file, which only a program of this name reads so."""
     needs: tuple[Need, ...] = ()
     needs_code: int = 0
     """Its exit code where something is missing; 0: that for a wrong command line."""

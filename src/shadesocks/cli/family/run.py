@@ -112,10 +112,6 @@ class _Run:
         return self._start(bool(words))
 
     def _start(self, given: bool) -> int:
-        from ...config.load import load
-        from ...wire.uri import parse_link
-        from ..source import directory_of
-
         program, overlay = self._program, self._overlay
         file = overlay.config or next((str(path) for path in program.search(given) if path.is_file()), None)
         text, where = self._text(file)
@@ -130,20 +126,34 @@ class _Run:
         if missing and in_file is not None:
             self.tell("ERROR", missing[0])
             return self.usage(program.needs_code or program.usage_code)
-        make = partial(
-            load,
+        # Python's did not read again; the others did (go), or died of the signal, on which nobody counts.
+        rereads = program.role == "server" and program.dialect != "python"
+        again = partial(self._again, file) if file is not None and rereads else None
+        return self._serve(self._config(text, where, file), again)
+
+    def _config(self, text: str | None, where: str, file: str | None) -> Config:
+        """Return what the flags and a text, that of the file, say together."""
+        from ...config.load import load
+        from ...wire.uri import parse_link
+        from ..source import directory_of
+
+        program, overlay = self._program, self._overlay
+        return load(
+            text,
+            where=where,
             role=program.role,
             overrides={**overlay.settings, **program.fixed},
             fallbacks=program.fallbacks,
             read_link=parse_link,
             dialect=program.dialect,
-            overlay=_filled(program, in_file or {}, overlay.members, keys),
+            overlay=_filled(program, _members(text) or {}, overlay),
             base=directory_of(file) if file else "",
         )
-        # Python's did not read again; the others did (go), or died of the signal, on which nobody counts.
-        rereads = file is not None and program.role == "server" and program.dialect != "python"
-        reread = partial(_reread, make, file or "") if rereads else None
-        return self._serve(make(text, where=where), reread)
+
+    def _again(self, file: str) -> Config:
+        from ..source import read_source
+
+        return self._config(*read_source(file), file)
 
     def _text(self, file: str | None) -> tuple[str | None, str]:
         if file is None:
@@ -169,20 +179,11 @@ class _Run:
         return run_service(config, partial(start, config), screen, reread=reread)
 
 
-def _reread(make: Callable[..., Config], file: str) -> Config:
-    from ..source import read_source
-
-    text, where = read_source(file)
-    return make(text, where=where)
-
-
-def _filled(
-    program: OldProgram, in_file: Mapping[str, Member], members: Mapping[str, Member], keys: set[str]
-) -> dict[str, Member]:
+def _filled(program: OldProgram, in_file: Mapping[str, Member], overlay: Overlay) -> dict[str, Member]:
     """Return the flags' members, with those that the program makes of the file's, or adds."""
-    mark = Mark(f"default of {program.name}", default=True)
-    added = {key: Member(mark, Node(value, mark)) for key, value in program.members.items() if key not in keys}
-    return {**added, **(program.derive(in_file) if program.derive else {}), **members}
+    mark, given = Mark(f"default of {program.name}", default=True), overlay.keys() | set(in_file)
+    added = {key: Member(mark, Node(value, mark)) for key, value in program.members.items() if key not in given}
+    return {**added, **(program.derive(in_file) if program.derive else {}), **overlay.members}
 
 
 def _members(text: str | None) -> Mapping[str, Member] | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from ...config.files import search_list
+from ...config.reader import Member, Node
 from .program import HELP, OLD_NAME, Act, Flag, OldProgram
 from .syntax import gnu
 
@@ -17,6 +18,19 @@ def search(_given: bool) -> Iterator[Path]:
         yield path.with_name(path.name.replace("server.json", "manager.json"))
 
 
+def listen(in_file: Mapping[str, Member]) -> dict[str, Member]:
+    """Return where commands come in: a host and a port, or a path. A server of that program reports there instead."""
+    given = {key: member for key in _PLACE if (member := in_file.get(key)) is not None}
+    where, port = (str(given[key].node.value) if key in given else "" for key in _PLACE)
+    if not where:
+        return {}
+    mark = given[_PLACE[0]].mark
+    nothing = {key: Member(member.mark, Node(None, member.mark)) for key, member in given.items()}
+    text = f"{f'[{where}]' if ':' in where else where}:{port}" if port else where
+    return {**nothing, "manager_listen": Member(mark, Node(text, mark), _PLACE[0])}
+
+
+_PLACE: Final = ("manager_address", "manager_port")
 _LATER: Final = "has no effect yet: this version stays in the foreground; let the service manager start and stop it"
 _ONE: Final = "has no effect yet: one process does the work"
 _PLUGINS: Final = "plugins come in a later version"
@@ -94,6 +108,7 @@ PROGRAMS: Final = {
         "Usage: {name} [OPTIONS]",
         usage_code=64,
         refused_code=78,
+        derive=listen,
         search=search,
         fallbacks={**OLD_NAME, "manager_dialect": "rust"},
     ),
