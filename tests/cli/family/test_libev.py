@@ -102,6 +102,7 @@ ROWS: dict[str, list[Row]] = {
     ],
 }
 _CLIENT = "-s 192.0.2.1 -p 8388 -l 1080 -k correct-horse-battery"
+BASE_MANAGER = "--manager-address 127.0.0.1:8839"
 BASE = {
     "ss-server": "-p 8388 -k correct-horse-battery",
     "ss-local": _CLIENT,
@@ -174,8 +175,12 @@ def test_flags_may_stand_behind_other_words(start: Start) -> None:
     assert start("ss-server", "word -p 8388 -k correct-horse-battery").value("servers.0.address.port") == 8388
 
 
-def test_the_manager_has_a_socket_of_its_own(start: Start) -> None:
-    assert start("ss-manager", "-v").value("manager_listen").endswith("/.shadowsocks/.ss-manager.socks")
+def test_the_manager_has_a_socket_of_its_own(start: Start, tmp_path: Path) -> None:
+    start("ss-manager", BASE_MANAGER)
+    assert not (tmp_path / ".shadowsocks").exists()
+    listen = start("ss-manager", "-v").value("manager_listen")
+    assert listen == str(tmp_path / ".shadowsocks" / ".ss-manager.socks")
+    assert (tmp_path / ".shadowsocks").stat().st_mode & 0o077 == 0
 
 
 def test_a_local_is_no_tunnel_whatever_the_file_says(start: Start, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from ...config.files import config_directory
+from ...config.files import DIRECTORY_MODE, config_directory
 from .program import HELP, OLD_NAME, Act, Flag, Need, OldProgram
 from .syntax import gnu
 
@@ -16,6 +18,14 @@ def search(given: bool) -> Iterator[Path]:
     if not given:
         yield config_directory() / "shadowsocks-libev" / "config.json"
         yield Path("/etc/shadowsocks-libev/config.json")
+
+
+def own_socket() -> str:
+    """Return where ss-manager takes commands if nobody says; makes its directory, as it did, for this user alone."""
+    directory = os.path.expanduser("~/.shadowsocks")
+    with suppress(OSError):  # told where the socket is opened
+        os.makedirs(directory, DIRECTORY_MODE, exist_ok=True)
+    return os.path.join(directory, ".ss-manager.socks")
 
 
 _LATER: Final = "has no effect yet: this version stays in the foreground; let the service manager start and stop it"
@@ -200,8 +210,8 @@ PROGRAMS: Final = {
         refused_code=255,
         search=search,
         members={
-            "manager_address": str(Path.home() / ".shadowsocks" / ".ss-manager.socks"),
-            "manager_dialect": "libev",
+            "manager_address": own_socket,
+            "manager_dialect": lambda: "libev",
         },
         fallbacks=OLD_NAME,
     ),

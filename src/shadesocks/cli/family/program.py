@@ -120,8 +120,8 @@ class OldProgram:
     """Its exit code for a file, or a value, that it cannot start with."""
     usage_keys: frozenset[str] = frozenset()
     """Keys, and flags, whose bad values end it with the code for a wrong command line."""
-    members: Mapping[str, str] = field(default_factory=dict)
-    """Keys of the dialect that hold where neither a flag nor the file has them."""
+    members: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+    """Makes the values of the dialect's keys that neither a flag nor the file has."""
     derive: Callable[[Mapping[str, Member]], dict[str, Member]] | None = None
     """Makes members from those of the file, which only a program of this name reads so."""
     needs: tuple[Need, ...] = ()

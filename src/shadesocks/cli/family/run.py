@@ -182,7 +182,7 @@ class _Run:
 def _filled(program: OldProgram, in_file: Mapping[str, Member], overlay: Overlay) -> dict[str, Member]:
     """Return the flags' members, with those that the program makes of the file's, or adds."""
     mark, given = Mark(f"default of {program.name}", default=True), overlay.keys() | set(in_file)
-    added = {key: Member(mark, Node(value, mark)) for key, value in program.members.items() if key not in given}
+    added = {key: Member(mark, Node(make(), mark)) for key, make in program.members.items() if key not in given}
     return {**added, **(program.derive(in_file) if program.derive else {}), **overlay.members}
 
 
