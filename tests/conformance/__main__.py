@@ -65,7 +65,7 @@ class Table:
             if parts["function"] == "test_conformance":
                 mine = row.id == parts["id"]
             else:
-                mine = bool(row.test) and row.test != "test_conformance" and parts["function"].startswith(row.test)
+                mine = bool(row.test) and row.test != "test_conformance" and belongs(parts["function"], row.test)
             if mine:
                 self.results[row.id].append((outcome, why))
 
@@ -96,6 +96,11 @@ class Table:
             f"{counts[word]} {word}" for word in ("failed", "not here", "later", "not run") if counts[word]
         )
         return [*lines, "", f"{counts['passed']} passed{f', {rest}' if rest else ''}"]
+
+
+def belongs(function: str, test: str) -> bool:
+    """True where a function is the test of a line, or one of several."""
+    return function == test or function.startswith(f"{test}_")
 
 
 def _told(report: pytest.TestReport) -> tuple[str, str]:

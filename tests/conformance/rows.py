@@ -219,7 +219,7 @@ ROWS: Final = (
     Row("manager", "in-module: add, remove, stat, of both protocols", test="test_module_manager"),
     Row("crypto", "in-module: 16 MiB in pieces of all sizes", test="test_module_crypto"),
 )
-"""Sixty-odd lines: each file of its suite, each run by flags, each script, and each module with tests of its own."""
+"""Each file of its suite, each run by flags, each script, and each module with tests of its own."""
 
 
 def row_of(id: str) -> Row:
