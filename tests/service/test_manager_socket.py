@@ -152,6 +152,40 @@ def test_what_passed_is_told_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) 
     run(story())
 
 
+@pytest.mark.parametrize(
+    ("style", "said"),
+    [
+        ("shadesocks", ["commands are taken on {manager}", "manager: port {port} was added, with aes-256-gcm"]),
+        (
+            "python",
+            ["entering manager mode", "adding server at 127.0.0.1:{port}", "removing server at 127.0.0.1:{port}"],
+        ),
+        ("go", ["manager listening udp addr {manager} ...", "new port {port} added", "closing port {port}"]),
+    ],
+)
+def test_what_is_done_is_told_in_the_programs_words(
+    style: str, said: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+    manager = ""
+
+    async def story() -> None:
+        nonlocal manager
+        service = managed(f"{HOST}:0", "libev")
+        async with started(Service.server(replace(service.config, log_style=style))) as far:
+            manager = str(far.manager_address)
+            with tool(far) as panel:
+                key = SERVER.password.reveal()
+                assert await panel.ask(f'add: {{"server_port": {port}, "password": "{key}"}}') == b"ok"
+                assert await panel.ask(f'remove: {{"server_port": {port}}}') == b"ok"
+
+    with caplog.at_level("INFO", "shadesocks"):
+        run(story())
+    for line in said:
+        assert line.format(port=port, manager=manager) in caplog.messages
+    assert SERVER.password.reveal() not in caplog.text
+
+
 def test_a_flood_of_commands_is_done_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manager_socket, "QUEUE_MAX", 2)
     monkeypatch.setattr(manager_socket, "PER_SECOND", 5)

@@ -154,7 +154,10 @@ class Manager:
         if not there and self._dialect.pushes != "deltas":
             self._told[port] = self._service.passed().get(port, 0)
         for one in servers:
-            await self._service.change(one)
+            if there and not self._dialect.cuts:
+                await self._service.change(one)
+            else:
+                await self._service.add(one)
         log.info("manager: port %d was %s, with %s", port, "replaced" if there else "added", server.method.name)
 
     async def _remove(self, request: Request, _sender: Any) -> list[bytes]:

@@ -206,8 +206,8 @@ class Ports:
         port.leave(self._speaker)
         self.settle()
 
-    def close(self, which: Container[Address | int]) -> int:
-        """End every port whose number or address is among these, and return how many listened there.
+    def close(self, which: Container[Address | int]) -> list[Address]:
+        """End every port whose number or address is among these, and return where those listened.
 
         The connections of such that listen no more end, too.
         """
@@ -218,7 +218,7 @@ class Ports:
             if _is_of(port, which):
                 port.close(self._speaker)
         self.settle()
-        return len(listening)
+        return [port.addresses[0] for port in listening]
 
     def settle(self) -> None:
         """Let go of ports whose last connection has ended."""

@@ -235,6 +235,8 @@ class Service:
         """
         async with self._changing:
             self._check_server(server)
+            wanted = server.address
+            self.speaker.say("adding", place=place(wanted.host, wanted.port), port=wanted.port)
             return await self._add(server)
 
     async def remove(self, which: Address | int) -> bool:
@@ -245,9 +247,11 @@ class Service:
         async with self._changing:
             if self._sweeper is None:
                 return False
-            count = self._ports.close((which,))
+            gone = self._ports.close((which,))
             self._settle_ports()
-        return bool(count)
+            for address in gone:
+                self.speaker.say("removing", place=place(address.host, address.port), port=address.port)
+        return bool(gone)
 
     async def change(self, server: ServerConfig) -> None:
         """Serve a server in the place of the one on its address. Connections of that one go on; its UDP sessions end.

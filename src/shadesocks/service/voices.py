@@ -104,6 +104,7 @@ _OURS: Final = Voice(
     {
         "model": Said(INFO, _MODEL),
         "batches": _BATCHES,
+        "manager": Said(INFO, "commands are taken on {place}"),
         **{f"{role} streams": _STREAMS for role in ("server", "local", "tunnel")},
         **{f"{role} packets": _PACKETS for role in ("server", "local", "tunnel")},
     },
@@ -129,6 +130,8 @@ _PYTHON: Final = Voice(
         "tunnel streams": Said(INFO, "starting tcp tunnel at {place} forward to {forward}"),
         "tunnel packets": Said(INFO, "starting udp tunnel at {place} forward to {forward}"),
         "manager": Said(INFO, "entering manager mode"),
+        "adding": Said(INFO, "adding server at {place}"),
+        "removing": Said(INFO, "removing server at {place}"),
         # The next two are for workers and for a graceful end, which come later.
         "worker": Said(INFO, "worker started"),
         "quit": Said(WARNING, "received SIGQUIT, doing graceful shutting down.."),
@@ -174,6 +177,8 @@ _GO: Final = Voice(
         "server streams": Said(INFO, "server listening port {port} ..."),
         "server packets": Said(INFO, "listening udp port {port}"),
         "manager": Said(INFO, "manager listening udp addr {place} ..."),
+        "adding": Said(INFO, "new port {port} added"),
+        "removing": Said(INFO, "closing port {port}"),
         "clients": Said(INFO, "Number of client connections reaches {count}"),
     },
     {
