@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from shadesocks.cli.family.program import NOTE
 from shadesocks.cli.family.python_words import PythonWords
 from shadesocks.config.load import load
 from shadesocks.config.reader import Mark, Member, Node
@@ -78,3 +79,13 @@ def test_a_wrong_network_of_a_flag_is_told_in_its_words(value: str, line: str) -
 def test_all_other_problems_are_told_in_ours() -> None:
     problem = Problem("config.json", 3, "method", "no such method")
     assert PythonWords().error(problem, {}) == "config.json:3: method: no such method"
+
+
+def test_a_table_of_passwords_beside_one_is_warned_of_in_its_words() -> None:
+    text = json.dumps({"server_port": 8388, "password": "x", "port_password": {"8389": "y"}})
+    config = load(text, role="server", dialect="python", fallbacks=OLD)
+    expected = "warning: port_password should not be used with server_port and password. "
+    expected += "server_port and password will be ignored"
+    remarks = [PythonWords().remark(problem) for problem in config.warnings]
+    assert [text for level, text in remarks if level == WARNING] == [expected]
+    assert {level for level, _ in remarks} == {WARNING, NOTE}

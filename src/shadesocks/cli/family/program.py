@@ -5,6 +5,7 @@ Values only. Each of the other files here holds the programs of one family; `run
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from ...config.reader import Member
     from ...config.setting import Role
     from ...core.errors import Problem
+
+
+NOTE: Final = logging.WARNING + 2
+"""The level of what a program with words of its own did not say: seen where its warnings are, never taken for one."""
 
 
 class Act(Enum):
@@ -76,6 +81,10 @@ class Words(Protocol):
 
     def warnings(self, config: Config) -> Iterator[tuple[int, str]]:
         """Yield what it warned of, with the level of each."""
+        ...
+
+    def remark(self, problem: Problem) -> tuple[int, str]:
+        """Return what is said of something odd, and its level."""
         ...
 
     def error(self, problem: Problem, given: Mapping[str, Member]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from ...core.networks import parse_network
+from .program import NOTE
 
 if TYPE_CHECKING:
     from ...config.model import Config
@@ -45,6 +46,13 @@ class PythonWords:
         if any(server.password.reveal() == "mypassword" for server in config.servers):  # that of its example
             # An error there, which ended it; its users' files worked with other programs.
             yield logging.ERROR, "DON'T USE DEFAULT PASSWORD! Please change it in your config.json!"
+
+    def remark(self, problem: Problem) -> tuple[int, str]:
+        """Return what is said of something odd: its own words for the one such thing that it warned of, too."""
+        if problem.key == "port_password":
+            text = "warning: port_password should not be used with server_port and password. "
+            return logging.WARNING, f"{text}server_port and password will be ignored"
+        return NOTE, str(problem)
 
     def error(self, problem: Problem, given: Mapping[str, Member]) -> str:
         """Return what it said of a problem: its own words for a wrong network, ours for all others."""

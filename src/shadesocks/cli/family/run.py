@@ -10,24 +10,21 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ...config.reader import Mark, Member, Node, read
 from ...core.errors import ConfigError, Problem, ShadesocksError
 from ..exits import COMMAND_LINE, OK, Failed, end, occupy_standard_streams, say, tell, why
 from .overlay import Overlay, overlay_of
-from .program import Act, OldProgram
+from .program import NOTE, Act, OldProgram
 from .syntax import WrongFlagError
 
 if TYPE_CHECKING:
     from ...config.model import Config
 
 log = logging.getLogger("shadesocks.cli")
-
-NOTE: Final = logging.WARNING + 2
-"""The level of what the Python original did not say: seen where its warnings are, and never taken for one of them."""
 
 
 def leave(program: OldProgram, words: Sequence[str]) -> NoReturn:
@@ -171,12 +168,22 @@ class _Run:
 
         program, screen = self._program, log_screen(config.log_style)
         set_up_logs(screen, level=config.log_level, with_time=not config.log_without_time, style=config.log_style)
-        for level, text in program.words.warnings(config) if program.words else ():
+        for level, text in self._remarks(config):
             log.log(level, "%s", text)
-        for line in (*self._overlay.notes, *config.warnings):
-            log.log(NOTE if program.words else logging.WARNING, "%s", line)
         start = {"server": start_server, "local": start_local}[program.role]
         return run_service(config, partial(start, config), screen, reread=reread)
+
+    def _remarks(self, config: Config) -> Iterator[tuple[int, str]]:
+        """Yield what is odd, with the level of each line."""
+        words, notes = self._program.words, self._overlay.notes
+        if words is None:
+            for line in (*notes, *config.warnings):
+                yield logging.WARNING, str(line)
+            return
+        yield from words.warnings(config)
+        for note in notes:
+            yield NOTE, note
+        yield from map(words.remark, config.warnings)
 
 
 def _filled(program: OldProgram, in_file: Mapping[str, Member], overlay: Overlay) -> dict[str, Member]:
