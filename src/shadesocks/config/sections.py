@@ -154,7 +154,7 @@ def _report_foreign(place: Place, key: str, entry: Entry, findings: Findings) ->
     row = FOREIGN[place, key]
     if entry.node.value in (BROKEN, None) or not findings.concerns(row.roles):
         return
-    text = f"this key of {row.source} {row.reason}"
+    text = f"this {'key' if entry.key else 'flag'} of {row.source} {row.reason}"
     if not row.lock:
         findings.warn(entry.mark, entry.key, text, row.roles)
     elif entry.node.value:  # an empty lock locks nothing

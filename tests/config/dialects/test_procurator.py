@@ -51,8 +51,8 @@ def test_datagrams_with_one_target() -> None:
     socks, tunnel = sorted(config.locals, key=lambda local: local.protocol)
     assert (str(socks.address), socks.protocol, str(tunnel.address)) == ("0.0.0.0:1080", "socks", "0.0.0.0:1053")
     assert (tunnel.mode, tunnel.forward) == (Mode.UDP_ONLY, Address("8.8.8.8", 53))
-    assert config.log_level == "debug"
-    assert procurator({**FORWARD, "log_level": "LL_VERBOSE"}, "local").log_level == "trace"
+    assert config.log_level == "trace"
+    assert procurator({**FORWARD, "log_level": "LL_VERBOSE"}, "local").log_level == "debug"
 
 
 def test_without_a_target_the_port_is_that_of_socks_datagrams() -> None:

@@ -24,7 +24,7 @@ METHOD: Final = "aes-256-cfb"
 IDLE: Final = 600
 UDP_TIMEOUT: Final = 30
 REPLY_PORT: Final = 1
-_LEVELS: Final = {"LL_DEBUG": "debug", "LL_VERBOSE": "trace"}
+_LEVELS: Final = {"LL_DEBUG": "trace", "LL_VERBOSE": "debug", "LL_NOTICE": "info", "LL_WARNING": "warning"}
 _TARGET: Final = ("udp_target_host", "udp_target_port")
 
 
