@@ -15,7 +15,17 @@ ROOT: Final = Path(__file__).parent.parent
 SOURCE: Final = ROOT / "src" / "shadesocks"
 FILES: Final = sorted(SOURCE.rglob("*.py"))
 
-FLOORS: Final = {"core": 0, "crypto": 1, "wire": 2, "config": 2, "net": 3, "proxy": 4, "service": 5, "cli": 6}
+FLOORS: Final = {
+    "core": 0,
+    "crypto": 1,
+    "wire": 2,
+    "config": 2,
+    "net": 3,
+    "proxy": 4,
+    "service": 5,
+    "process": 6,
+    "cli": 7,
+}
 CRYPTO_LIBRARIES: Final = {"cryptography", "blake3", "Cryptodome"}
 UNSEEN_BELOW_NET: Final = {"asyncio", "time", "logging"}
 """Modules that floors 0 to 2 do not import: formats know neither a loop, nor a clock, nor a log."""
@@ -48,7 +58,7 @@ def name_of(path: Path) -> str:
 
 def floor_of(parts: tuple[str, ...]) -> int:
     """Return the floor of a module path inside the package; the package itself stands above all."""
-    return FLOORS.get(parts[0], 7) if parts else 7
+    return FLOORS.get(parts[0], 8) if parts else 8
 
 
 Import = tuple[tuple[str, ...], set[str], int]

@@ -1,4 +1,4 @@
-"""Floor 6, a face: the commands. Reads words, starts services, prints sentences; knows no protocol.
+"""Floor 7, a face: the commands. Reads words, starts services, prints sentences; knows no protocol.
 
     doors     what is called under which name: `shadesocks`, `sslocal`, links of old programs' names
     programs  the group `shadesocks`
