@@ -8,10 +8,14 @@ random bytes after a fork (12) in `tests/crypto/test_random.py`, signals (13) in
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Iterator
+from socket import SocketType
 
 import pytest
 
+from shadesocks.net.loop import run
 from shadesocks.net.poller import READ, WRITE
 from shadesocks.net.reactor import Reactor
 from shadesocks.net.story import ready
@@ -91,6 +95,33 @@ def test_a_handler_is_called_while_there_is_what_it_waits_for(world: World) -> N
         assert len(reader.got) == count
     assert not world.turn()
     end(world)
+
+
+def test_a_socket_that_others_hold_too_is_closed_without_a_trace() -> None:
+    """Real sockets: epoll forgets a descriptor when the last one of its kind is closed, wherever that is."""
+
+    async def story() -> None:
+        reactor, heard = Reactor(), list[int]()
+        near, far = socket.socketpair()
+        held = near.dup()
+        copy = SocketType(near.family, near.type, 0, near.detach())
+        fd = copy.fileno()
+        with held, far:
+            for _ in range(2):  # the second time with the number that was just given back
+                assert copy.fileno() == fd
+                reactor.watch(fd, READ, heard.append)
+                reactor.close_shared(copy)
+                reactor.settle()
+                far.send(b"!")
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                copy = SocketType(held.family, held.type, 0, os.dup(held.fileno()))
+            copy.close()
+        assert heard == []
+        assert reactor.errors == 0
+        reactor.stop()
+
+    run(story())
 
 
 def test_a_handler_hears_of_what_it_waits_for_and_of_nothing_else(world: World) -> None:

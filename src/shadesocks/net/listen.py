@@ -133,4 +133,4 @@ class Listener:
     def close(self) -> None:
         """Accept no more."""
         self._paused = False
-        self._reactor.close(self._sock)
+        self._reactor.close_shared(self._sock)

@@ -320,5 +320,5 @@ class PacketRelay:
         for session in list(self.sessions.values()):
             self.end(session, word)
         self.datagrams.flush()
-        self.reactor.close(self.front.sock)
+        self.reactor.close_shared(self.front.sock)
         self._crowd.close(self)

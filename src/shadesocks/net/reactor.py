@@ -87,6 +87,14 @@ class Reactor:
                 self.poller.forget(fd)
             self._closing.append(sock)
 
+    def close_shared(self, sock: SocketType) -> None:
+        """Close a socket that another process may hold, too: epoll would tell of it as long as anyone has it."""
+        fd = sock.fileno()
+        if self._armed.get(fd, 0):
+            self.poller.unregister(fd)
+            self._armed[fd] = 0
+        self.close(sock)
+
     # -- turns ---------------------------------------------------------------------------------
 
     def serve(self, events: list[tuple[int, int]]) -> list[tuple[int, int]]:

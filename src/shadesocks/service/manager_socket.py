@@ -26,6 +26,7 @@ from .manager import Managed, Manager
 
 if TYPE_CHECKING:
     from ..net.reactor import Reactor
+    from .given import GivenSockets
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +39,18 @@ PER_SECOND: Final = 2_000
 a fifth of a core."""
 
 
-async def open_manager(text: str) -> SocketType:
-    """Return the bound socket of a manager.
+async def open_manager(text: str, given: GivenSockets | None = None) -> SocketType:
+    """Return the socket of a manager: one of those given, or bound.
 
     Raises:
         ConfigError: it cannot be bound.
     """
     try:
         place = manager_place(text)
-        return _bind_path(place) if isinstance(place, str) else await _bind_address(place)
+        if isinstance(place, str):
+            return _taken(given, place) or _bind_path(place)
+        family, where = await _socket_address(place)
+        return _taken(given, where) or _bound(family, where)
     except UnfitError as unfit:
         why = str(unfit)
     except OSError as error:
@@ -56,10 +60,17 @@ async def open_manager(text: str) -> SocketType:
     raise ConfigError([Problem("config", None, "manager_listen", why)])
 
 
-async def _bind_address(address: Address) -> SocketType:
+def _taken(given: GivenSockets | None, where: Any) -> SocketType | None:
+    sock = None if given is None else given.take(where, SOCK_DGRAM)
+    if sock is not None:
+        sock.setblocking(False)
+    return sock
+
+
+async def _socket_address(address: Address) -> tuple[int, Any]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(address.host, address.port, type=SOCK_DGRAM)
-    return _bound(found[0][0], found[0][4])
+    return found[0][0], found[0][4]
 
 
 def _bind_path(path: str) -> SocketType:
@@ -107,8 +118,13 @@ def _clear_path(path: str) -> None:
 class ManagerSocket:
     """Reads commands, and reports every ten seconds, until it is closed."""
 
-    def __init__(self, sock: SocketType, service: Managed, reactor: Reactor, interval: float = INTERVAL) -> None:
-        """Begin to take commands from a bound socket, which is ours from now on."""
+    def __init__(
+        self, sock: SocketType, service: Managed, reactor: Reactor, interval: float = INTERVAL, *, keeps: bool = False
+    ) -> None:
+        """Begin to take commands from a bound socket, which is ours from now on.
+
+        With `keeps` its file stays when it is closed: whoever gave us the socket listens on.
+        """
         self._sock: Final = sock
         self._reactor: Final = reactor
         self._manager: Final = Manager(service, self._send)
@@ -116,7 +132,7 @@ class ManagerSocket:
         name = sock.getsockname()
         self.address: Final[Address | str] = name if isinstance(name, str) else Address(*name[:2])
         """Where commands come in."""
-        self._file = _identity(name) if isinstance(name, str) else None
+        self._file = _identity(name) if isinstance(name, str) and not keeps else None
         self.report: Final = self._manager.report
         self._interval: Final = interval
         self._ticking = reactor.loop.call_later(interval, self._tick)
@@ -172,9 +188,9 @@ class ManagerSocket:
         self._work.cancel()
         with suppress(asyncio.CancelledError):
             await self._work
-        self._reactor.close(self._sock)
+        self._reactor.close_shared(self._sock)
         self._reactor.settle()
-        if isinstance(self.address, str) and self._file == _identity(self.address):
+        if isinstance(self.address, str) and self._file and self._file == _identity(self.address):
             with suppress(OSError):
                 os.unlink(self.address)
 

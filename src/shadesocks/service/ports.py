@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..config.model import Config, ServerConfig
     from ..net.listen import Listener
     from .build import Face, Port
+    from .given import GivenSockets
     from .speaker import Speaker
 
 BIND_TRIES: Final = 8
@@ -38,8 +39,8 @@ Bound = tuple[SocketType | None, SocketType | None]
 """The TCP socket and the UDP socket of a port."""
 
 
-async def bind_port(config: Config, port: Port) -> Bound:
-    """Bind both sockets of a port; where the system chooses the number, one for both.
+async def bind_port(config: Config, port: Port, given: GivenSockets) -> Bound:
+    """Take both sockets of a port from those given, or bind them; where the system chooses the number, one for both.
 
     Raises:
         OSError: an address cannot be listened on.
@@ -51,12 +52,12 @@ async def bind_port(config: Config, port: Port) -> Bound:
         try:
             if port.streams is not None:
                 family, where = await _listen_address(loop, port.streams)
-                streams = bind(where, family, accepted)
+                streams = given.take_streams(where, accepted) or bind(where, family, accepted)
             if port.packets is not None:
                 family, where = await _listen_address(loop, port.packets)
                 if streams is not None and not where[1]:
                     where = (where[0], streams.getsockname()[1])
-                packets = bind_socket(where, family, options)
+                packets = given.take_packets(where, options) or bind_socket(where, family, options)
         except BaseException as error:
             if streams is not None:
                 streams.close()

@@ -29,6 +29,7 @@ from ..net.origin import OriginPolicy
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
 from .build import Port, local_port, server_port
+from .given import GivenSockets
 from .journal import Journal
 from .limits import raise_nofile
 from .manager_socket import ManagerSocket, open_manager
@@ -69,6 +70,7 @@ class Service:
         self._descriptors = 0
         self._changing = asyncio.Lock()
         self._manager: ManagerSocket | None = None
+        self._given = GivenSockets()
         self._dialled = dialled_options(config)
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweeps = 0
@@ -135,13 +137,24 @@ class Service:
         counts = self._crowd.counts()
         return replace(counts, dropped=Counter(counts.dropped) + self._shared.datagrams.dropped)
 
-    async def start(self) -> None:
-        """Bind every listener, then accept.
+    async def start(self, given: GivenSockets | None = None) -> None:
+        """Bind every listener that was not given, then accept. What is given is ours; what fits nowhere is closed.
 
         Raises:
             ConfigError: an address cannot be listened on, an access list cannot be used, or an option, a library
                 or a right is missing. Nothing was started.
         """
+        if given is not None:
+            self._given = given
+        try:
+            await self._start()
+        except BaseException:
+            self._given.close()
+            raise
+        for text in self._given.close_unused():
+            log.warning("%s was given to this process, and the config does not listen there; it is closed", text)
+
+    async def _start(self) -> None:
         config = self._config
         acls, resolver = _prepare(config)
         for warning in acls.warnings:
@@ -151,7 +164,7 @@ class Service:
         manager_socket = None
         try:
             if self._manages:
-                manager_socket = await open_manager(config.manager_listen or "")
+                manager_socket = await open_manager(config.manager_listen or "", self._given)
             reactor = Reactor(config.event_model)
         except BaseException as error:
             _close(bound)
@@ -186,7 +199,7 @@ class Service:
         for port, sockets in bound:
             self._open(port, sockets)
         if manager_socket is not None:
-            self._manager = ManagerSocket(manager_socket, self, reactor)
+            self._manager = ManagerSocket(manager_socket, self, reactor, keeps=self._given.lends(manager_socket))
             self._settle_ports()
             self.speaker.say("manager", place=str(self._manager.address))
         if self._shared.crowd.relays:
@@ -198,7 +211,7 @@ class Service:
         problems = []
         for port in self._wanted:
             try:
-                bound.append((port, await bind_port(self._config, port)))
+                bound.append((port, await bind_port(self._config, port, self._given)))
             except OSError as error:
                 problems.append(not_bound(port, error))
         if problems:
@@ -300,7 +313,7 @@ class Service:
     async def _add(self, server: ServerConfig) -> Address:
         port = server_port(server)
         try:
-            bound = await bind_port(self._config, port)
+            bound = await bind_port(self._config, port, self._given)
         except OSError as error:
             raise ConfigError([not_bound(port, error)]) from None
         if self._sweeper is None or self._ports.drains:
@@ -411,6 +424,7 @@ class Service:
         if self._manager is not None:
             manager, self._manager = self._manager, None
             await manager.close()
+        self._given.close()
         if self._sweeper is not None:
             self._ports.stop_listening()
             self._shared.reactor.settle()

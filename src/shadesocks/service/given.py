@@ -1,0 +1,144 @@
+"""Sockets that were bound before the service started: by systemd, by a supervisor, by the process before this one.
+
+A service takes each where it would bind that address, and binds what was not given. What is lent is a duplicate:
+whoever closes it, and listens there again after a reload, gets the same socket again, which no one else could bind
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, SocketType, inet_pton
+from typing import TYPE_CHECKING, Any, Final
+
+from ..core.address import Address
+from ..net.datagrams import FRONT_BUFFER
+from ..net.listen import BACKLOG
+from ..net.options import apply_listening, split_zone
+
+if TYPE_CHECKING:
+    from ..net.datagrams import DatagramOptions
+    from ..net.options import TcpOptions
+
+_MAPPED: Final = bytes(10) + b"\xff\xff"
+"""Begins an IPv6 address that stands for an IPv4 one (RFC 4291, 2.5.5.2)."""
+_ANY: Final = (bytes(4), bytes(16))
+
+Place = str | tuple[bytes, int, int]
+"""Where a socket is bound, in the one form in which places are compared: a path, or an address, a port and a zone."""
+
+
+@dataclass(slots=True)
+class _Given:
+    sock: SocketType
+    kind: int
+    place: Place
+    text: str
+    lent: SocketType | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """True while nobody has a duplicate that is open."""
+        return self.lent is None or self.lent.fileno() < 0
+
+
+class GivenSockets:
+    """Bound sockets by address and kind, each lent to one at a time."""
+
+    def __init__(self, sockets: Iterable[SocketType] = ()) -> None:
+        """Keep sockets, which are ours from now on: of IPv4, IPv6 or Unix, for streams or datagrams."""
+        self._given: Final = [_given(sock) for sock in sockets]
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+    def take(self, where: str | tuple[Any, ...], kind: int) -> SocketType | None:
+        """Return the socket that was given for an address (of a socket, or the path of one) and a kind, else None.
+
+        The address itself goes first. A wildcard is served by one of the other family, too: systemd's sockets for a
+        bare port number are IPv6 and serve both, and nobody else could bind the port beside them.
+        """
+        place = _place(where)
+        for fits in (place.__eq__, lambda other: _are_wildcards(place, other)):
+            for given in self._given:
+                if given.kind == kind and given.is_free and fits(given.place) is True:
+                    given.lent = _duplicate(given.sock)
+                    return given.lent
+        return None
+
+    def take_streams(self, where: tuple[Any, ...], options: TcpOptions) -> SocketType | None:
+        """Return the listening socket for an address, with as many of the options as it still takes."""
+        sock = self.take(where, SOCK_STREAM)
+        if sock is not None:
+            sock.setblocking(False)
+            with suppress(OSError):
+                apply_listening(sock, options)
+            sock.listen(BACKLOG)
+        return sock
+
+    def take_packets(self, where: str | tuple[Any, ...], options: DatagramOptions) -> SocketType | None:
+        """Return the datagram socket for an address, with the buffers of the options."""
+        sock = self.take(where, SOCK_DGRAM)
+        if sock is not None:
+            sock.setblocking(False)
+            with suppress(OSError):
+                sock.setsockopt(SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer or FRONT_BUFFER)
+                if options.send_buffer:
+                    sock.setsockopt(SOL_SOCKET, socket.SO_SNDBUF, options.send_buffer)
+        return sock
+
+    def lends(self, sock: SocketType) -> bool:
+        """True for a socket that was taken here: its file, if it has one, is another's."""
+        return any(given.lent is sock for given in self._given)
+
+    def close_unused(self) -> list[str]:
+        """Close those that nobody has, and return what they were: `TCP 127.0.0.1:8388`."""
+        unused = [given for given in self._given if given.is_free]
+        for given in unused:
+            given.sock.close()
+            self._given.remove(given)
+        return [given.text for given in unused]
+
+    def close(self) -> None:
+        """Keep none any more. Those that are lent stay open, as long as who has them likes."""
+        for given in self._given:
+            given.sock.close()
+        self._given.clear()
+
+
+def _given(sock: SocketType) -> _Given:
+    name = sock.getsockname()
+    kind = "TCP" if sock.type == SOCK_STREAM else "UDP"
+    text = f"{kind} {Address(*name[:2])}" if isinstance(name, tuple) else os.fsdecode(name) or "a socket without name"
+    return _Given(sock, sock.type, _place(name), text)
+
+
+def _place(where: Any) -> Place:
+    """Return the one form of an address: an address of IPv4 within IPv6 is itself."""
+    if not isinstance(where, tuple):
+        path = os.fsdecode(where)
+        return os.path.abspath(path) if path and not path.startswith("\0") else path
+    host, zone = split_zone(where[0])
+    packed = inet_pton(AF_INET6 if ":" in host else AF_INET, host)
+    if packed.startswith(_MAPPED):
+        packed = packed[12:]
+    return packed, where[1], zone or (where[3] if len(where) > 3 else 0)
+
+
+def _are_wildcards(one: Place, other: Place) -> bool:
+    """True where both are all addresses, at one port."""
+    return (
+        not isinstance(one, str)
+        and not isinstance(other, str)
+        and one[0] in _ANY
+        and other[0] in _ANY
+        and (one[1] == other[1])
+    )
+
+
+def _duplicate(sock: SocketType) -> SocketType:
+    return SocketType(sock.family, sock.type, sock.proto, os.dup(sock.fileno()))
