@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import signal
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -22,7 +24,10 @@ from shadesocks.config.model import Config
 from shadesocks.core.address import Address
 from shadesocks.crypto.methods import find_method
 from shadesocks.service.service import Service
+from tests.cli import programs
 from tests.cli.family.conftest import Start
+from tests.e2e.crowd import echo as crowd_echo
+from tests.e2e.crowd import eventually
 from tests.peers import free_port
 from tests.probes.craft import Crafter
 from tests.service.rig import HOST, echo, run, server_config, socks, started, target, until
@@ -406,33 +411,54 @@ def test_bad_handshake(system: str, names: Names, caplog: pytest.LogCaptureFixtu
 
 # -- reload
 
+RELOADED: Final = {
+    "python": "ssserver",
+    "go": "shadowsocks-server",
+    "lite": "sslserver",
+    "node": "node-ssserver",
+}
+"""procurator has no file to read again."""
 
-@pytest.mark.parametrize("system", ["go"])
-def test_reload(system: str, names: Names) -> None:
-    """Go: the file is read again; what is as it was serves on, what changed or went ends, connections live."""
-    passwords = {str(free_port()): f"password number {number}" for number in range(4)}
-    kept, changed, gone, new = passwords
-    before = {port: passwords[port] for port in (kept, changed, gone)}
-    after = {**{port: passwords[port] for port in (kept, new)}, changed: "another password here"}
 
-    def read(passwords: Mapping[str, str]) -> Config:
-        config = names.server(system, file={"port_password": passwords, "method": AEAD})
-        return replace(config, allow_private=True, forbidden_ip=())
+def accepts(port: int) -> bool:
+    """Say whether anybody listens on a port."""
+    try:
+        socket.create_connection((HOST, port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
-    async def story() -> None:
-        async with target(echo) as to, started(Service.server(read(before))) as far:
-            reader, writer = await asyncio.open_connection(HOST, int(gone))
-            writer.write(Crafter(AEAD, passwords[gone]).good(to.pack(), b"x"))
-            assert await reader.read(1)
-            assert await far.reload(read(after)) == ()
-            for port, password in after.items():
-                assert await trip(int(port), password, to.pack())
-            with pytest.raises(ConnectionRefusedError):
-                await asyncio.open_connection(HOST, int(gone))
-            writer.write_eof()
-            await rest_of(reader)
-            await left(writer)
-            await until(lambda: not far.totals[0])
-            assert set(far.journal.reasons) == {"done"}
 
-    run(story())
+@pytest.mark.parametrize("system", RELOADED)
+def test_reload(system: str, tmp_path: Path) -> None:
+    """Go's: at SIGHUP the file is read again, and connections go on. Here behind every name that reads a file."""
+    path, (first, second) = tmp_path / "old.json", (free_port(), free_port())
+
+    def write(port: int) -> None:
+        keys = {**LITE, "server": HOST, "server_port": port, "method": AEAD, "allow_private": True}
+        path.write_text(json.dumps(keys))
+
+    write(first)
+    name = RELOADED[system]
+    with crowd_echo() as far, programs.running(tmp_path, "as", name, "-c", str(path)) as program:
+        eventually(lambda: program.process.poll() is not None or accepts(first), "it listens")
+        assert program.process.poll() is None, program.process.communicate()
+        with socket.create_connection((HOST, first)) as live:
+            spoken = system != "lite"  # whose method is fixed
+            good = Crafter(AEAD, PASSWORD).good(Address(HOST, far.port).pack(), b"x")
+            if spoken:
+                live.sendall(good)
+                assert live.recv(1000)
+            write(second)
+            program.process.send_signal(signal.SIGHUP)
+            eventually(lambda: accepts(second) and not accepts(first), "it listens elsewhere")
+            live.setblocking(False)
+            if spoken:
+                with pytest.raises(BlockingIOError):
+                    live.recv(1)
+                assert far.held() == 1
+        if spoken:
+            with socket.create_connection((HOST, second)) as sock:
+                sock.sendall(Crafter(AEAD, PASSWORD).good(Address(HOST, far.port).pack(), b"x"))
+                assert sock.recv(1)
+        assert program.end(signal.SIGTERM) == 0

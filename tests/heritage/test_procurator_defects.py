@@ -245,18 +245,20 @@ def test_c04_errors_of_others_end_nothing() -> None:
     """Old: ordinary errors of sockets called exit()."""
 
     async def story() -> None:
-        with dead_port() as nobody:
-            async with target(echo) as to, pair(Config(), server_config(AEAD)) as (far, near):
-                for address in (nobody, Address("nowhere.invalid", 80), Address("224.0.0.1", 80)):
-                    reader, writer = await connected(near)
-                    writer.write(GREETING + CONNECT + address.pack() + b"x")
-                    await rest_of(reader)
+        async with dns_server() as names, target(echo) as to:
+            config = Config(dns=dns_of(names))
+            with dead_port() as nobody:
+                async with pair(config, server_config(AEAD)) as (far, near):
+                    for address in (nobody, Address("nowhere.test", 80), Address("224.0.0.1", 80)):
+                        reader, writer = await connected(near)
+                        writer.write(GREETING + CONNECT + address.pack() + b"x")
+                        await rest_of(reader)
+                        await left(writer)
+                    reader, writer, _ = await socks(near, to)
+                    writer.write(b"x")
+                    assert await reader.readexactly(1) == b"x"
                     await left(writer)
-                reader, writer, _ = await socks(near, to)
-                writer.write(b"x")
-                assert await reader.readexactly(1) == b"x"
-                await left(writer)
-                assert far.journal.reasons["internal"] == near.journal.reasons["internal"] == 0
+                    assert far.journal.reasons["internal"] == near.journal.reasons["internal"] == 0
 
     run(story())
 

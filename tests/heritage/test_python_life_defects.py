@@ -55,6 +55,7 @@ from .rig import (
     where,
     wrapped,
 )
+from .stream_craft import StreamClient, stream_config
 
 SOURCE: Final = ROOT / "src" / "shadesocks"
 GOOD: Final = "Xei9-ohM7*quah4Aiqu"
@@ -413,9 +414,10 @@ def test_p25_a_flood_of_probes_is_a_bounded_log(
     async def story() -> None:
         entry = replace(server_config(AEAD), handshake_timeout=0.1)
         async with serving(entry) as far:
-            clients = [await connected(far) for _ in range(probes)]
-            for _, writer in clients:
-                writer.write(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n" + bytes(60))
+            clients = []
+            for _ in range(probes):
+                clients.append(await connected(far))
+                clients[-1][1].write(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n" + bytes(60))
             for reader, writer in clients:
                 assert await rest_of(reader) == b""
                 await left(writer)
@@ -427,6 +429,31 @@ def test_p25_a_flood_of_probes_is_a_bounded_log(
     told = [line for line in lines if " handshake " in line]
     assert 0 < len(told) <= 20  # of at most two batches
     assert "more connections ended" in caplog.text
+
+
+@pytest.mark.parametrize("style", ["python", "go", "lite", "node"])
+def test_p25_a_flood_is_bounded_in_the_words_of_old_programs(style: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Old: several lines for each probe, without a limit; tools still find those that they ban by."""
+    probes = 150
+
+    async def story() -> None:
+        entry = stream_config(handshake_timeout=0.5)
+        async with serving(entry, log_style=style, allow_legacy=True) as far:
+            clients = []
+            for _ in range(probes):
+                clients.append(await connected(far))
+                made = StreamClient()
+                clients[-1][1].write(made.iv + made.more(bytes(200)))
+            for reader, writer in clients:
+                assert await rest_of(reader) == b""
+                await left(writer)
+            await until(lambda: far.journal.accepted == probes)
+
+    with caplog.at_level(logging.DEBUG, "shadesocks"):
+        run(story())
+    lines = caplog.text.splitlines()
+    assert len(lines) < probes
+    assert ("can not parse header when handling connection from 127.0.0.1:" in caplog.text) == (style == "python")
 
 
 @pytest.mark.parametrize(
