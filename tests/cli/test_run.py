@@ -21,11 +21,10 @@ from shadesocks.core.errors import ConfigError, Problem
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.methods import METHODS
 from shadesocks.net.loop import PlaneLoop
+from shadesocks.service.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from shadesocks.service.service import Service
 
 CONFIG = Config(
     servers=(ServerConfig(Address("127.0.0.1", 0), METHODS["aes-128-gcm"], Secret("pass")),),
@@ -196,3 +195,58 @@ def test_a_hangup_reads_the_config_again(caplog: pytest.LogCaptureFixture) -> No
     assert "c.json:4: server: nor this" in caplog.text
     assert "all goes on as before" in caplog.text
     assert "servers: 1" in caplog.text
+
+
+def test_the_host_is_told_before_anything_is_accepted() -> None:
+    story = Story()
+
+    async def tell(service: Service) -> None:
+        story.told.append("told")
+        await story.tell(service)
+
+    host = running.Host(listening=lambda: story.told.append("listening"))
+    assert running.run_service(CONFIG, story.start, story.screen, tell, host=host) == OK
+    assert story.told[:2] == ["listening", "told"]
+
+
+def test_a_host_that_cannot_go_on_ends_the_start() -> None:
+    story = Story()
+
+    def fail() -> None:
+        assert story.services[0].addresses
+        raise Failed("no such user")
+
+    with pytest.raises(Failed, match="no such user"):
+        running.run_service(CONFIG, story.start, story.screen, story.tell, host=running.Host(listening=fail))
+    assert story.services[0].addresses == ()
+    assert story.told == []
+
+
+def test_a_hangup_is_the_hosts_where_nothing_is_read_again() -> None:
+    story = Story()
+
+    async def tell(_service: Service) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    def hang_up() -> None:
+        story.told.append("hangup")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert running.run_service(CONFIG, story.start, story.screen, tell, host=running.Host(hangup=hang_up)) == OK
+    assert story.told == ["hangup"]
+
+
+@pytest.mark.parametrize(("at_once", "limit"), [(True, 0), (False, 10)])
+def test_how_long_open_connections_have_to_end(at_once: bool, limit: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    story = Story()
+    limits: list[float] = []
+    drain = Service.drain
+
+    async def measured(service: Service, limit: float) -> None:
+        limits.append(limit)
+        await drain(service, limit)
+
+    monkeypatch.setattr(Service, "drain", measured)
+    host = running.Host(at_once=at_once)
+    assert running.run_service(CONFIG, story.start, story.screen, story.tell, host=host) == OK
+    assert limits == [limit]

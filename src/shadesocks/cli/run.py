@@ -16,6 +16,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.errors import ConfigError
@@ -45,8 +46,28 @@ Reread = Callable[[], "Config"]
 """Reads the config again; raises ConfigError with all that is wrong with it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the process around a service has to do, and how it ends."""
+
+    listening: Callable[[], None] = lambda: None
+    """Called once all is bound, before anything is accepted; what it raises ends the start."""
+    hangup: Callable[[], None] | None = None
+    """Called at SIGHUP, before the config is read again; None: nothing of its own."""
+    at_once: bool = False
+    """Whether SIGTERM and SIGINT close open connections at once, as the Python original did."""
+
+
+HOST: Final = Host()
+
+
 def run_service(
-    config: Config, start: Start, screen: Screen, told: Told | None = None, reread: Reread | None = None
+    config: Config,
+    start: Start,
+    screen: Screen,
+    told: Told | None = None,
+    reread: Reread | None = None,
+    host: Host = HOST,
 ) -> int:
     """Run one service until a signal ends it, and return the exit code.
 
@@ -54,7 +75,7 @@ def run_service(
     where there is a terminal. Without `told` there are log lines only. With `reread`, SIGHUP makes the service serve
     what the config says by then; without, it does what it does to any program.
     """
-    return run_loop(_life(config, start, screen, told, reread))
+    return run_loop(_life(config, start, screen, told, reread, host))
 
 
 async def start_server(config: Config) -> Service:
@@ -89,12 +110,14 @@ async def _started(service: Service) -> Service:
     return service
 
 
-async def _life(config: Config, start: Start, screen: Screen, told: Told | None, reread: Reread | None) -> int:
+async def _life(
+    config: Config, start: Start, screen: Screen, told: Told | None, reread: Reread | None, host: Host
+) -> int:
     stop = _on_signals(screen)
     again = asyncio.Event()
-    if reread is not None and _HANGUP is not None:
-        asyncio.get_running_loop().add_signal_handler(_HANGUP, again.set)
-    service = await _ready(start, screen, told)
+    if _HANGUP is not None and (reread is not None or host.hangup is not None):
+        asyncio.get_running_loop().add_signal_handler(_HANGUP, _hang_up, host, again)
+    service = await _ready(start, screen, told, host)
     reloading = asyncio.create_task(_reload(service, reread, again)) if reread is not None else None  # noqa: TID251 - kept, and ended below
     drawing = asyncio.create_task(_draw(service, screen)) if told is not None and screen.is_terminal else None  # noqa: TID251 - kept, and cancelled below
     try:
@@ -104,15 +127,21 @@ async def _life(config: Config, start: Start, screen: Screen, told: Told | None,
             drawing.cancel()
             screen.clear()
         live = service.totals[0]
-        if live:
+        if live and not host.at_once:
             text = "stopping; connections still open: %d, with %g s to end by themselves; a second signal ends them now"
             log.info(text, live, config.drain_timeout)
-        await service.drain(config.drain_timeout)
+        await service.drain(0 if host.at_once else config.drain_timeout)
     finally:
         await _end(reloading)
         await service.stop()
     log.info("stopped")
     return OK
+
+
+def _hang_up(host: Host, again: asyncio.Event) -> None:
+    if host.hangup is not None:
+        host.hangup()
+    again.set()
 
 
 async def _reload(service: Service, reread: Reread, again: asyncio.Event) -> None:
@@ -144,11 +173,12 @@ async def _end(task: asyncio.Task[None] | None) -> None:
         await asyncio.wait((task,))
 
 
-async def _ready(start: Start, screen: Screen, told: Told | None) -> Service:
+async def _ready(start: Start, screen: Screen, told: Told | None, host: Host) -> Service:
     """Start a service and tell the person; what is not told to the end is not left running."""
     try:
         service = await start()
         try:
+            host.listening()  # no turn of the loop came after the binding: nothing was accepted
             if told is not None:
                 await told(service)
         except BaseException:
