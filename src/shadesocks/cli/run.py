@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..core.errors import ConfigError
 from ..net.loop import run as run_loop
+from ..process.notify import notifier
 from .exits import DIED, OK, Failed, why
 from .logs import warn_of
 from .status import Reading, status_line
 
 if TYPE_CHECKING:
     from ..config.model import Config
+    from ..process.notify import Notifier
     from ..service.service import Service
     from .screen import Screen
 
@@ -37,6 +39,8 @@ _HANGUP: Final = getattr(signal, "SIGHUP", None)
 """None on Windows."""
 _TICK: Final = 1.0
 """Seconds between two drawings of the status line: often enough to see it move, too seldom to cost."""
+_SHOWN: Final = 3
+"""Addresses in the line that a supervisor shows: what fits on one."""
 
 Start = Callable[[], Coroutine[Any, Any, "Service"]]
 Told = Callable[["Service"], Coroutine[Any, Any, None]]
@@ -99,8 +103,10 @@ async def start_local(config: Config) -> Service:
 async def _started(service: Service) -> Service:
     # The config was judged before it came here: what fails now is this machine at this moment, or a key that
     # asks for what this machine never has.
+    from ..process.activation import given_sockets
+
     try:
-        await service.start()
+        await service.start(given_sockets())
     except ConfigError as error:
         if any(problem.key for problem in error.problems):
             raise
@@ -113,16 +119,18 @@ async def _started(service: Service) -> Service:
 async def _life(
     config: Config, start: Start, screen: Screen, told: Told | None, reread: Reread | None, host: Host
 ) -> int:
-    stop = _on_signals(screen)
+    stop, supervisor = _on_signals(screen), notifier()
     again = asyncio.Event()
     if _HANGUP is not None and (reread is not None or host.hangup is not None):
         asyncio.get_running_loop().add_signal_handler(_HANGUP, _hang_up, host, again)
     service = await _ready(start, screen, told, host)
-    reloading = asyncio.create_task(_reload(service, reread, again)) if reread is not None else None  # noqa: TID251 - kept, and ended below
+    supervisor.serving(_listening(service))
+    reloading = asyncio.create_task(_reload(service, reread, again, supervisor)) if reread is not None else None  # noqa: TID251 - kept, and ended below
     drawing = asyncio.create_task(_draw(service, screen)) if told is not None and screen.is_terminal else None  # noqa: TID251 - kept, and cancelled below
     try:
         await stop.wait()
         await _end(reloading)
+        supervisor.stopping(0 if host.at_once else config.drain_timeout)
         if drawing is not None:
             drawing.cancel()
             screen.clear()
@@ -134,6 +142,7 @@ async def _life(
     finally:
         await _end(reloading)
         await service.stop()
+        supervisor.close()
     log.info("stopped")
     return OK
 
@@ -144,26 +153,40 @@ def _hang_up(host: Host, again: asyncio.Event) -> None:
     again.set()
 
 
-async def _reload(service: Service, reread: Reread, again: asyncio.Event) -> None:
+async def _reload(service: Service, reread: Reread, again: asyncio.Event, supervisor: Notifier) -> None:
     """Serve what the config says, whenever it is to be read again."""
     while True:
         await again.wait()
         again.clear()
-        try:
-            config = reread()
-        except ConfigError as error:
-            for problem in error.problems:
-                log.error("%s", problem)
-            log.error("the config has mistakes: all goes on as before")
-            continue
-        except Exception as error:
-            log.error("internal error: %r", error, exc_info=error)
-            continue
-        warn_of(config.warnings)
-        problems = await service.reload(config)
-        for problem in problems:
+        supervisor.reloading()
+        supervisor.serving(await _read_again(service, reread))
+
+
+async def _read_again(service: Service, reread: Reread) -> str:
+    """Serve what the config says now, and return how it is after that."""
+    try:
+        config = reread()
+    except ConfigError as error:
+        for problem in error.problems:
             log.error("%s", problem)
-        log.info("the config was read again; servers: %d", len(service.servers))
+        log.error("the config has mistakes: all goes on as before")
+        return "the config has mistakes: all goes on as before"
+    except Exception as error:
+        log.error("internal error: %r", error, exc_info=error)
+        return "internal error: all goes on as before"
+    warn_of(config.warnings)
+    problems = await service.reload(config)
+    for problem in problems:
+        log.error("%s", problem)
+    log.info("the config was read again; servers: %d", len(service.servers))
+    return _listening(service)
+
+
+def _listening(service: Service) -> str:
+    """Say where a service listens, for one line that a supervisor shows."""
+    shown = [str(address) for address in service.addresses[:_SHOWN]]
+    rest = len(service.addresses) - len(shown)
+    return f"listening on {', '.join(shown)}{f' and {rest} more' if rest else ''}"
 
 
 async def _end(task: asyncio.Task[None] | None) -> None:
