@@ -254,11 +254,14 @@ def ports_of(pid: int, kind: Literal["tcp", "udp"]) -> set[int]:
     found = {}
     states = ("0A",) if kind == "tcp" else ("07", "01")  # listening; not connected, connected
     for name in (kind, kind + "6"):
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]:
+        with contextlib.suppress(OSError), Path(f"/proc/{pid}/net/{name}").open() as lines:
+            next(lines)
+            for line in lines:
                 fields = line.split()
                 if fields[3] in states:
                     found[f"socket:[{fields[9]}]"] = int(fields[1].rpartition(":")[2], 16)
+                elif kind == "tcp":
+                    break  # listeners come first; behind them, tens of thousands may linger
     held = set()
     folder = Path(f"/proc/{pid}/fd")
     with contextlib.suppress(OSError):

@@ -25,7 +25,18 @@ from typing import Any, Final
 from tests.echo import DnsServer
 from tests.interop.streams import digest
 from tests.interop.test_dns import Forwarder, ask
-from tests.peers import HOST, START_LIMIT, START_TRIES, Program, StartError, free_port, need_curl, need_tool, ports_of
+from tests.peers import (
+    HOST,
+    ROOT,
+    START_LIMIT,
+    START_TRIES,
+    Program,
+    StartError,
+    free_port,
+    need_curl,
+    need_tool,
+    ports_of,
+)
 from tests.peers import start as start_program
 from tests.socks_udp import Address
 
@@ -80,6 +91,12 @@ def command(name: str) -> tuple[str, ...]:
     return (str(script),) if os.access(script, os.X_OK) else (sys.executable, "-m", "shadesocks", "as", name)
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """What a program is started with: these sources, and a home where nothing is."""
+    homes = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"), str(folder))
+    return {**os.environ, **homes, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
+
+
 @contextlib.contextmanager
 def ours(
     name: str, folder: Path, port: int, *words: str, keys: Mapping[str, Any] | None = None, udp: bool = True
@@ -106,7 +123,14 @@ def managing(folder: Path, port: int, *words: str, keys: Mapping[str, Any]) -> I
     line = (*command("ssserver"), "-c", str(path), *words)
     log = folder / f"managed-{port}.log"
     with log.open("ab") as out:
-        process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=folder)
+        process = subprocess.Popen(
+            line,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=environment(folder),
+        )
     program = Program("our-managed-ssserver", process, port, log)
     try:
         until(lambda: port in ports_of(process.pid, "udp") or not program.alive, "the manager")

@@ -23,6 +23,7 @@ from .stage import (
     Ports,
     Web,
     command,
+    environment,
     first_port,
     managing,
     ours,
@@ -94,7 +95,13 @@ def run_to_end(name: str, folder: Path, *words: str, keys: object = None) -> sub
         path.write_text(json.dumps(keys))
         file = ("-c", str(path))
     return subprocess.run(
-        (*command(name), *file, *words), capture_output=True, text=True, check=False, timeout=60, cwd=folder
+        (*command(name), *file, *words),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=folder,
+        env=environment(folder),
     )
 
 

@@ -149,8 +149,10 @@ def test_module_cryptor(method: str) -> None:
     assert client.hears(server.says(Address("192.0.2.1", 53), b"there")).payload == b"there"
 
 
-def test_module_manager(tmp_path: Path) -> None:
+def test_module_manager(tmp_path: Path, whole: bool) -> None:
     """A port is added, counted by both protocols, and removed; the one of the file stays."""
+    if not whole:
+        pytest.skip("sampled, since statistics come every ten seconds; make conformance runs every row")
 
     def story() -> None:
         ports = Ports()

@@ -16,7 +16,7 @@ from tests.peers import free_port
 from tests.socks_udp import associate
 
 from .rows import file_of
-from .stage import Ports, Web, command, first_port, ours, retried, see_page
+from .stage import Ports, Web, command, environment, first_port, ours, retried, see_page
 from .test_conformance import OPEN
 
 _BOTH: Final = ("ssserver", "sslocal")
@@ -71,7 +71,7 @@ def said(name: str, folder: Path, *words: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         cwd=folder,
-        env={**os.environ, "XDG_CONFIG_HOME": str(folder), "XDG_STATE_HOME": str(folder), "HOME": str(folder)},
+        env=environment(folder),
     )
 
 
@@ -85,10 +85,10 @@ def test_command_sh_version(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("words", "line"), STARTED, ids=[line.split()[-1] for _, line in STARTED])
 def test_command_sh_started(words: tuple[str, ...], line: str, tmp_path: Path) -> None:
-    """A client that starts, and what it warns of."""
+    """A client that starts, and what it warns of: in the foreground, which says the same."""
     port = free_port()
     wanted = re.compile(rf"^[-\d]+ [:\d]+ {line.replace('PORT', str(port))}$")
-    with said("sslocal", tmp_path, *words, "-p", str(port), "-l", str(free_port()), "-d", "start") as process:
+    with said("sslocal", tmp_path, *words, "-p", str(port), "-l", str(free_port())) as process:
         try:
             seen = []
             assert process.stdout is not None
