@@ -118,3 +118,48 @@ def bind_closed() -> socket.socket:
     sock.bind((HOST, 0))
     sock.listen()
     return sock
+
+
+def test_who_waits_when_it_closes_is_taken_and_not_reset() -> None:
+    async def story() -> None:
+        taken: list[socket.SocketType] = []
+        reactor, listener = make(taken)
+        callers = [socket.create_connection((HOST, listener.address.port)) for _ in range(5)]
+        assert not taken, "no turn of the loop has come"
+        close_to = listener.address.port
+        listener.close()
+        reactor.settle()
+        assert len(taken) == 5
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((HOST, close_to))
+        for sock in (*callers, *taken):
+            sock.close()
+        reactor.stop()
+
+    run(story())
+
+
+def test_two_may_have_one_port_if_both_say_so() -> None:
+    one = bind((HOST, 0), socket.AF_INET, TcpOptions(), reuse_port=True)
+    bind(one.getsockname(), socket.AF_INET, TcpOptions(), reuse_port=True).close()
+    with pytest.raises(OSError, match="in use"):
+        bind(one.getsockname(), socket.AF_INET, TcpOptions())
+    one.close()
+
+
+def test_a_socket_that_others_accept_from_wakes_and_is_taken_from() -> None:
+    async def story() -> None:
+        taken: list[socket.SocketType] = []
+        reactor = Reactor()
+        listener = Listener(
+            reactor,
+            bind((HOST, 0), socket.AF_INET, TcpOptions()),
+            lambda sock, _client: taken.append(sock),
+            1 << 20,
+            shared=True,
+        )
+        with socket.create_connection((HOST, listener.address.port)):
+            await until(lambda: len(taken) == 1)
+        close(reactor, listener, taken)
+
+    run(story())

@@ -17,10 +17,11 @@ class StreamSalts:
 
     __slots__ = ("_seen", "notes")
 
-    def __init__(self) -> None:
+    def __init__(self, seen: PacketSalts | None = None) -> None:
+        """Remember in a table of its own, or in one that several processes `seen` in it."""
         self.notes: list[str] = []
         """Always empty: there is no file."""
-        self._seen: PacketSalts | None = None
+        self._seen = seen
 
     def known(self, salt: bytes) -> bool:
         """True when the IV was recorded."""

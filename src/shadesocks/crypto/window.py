@@ -31,6 +31,19 @@ class Window:
         behind = self._highest - packet_id
         return behind < 0 or (behind <= WINDOW_SIZE and bool(self._missing >> behind & 1))
 
+    @property
+    def highest(self) -> int:
+        """The highest id it has seen; -1 before the first."""
+        return self._highest
+
+    def close_until(self, packet_id: int) -> None:
+        """Count that id and all below it as seen: another process may have seen any of them."""
+        ahead = self._highest - packet_id
+        if ahead <= 0:
+            self._highest, self._missing = packet_id, 0
+        else:
+            self._missing &= (1 << ahead) - 1
+
     def accept(self, packet_id: int) -> None:
         """Record an id that is `fresh`."""
         ahead = packet_id - self._highest

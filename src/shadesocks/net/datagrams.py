@@ -278,14 +278,20 @@ def open_outlet(options: DatagramOptions, *, towards: int, family: int = 0) -> S
     return sock
 
 
-def bind_socket(address: tuple[Any, ...], family: int, options: DatagramOptions) -> SocketType:
+def bind_socket(
+    address: tuple[Any, ...], family: int, options: DatagramOptions, *, reuse_port: bool = False
+) -> SocketType:
     """Return a UDP socket that is bound, with room for bursts: all its clients write to it.
+
+    With `reuse_port` others of this user may have the same port, if they say so, too; each client stays with one.
 
     Raises:
         OSError: the address cannot be bound; another program may have it.
     """
     sock = open_socket(replace(options, receive_buffer=options.receive_buffer or FRONT_BUFFER), family=family)
     try:
+        if reuse_port:
+            sock.setsockopt(SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(address)
     except BaseException:
         sock.close()

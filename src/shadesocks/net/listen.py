@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ..core.address import Address
 from .options import NOW, TcpOptions, apply_listening, stream_socket
-from .poller import READ
+from .poller import READ, READ_ALONE
 from .reactor import Reactor
 
 log = logging.getLogger(__name__)
@@ -32,8 +32,10 @@ Accept = Callable[[SocketType, Any], None]
 """(socket, client address): takes a socket that was just accepted."""
 
 
-def bind(address: tuple[Any, ...], family: int, options: TcpOptions) -> SocketType:
+def bind(address: tuple[Any, ...], family: int, options: TcpOptions, *, reuse_port: bool = False) -> SocketType:
     """Return a listening socket. Accepted sockets inherit the options from it (Linux), which costs them no call.
+
+    With `reuse_port` others of this user may listen on the same port, if they say so, too: SO_REUSEPORT.
 
     Raises:
         OSError: the address cannot be bound; another program may have it.
@@ -42,6 +44,8 @@ def bind(address: tuple[Any, ...], family: int, options: TcpOptions) -> SocketTy
     try:
         if os.name == "posix":
             sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             # A wildcard of IPv6 serves IPv4 too, as everywhere else in the family.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
@@ -57,32 +61,41 @@ def bind(address: tuple[Any, ...], family: int, options: TcpOptions) -> SocketTy
 class Listener:
     """One listening socket, and who takes what it accepts."""
 
-    __slots__ = ("_accept", "_ceiling", "_complained_at", "_paused", "_reactor", "_sock", "address")
+    __slots__ = ("_accept", "_ceiling", "_complained_at", "_interest", "_paused", "_reactor", "_sock", "address")
 
-    def __init__(self, reactor: Reactor, sock: SocketType, accept: Accept, descriptors: int) -> None:
-        """Begin to accept; `descriptors` is the limit of the process."""
+    def __init__(
+        self, reactor: Reactor, sock: SocketType, accept: Accept, descriptors: int, *, shared: bool = False
+    ) -> None:
+        """Begin to accept; `descriptors` is the limit of the process. A `shared` socket others accept from, too."""
         self._reactor = reactor
         self._sock = sock
         self._accept = accept
         self._ceiling = descriptors - max(1, descriptors // RESERVE)
         self._complained_at = float("-inf")
         self._paused = False
+        self._interest = READ_ALONE if shared else READ
         name = sock.getsockname()
         self.address = Address(name[0], name[1])
         """Where it listens, with the port the system chose if it was asked to."""
-        reactor.watch(sock.fileno(), READ, self._on_event)
+        reactor.watch(sock.fileno(), self._interest, self._on_event)
 
     def _on_event(self, _events: int) -> None:
+        self._accept_one()
+
+    def _accept_one(self) -> bool:
+        """Accept one connection; False where nobody waits."""
         sock = self._sock
         try:
             fd, client = sock._accept()  # type: ignore[attr-defined]  # the C method under accept(), which wraps twice
-        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
-            return
+        except (ConnectionAbortedError, InterruptedError):
+            return True
+        except BlockingIOError:
+            return False
         except OSError as error:
             if error.errno not in _EXHAUSTED:
                 raise
             self._pause(error.strerror or str(error))
-            return
+            return False
         accepted = SocketType(sock.family, SOCK_STREAM, 0, fd)
         if not NOW:  # pragma: no cover - systems without MSG_DONTWAIT
             accepted.setblocking(False)
@@ -93,6 +106,7 @@ class Listener:
             self._reactor.close(accepted)
         if fd >= self._ceiling:  # the system gives the lowest free number: so many are in use
             self._pause(f"{fd} descriptors are in use")
+        return True
 
     def _pause(self, why: str) -> None:
         """Stop accepting until descriptors may be free again: level-triggered readiness would spin."""
@@ -115,7 +129,7 @@ class Listener:
             self._reactor.loop.call_later(PAUSE, self._resume)
             return
         self._paused = False
-        self._reactor.watch(self._sock.fileno(), READ, self._on_event)
+        self._reactor.watch(self._sock.fileno(), self._interest, self._on_event)
 
     def _is_full(self) -> bool:
         try:
@@ -131,6 +145,10 @@ class Listener:
         self._reactor.loop.call_later(PAUSE, self._resume)
 
     def close(self) -> None:
-        """Accept no more."""
+        """Accept no more, but who is connected already: the system would reset those that wait."""
+        if self._sock.fileno() >= 0:
+            waiting = BACKLOG
+            while waiting and not self._paused and self._accept_one():
+                waiting -= 1
         self._paused = False
         self._reactor.close_shared(self._sock)

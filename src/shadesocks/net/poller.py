@@ -21,6 +21,8 @@ WRITE: Final = 4
 """EPOLLOUT: there is room to write."""
 READABLE: Final = 1
 """EPOLLIN alone: what the other back-ends report."""
+READ_ALONE: Final = READABLE | getattr(select, "EPOLLEXCLUSIVE", 0)
+"""READ of a socket that other processes wait for, too: one of them is woken, where the system can (Linux)."""
 ENDED: Final = 0x2000
 """EPOLLRDHUP: the end of file has come too, so a read after this one finds it. Only epoll tells."""
 

@@ -49,9 +49,15 @@ class _Given:
 class GivenSockets:
     """Bound sockets by address and kind, each lent to one at a time."""
 
-    def __init__(self, sockets: Iterable[SocketType] = ()) -> None:
+    def __init__(self, sockets: Iterable[SocketType] = (), *, shared: bool = False) -> None:
         """Keep sockets, which are ours from now on: of IPv4, IPv6 or Unix, for streams or datagrams."""
         self._given: Final = [_given(sock) for sock in sockets]
+        self.shared: Final = shared
+        """Whether other processes accept from the same."""
+
+    def add(self, sockets: Iterable[SocketType]) -> None:
+        """Keep further ones, for what is listened on from now on."""
+        self._given.extend(_given(sock) for sock in sockets)
 
     def __len__(self) -> int:
         return len(self._given)

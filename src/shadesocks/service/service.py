@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ..config.model import ServerConfig
     from ..net.resolve import Resolver
     from ..net.story import Wait
+    from .siblings import Siblings
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Service:
         self._changing = asyncio.Lock()
         self._manager: ManagerSocket | None = None
         self._given = GivenSockets()
+        self._siblings: Siblings | None = None
         self._dialled = dialled_options(config)
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweeps = 0
@@ -137,8 +139,10 @@ class Service:
         counts = self._crowd.counts()
         return replace(counts, dropped=Counter(counts.dropped) + self._shared.datagrams.dropped)
 
-    async def start(self, given: GivenSockets | None = None) -> None:
+    async def start(self, given: GivenSockets | None = None, siblings: Siblings | None = None) -> None:
         """Bind every listener that was not given, then accept. What is given is ours; what fits nowhere is closed.
+
+        With `siblings` other processes serve the same ports, and were given the same.
 
         Raises:
             ConfigError: an address cannot be listened on, an access list cannot be used, or an option, a library
@@ -146,6 +150,8 @@ class Service:
         """
         if given is not None:
             self._given = given
+        self._siblings = siblings
+        self.speaker.is_silent = siblings is not None and not siblings.speaks
         try:
             await self._start()
         except BaseException:
@@ -186,12 +192,13 @@ class Service:
             origin_policy(config, self._own_ports),
             OriginPolicy(allow_private=True, own_ports=self._own_ports),
             acls,
-            SaltMemory(state_directory(config.state_dir), reactor.loop.time),
+            SaltMemory(state_directory(config.state_dir), reactor.loop.time, self._siblings),
             config.silent_limit or max(1, descriptors // 4),
             # Without UDP the plain way, which nobody takes: the other has 0.8 MiB of ctypes.
             make_datagrams(reactor, config.udp_io if self._has_packets else "plain"),
             self._crowd,
-            PacketSalts(),
+            PacketSalts() if self._siblings is None else self._siblings.packet_salts,
+            self._siblings,
         )
         self.speaker.say("model", name=reactor.poller.name)
         for server in config.servers:
@@ -233,7 +240,9 @@ class Service:
         opened = OpenPort(port, face, tuple(addresses))
         if streams is not None:
             assert face.flow is not None, "a port that listens for streams serves them"
-            opened.listener = Listener(self._shared.reactor, streams, face.flow.accept, self._descriptors)
+            opened.listener = Listener(
+                self._shared.reactor, streams, face.flow.accept, self._descriptors, shared=self._given.shared
+            )
         self._ports.add(opened)
         return opened
 
@@ -411,7 +420,10 @@ class Service:
         shared.reactor.stop()
         await shared.names.close()
         shared.salts.close()
-        shared.packet_salts.close()
+        if shared.siblings is None:
+            shared.packet_salts.close()
+        else:
+            shared.siblings.close()
         self._ports.clear()
         self._own_ports.clear()
         self.journal.flush()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..proxy.outbound.choice import Choice
     from .journal import Journal
     from .rules import AclShelf
+    from .siblings import Siblings
     from .state import SaltMemory
 
 
@@ -45,5 +46,7 @@ class Shared:
     datagrams: Datagrams
     crowd: Crowd
     packet_salts: PacketSalts
+    siblings: Siblings | None = None
+    """What the processes share that serve the same ports; None: there is one."""
     choices: list[Choice] = field(default_factory=list)
     """What chooses between servers, once a listener has needed it: all of them learn from one another."""

@@ -42,11 +42,13 @@ class Speaker:
         self._shows_time: Final = shows_time
         self._pulses: Final = [PULSES[name]() for name in voice.pulses]
         self._announced: tuple[object, ...] = ()
+        self.is_silent = False
+        """True where another process, which does the same, speaks of its life for both."""
 
     def say(self, event: str, **parts: Any) -> None:
         """Say what the service does, if this voice speaks of it. Parts come without control characters."""
         said = self._voice.life.get(event)
-        if said is not None and log.isEnabledFor(said.level):
+        if said is not None and not self.is_silent and log.isEnabledFor(said.level):
             log.log(said.level, "%s", said.text.format_map(parts))
 
     def listening(self, event: str, wanted: Address, address: Address, forward: Address | None = None) -> None:

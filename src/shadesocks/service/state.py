@@ -6,10 +6,13 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..crypto.methods import Edition
-from ..crypto.replay import Salts, open_salts
+from ..crypto.replay import Salts, StreamSalts, open_salts
+
+if TYPE_CHECKING:
+    from .siblings import Siblings
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +39,11 @@ def state_directory(configured: str | None) -> str | None:
 class SaltMemory:
     """The stores of a service, opened when a server first needs one: a client keeps none."""
 
-    def __init__(self, directory: str | None, clock: Callable[[], float]) -> None:
+    def __init__(self, directory: str | None, clock: Callable[[], float], siblings: Siblings | None = None) -> None:
+        """Keep files in a directory, which `siblings` use as well; None of either is none."""
         self._directory = directory
         self._clock = clock
+        self._siblings = siblings
         self._stores: dict[Edition, Salts] = {}
 
     def of(self, edition: Edition) -> Salts:
@@ -47,8 +52,22 @@ class SaltMemory:
             edition = Edition.STREAM
         store = self._stores.get(edition)
         if store is None:
-            store = self._stores[edition] = open_salts(self._directory, edition, clock=self._clock)
+            store = self._stores[edition] = self._open(edition)
             self.tell()
+        return store
+
+    def _open(self, edition: Edition) -> Salts:
+        siblings = self._siblings
+        if siblings is None:
+            return open_salts(self._directory, edition, clock=self._clock)
+        if edition is Edition.STREAM:
+            return StreamSalts(siblings.stream_salts)
+        store = open_salts(self._directory, edition, clock=self._clock, shared=True)
+        if self._directory is None or store.notes:
+            store.notes.append(
+                f"what one worker remembers of {edition.value} salts the others may not: give a state_dir that all can "
+                "write to, or set workers to 1"
+            )
         return store
 
     def tell(self) -> None:

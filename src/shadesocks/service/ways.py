@@ -156,7 +156,8 @@ def shadow_of(shared: Shared, server: ServerConfig) -> Shadow:
 def packets_of(shared: Shared, server: ServerConfig) -> PacketShadow:
     """The wire format of a server for datagrams, with its key."""
     keys = parse_keys(server.method, server.password.reveal())
-    return make_packets(server.method, keys, draw, shared.packet_salts.insert, quirks_of(shared.config, server))
+    claim = None if shared.siblings is None else shared.siblings.windows.claim
+    return make_packets(server.method, keys, draw, shared.packet_salts.insert, quirks_of(shared.config, server), claim)
 
 
 def quirks_of(config: Config, server: ServerConfig) -> Quirks:

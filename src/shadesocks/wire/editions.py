@@ -12,7 +12,7 @@ from .aead import AeadShadow
 from .aead2022 import Aead2022Shadow
 from .packet import PacketShadow
 from .packet_aead import AeadPackets, NewSalt
-from .packet_aead2022 import Aead2022Packets
+from .packet_aead2022 import Aead2022Packets, Claim
 from .packet_plain import PlainPackets
 from .plain import PlainShadow
 from .shadow import NO_QUIRKS, Quirks, Random, Shadow
@@ -25,7 +25,7 @@ def _stream(method: Method, keys: Sequence[bytes], quirks: Quirks) -> Shadow:
 
 
 def _stream_packets(
-    method: Method, keys: Sequence[bytes], random: Random, insert: NewSalt, quirks: Quirks
+    method: Method, keys: Sequence[bytes], random: Random, insert: NewSalt, quirks: Quirks, _claim: Claim | None
 ) -> PacketShadow:
     from .packet_stream import StreamPackets
 
@@ -40,11 +40,14 @@ _EDITIONS: Final[dict[Edition, Callable[[Method, Sequence[bytes], Quirks], Shado
 }
 
 
-_PACKETS: Final[dict[Edition, Callable[[Method, Sequence[bytes], Random, NewSalt, Quirks], PacketShadow]]] = {
-    Edition.PLAIN: lambda _method, _keys, _random, _insert, _quirks: PlainPackets(),
+_MakePackets = Callable[[Method, Sequence[bytes], Random, NewSalt, Quirks, Claim | None], PacketShadow]
+_PACKETS: Final[dict[Edition, _MakePackets]] = {
+    Edition.PLAIN: lambda _method, _keys, _random, _insert, _quirks, _claim: PlainPackets(),
     Edition.STREAM: _stream_packets,
-    Edition.AEAD: lambda method, keys, random, insert, _quirks: AeadPackets(method, keys[0], random, insert),
-    Edition.AEAD2022: lambda method, keys, random, _insert, _quirks: Aead2022Packets(method, keys[0], random),
+    Edition.AEAD: lambda method, keys, random, insert, _quirks, _claim: AeadPackets(method, keys[0], random, insert),
+    Edition.AEAD2022: lambda method, keys, random, _insert, _quirks, claim: Aead2022Packets(
+        method, keys[0], random, claim
+    ),
 }
 
 
@@ -60,14 +63,20 @@ def make_shadow(method: Method, keys: Sequence[bytes], quirks: Quirks = NO_QUIRK
 
 
 def make_packets(
-    method: Method, keys: Sequence[bytes], random: Random, insert: NewSalt, quirks: Quirks = NO_QUIRKS
+    method: Method,
+    keys: Sequence[bytes],
+    random: Random,
+    insert: NewSalt,
+    quirks: Quirks = NO_QUIRKS,
+    claim: Claim | None = None,
 ) -> PacketShadow:
     """Return the method with its key, for datagrams; see `make_shadow`.
 
-    `insert` records the salt of a datagram, and says False when it was known.
+    `insert` records the salt of a datagram, and says False when it was known. `claim` takes a packet of a 2022 session
+    where several processes serve one port.
     """
     _check(method, keys)
-    return _PACKETS[method.edition](method, keys, random, insert, quirks)
+    return _PACKETS[method.edition](method, keys, random, insert, quirks, claim)
 
 
 def _check(method: Method, keys: Sequence[bytes]) -> None:

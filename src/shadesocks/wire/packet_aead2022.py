@@ -43,6 +43,9 @@ _GCM_MIN: Final = BLOCK_SIZE + _UP.size + TAG_SIZE
 
 _ZEROS: Final = bytes(PADDING_MAX)
 
+Claim = Callable[[bytes, Window, int, int], bool]
+"""(session id, window, packet id, now): takes a packet for this process; `crypto.window_shared.SharedWindows.claim`."""
+
 
 class _Cover(Protocol):
     """How separate header and body are covered: one for a method with its key, and each side."""
@@ -153,16 +156,17 @@ _COVERS: Final[dict[str, Callable[[Method, bytes, Random], _Cover]]] = {
 class Aead2022Packets:
     """An AEAD-2022 method with its pre-shared key."""
 
-    __slots__ = ("_cover", "_random", "idle_min")
+    __slots__ = ("_claim", "_cover", "_random", "idle_min")
 
-    def __init__(self, method: Method, psk: bytes, random: Random) -> None:
+    def __init__(self, method: Method, psk: bytes, random: Random, claim: Claim | None = None) -> None:
         self._cover = _COVERS[method.cipher](method, psk, random)
         self._random = random
+        self._claim = claim
         self.idle_min = REMEMBERED
 
     def host(self) -> Aead2022Host:
         """See `packet.PacketShadow`."""
-        return Aead2022Host(self._cover, self._random)
+        return Aead2022Host(self._cover, self._random, self._claim)
 
     def join(self) -> ClientTalk:
         """See `packet.PacketShadow`."""
@@ -172,28 +176,30 @@ class Aead2022Packets:
 class Aead2022Host:
     """The server's side: sessions by their ids."""
 
-    __slots__ = ("_cover", "_random", "identify")
+    __slots__ = ("_claim", "_cover", "_random", "identify")
 
-    def __init__(self, cover: _Cover, random: Random) -> None:
+    def __init__(self, cover: _Cover, random: Random, claim: Claim | None = None) -> None:
         self._cover = cover
         self._random = random
+        self._claim = claim
         self.identify: Final = cover.identify
         """A client is its session id."""
 
     def meet(self, key: Hashable) -> HostTalk:
         """See `packet.PacketHost`."""
         assert isinstance(key, bytes), "what `identify` returned"
-        return HostTalk(self._cover, self._random, key)
+        return HostTalk(self._cover, self._random, key, self._claim)
 
 
 class HostTalk:
     """One session as its server sees it. `open` takes the packet that `identify` looked at last."""
 
-    __slots__ = ("_client_id", "_cover", "_down", "_keyed", "_random", "_window")
+    __slots__ = ("_claim", "_client_id", "_cover", "_down", "_keyed", "_random", "_window")
 
-    def __init__(self, cover: _Cover, random: Random, client_id: bytes) -> None:
+    def __init__(self, cover: _Cover, random: Random, client_id: bytes, claim: Claim | None = None) -> None:
         self._cover = cover
         self._random = random
+        self._claim = claim
         self._client_id = client_id
         self._keyed = cover.key(client_id)
         self._window = Window()
@@ -210,6 +216,8 @@ class HostTalk:
         if kind != REQUEST:
             raise RemoteProtocolError("bad_type")
         span = _checked(out, stamp, at + _UP.size + padding, end, now)
+        if self._claim is not None and not self._claim(self._client_id, window, packet_id, now):
+            raise ReplayError("packet_id_seen")
         window.accept(packet_id)
         return span
 
