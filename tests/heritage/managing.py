@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,8 @@ import pytest
 
 from shadesocks.config.model import Config
 from shadesocks.core.address import Address
-from shadesocks.service import manager_socket
+from shadesocks.service import service as service_file
+from shadesocks.service.manager_socket import ManagerSocket
 from shadesocks.service.service import Service
 from tests.cli.family.conftest import Start
 from tests.peers import free_port
@@ -32,9 +34,7 @@ SOON: Final = 0.05
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let managers report often."""
-    monkeypatch.setattr(manager_socket, "INTERVAL", SOON)
-    if manager_socket.ManagerSocket.__init__.__defaults__:
-        monkeypatch.setattr(manager_socket.ManagerSocket.__init__, "__defaults__", (SOON,))
+    monkeypatch.setattr(service_file, "ManagerSocket", partial(ManagerSocket, interval=SOON))
 
 
 def manager_of(start: Start, name: str = "ssserver", place: str = "") -> Config:
