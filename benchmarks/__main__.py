@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import costs, report
+from . import ancestors, costs, crowd, report
 from .plan import FULL, QUICK, Plan
 from .process import pick_cores
 from .systems import OURS, SYSTEMS, find
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .figures import Results
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+ANCESTORS = "ancestors"
+"""For `--peers`: ours and all of those."""
 DESCRIPTORS = 3 * FULL.idle + 1000
 """The target, the server and the load hold one or two for each idle connection."""
 
@@ -39,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
         plan = replace(plan, idle=min(plan.idle, hard // 4))
         say(f"the descriptor limit is {hard}: {plan.idle} idle connections")
+    if hard != resource.RLIM_INFINITY and crowd.most(hard) < plan.crowd:
+        plan = replace(plan, crowd=crowd.most(hard))
+        say(f"the descriptor limit is {hard}: a crowd of {plan.crowd} connections")
     cores = pick_cores()
     if cores.server is None:
         say("there is one core only: server and load share it, read nothing but the CPU figures")
@@ -94,11 +99,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", type=listed(WORKS), default=list(WORKS), help=f"of {','.join(WORKS)}")
     parser.add_argument("--methods", type=listed(BULK_METHODS), default=list(BULK_METHODS), help="default: all")
     names = [system.name for system in SYSTEMS]
-    parser.add_argument("--peers", type=listed(names), default=None, help=f"systems to run, of {','.join(names)}")
+    parser.add_argument("--peers", type=listed([*names, ANCESTORS]), help=f"systems to run, of {','.join(names)}")
     parser.add_argument("--rounds", type=int, default=None, help="how many rounds instead of the plan's")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     parser.add_argument("--json", type=Path, default=None, help="write every sample to this file")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.peers is not None and ANCESTORS in options.peers:
+        options.peers += [OURS, "shadowsocks-libev", *ancestors.RACED]
+    return options
 
 
 def choose_plan(options: argparse.Namespace) -> Plan:

@@ -6,10 +6,16 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from .ancestors import RACED
+from .old_wire import OLD
+from .plan import MIB
 from .systems import OURS, REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+
+ANCESTORS: Final = (*RACED, "shadowsocks-libev")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,6 +49,7 @@ METRICS: Final = {
     "p50_growth": Metric("p50, times that without hanging look-ups", "x", 1, 2),
     "p99_growth": Metric("p99, times that without hanging look-ups", "x", 1, 2),
     "base": Metric("base", "MiB", 1 / (1 << 20), 1),
+    "base_own": Metric("base, anonymous memory only", "MiB", 1 / (1 << 20), 1),
     "each": Metric("a connection", "bytes", 1, 0),
     "anonymous": Metric("a connection, anonymous memory only", "bytes", 1, 0),
     "trips": Metric("round trips", "1/s", 1, 0),
@@ -55,6 +62,11 @@ METRICS: Final = {
     "loss": Metric("loss", "%", 100, 2),
     "busy": Metric("server's core in use by it", "%", 100, 0),
     "start": Metric("exec to listening", "s", 1, 3),
+    "all": Metric("exec to all ports listening", "s", 1, 2),
+    "resident": Metric("resident memory", "MiB", 1 / (1 << 20), 1),
+    "shared_out": Metric("memory, what is shared counted by its share (PSS)", "MiB", 1 / (1 << 20), 1),
+    "rest": Metric("its core in use while nothing happens", "%", 100, 3),
+    "reached": Metric("connections held at the end", "", 1, 0),
     "reading": Metric("reading the file", "ms", 1e3, 1),
     "lookup": Metric("a look-up", "us", 1e6, 2),
     "expressions": Metric("a look-up among regular expressions of no common shape", "us", 1e6, 1),
@@ -120,17 +132,21 @@ class Results:
         return spread(own[turn] / other[turn] for turn in own if other.get(turn))
 
 
+def is_old(method: str) -> bool:
+    return method in OLD
+
+
 def is_2022(method: str) -> bool:
     return method.startswith("2022-")
 
 
 def is_aead(method: str) -> bool:
-    return not is_2022(method)
+    return not is_2022(method) and not is_old(method)
 
 
 def is_judged_in_bulk(method: str) -> bool:
-    """XChaCha20 has no fast code in OpenSSL: reported only."""
-    return not method.startswith("xchacha20")
+    """XChaCha20 has no fast code in OpenSSL: reported only. What is old has goals of its own."""
+    return not method.startswith("xchacha20") and not is_old(method)
 
 
 def every(method: str) -> bool:
@@ -139,13 +155,16 @@ def every(method: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A figure to reach: at most `limit` times `against`, or, without `against`, at most `limit` in base units."""
+    """A figure to reach: at most `limit` times `against`, or, without `against`, at most `limit` in base units.
+
+    `against` may be several: then each of them that did the same is to be beaten.
+    """
 
     text: str
     work: str
     metric: str
     limit: float
-    against: str | None = None
+    against: str | tuple[str, ...] | None = None
     applies: Callable[[str], bool] = every
 
 
@@ -171,6 +190,17 @@ GOALS: Final = (
     Goal("500 hanging look-ups: p99 of connections to addresses ≤ 1.1 times", "names-dead", "p99_growth", 1.1),
     Goal("access list: 100,000 rules are read in ≤ 1 s", "acl", "reading", 1.0),
     Goal("access list: a look-up among 100,000 rules ≤ 5 us", "acl", "lookup", 5e-6),
+    Goal("bulk CPU a GB ≤ each ancestor's", "bulk", "cpu_gb", 1.0, ANCESTORS, is_old),
+    Goal("short connection CPU ≤ each ancestor's", "short", "cpu", 1.0, ANCESTORS, is_old),
+    Goal("ping-pong CPU ≤ each ancestor's", "ping", "cpu", 1.0, ANCESTORS, is_old),
+    Goal("idle connection ≤ each ancestor's", "idle", "each", 1.0, ANCESTORS, is_old),
+    Goal("memory after start ≤ each ancestor's", "idle", "base", 1.0, ANCESTORS, is_old),
+    Goal("listening ≤ each ancestor's time", "start", "start", 1.0, ANCESTORS, is_old),
+    Goal("UDP round trip CPU ≤ each ancestor's", "udp-echo", "cpu", 1.0, ANCESTORS, is_old),
+    Goal("2,000 ports: all listen in < 3 s", "ports", "all", 3.0),
+    Goal("2,000 ports: resident ≤ 60 MiB", "ports", "resident", 60 * MIB),
+    Goal("2,000 ports: idle CPU below one tick in 20 s", "ports", "rest", 0.01 / 20),
+    Goal("9,500 relayed connections in ≤ 100 MiB", "crowd", "resident", 100 * MIB),
 )
 
 
@@ -181,6 +211,8 @@ class Verdict:
     goal: Goal
     row: Row
     value: float
+    against: str | None = None
+    """Which of the goal's peers this compares with."""
 
     @property
     def met(self) -> bool:
@@ -188,12 +220,14 @@ class Verdict:
 
 
 def judge(goal: Goal, results: Results, system: str = OURS) -> list[Verdict]:
-    """One verdict for each row the goal speaks of and that was measured on both sides; worst first."""
+    """One verdict for each row the goal speaks of and that was measured on both sides, and each peer; worst first."""
+    peers = goal.against if isinstance(goal.against, tuple) else (goal.against,)
     verdicts = []
     for row in results.rows(goal.work, metric=goal.metric):
         if not goal.applies(row.method):
             continue
-        seen = results.ratio(row, system, goal.against) if goal.against is not None else results.spread(row, system)
-        if seen is not None:
-            verdicts.append(Verdict(goal, row, seen.middle))
+        for peer in peers:
+            seen = results.spread(row, system) if peer is None else results.ratio(row, system, peer)
+            if seen is not None:
+                verdicts.append(Verdict(goal, row, seen.middle, peer))
     return sorted(verdicts, key=lambda verdict: -verdict.value)

@@ -30,7 +30,7 @@ from .target import (
     discard,
     order,
 )
-from .wire import LENGTH_CHUNK, TAG, Account, Opener, Sealer, answer_size, upload_size
+from .wire import Account, Opener, Sealer, answer_size, upload_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,13 +39,18 @@ Endpoint = tuple[str, int]
 
 REQUEST_SIZE: Final = 100  # bytes of a short connection's request, about a small HTTP GET
 PING_SIZE: Final = 64
+IP_BIND_ADDRESS_NO_PORT: Final = 24
+"""Linux: the port is chosen when the far end is known, so that one may serve several. Python has no name for it."""
 HEAD_ROOM: Final = 4096  # more than any head needs; a stream's body starts at a fixed place behind it
 
 
-def open_connection(address: Endpoint) -> socket.socket:
-    """A blocking connection that fails instead of hanging."""
+def open_connection(address: Endpoint, source: Endpoint | None = None) -> socket.socket:
+    """A blocking connection that fails instead of hanging; `source` is where it comes from."""
     sock = socket.socket()
     try:
+        if source is not None:
+            sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind(source)
         sock.connect(address)
         be_patient(sock)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -234,6 +239,7 @@ class Conversation:
 
     def __init__(self, address: Endpoint, account: Account, target: Endpoint) -> None:
         self._sealer = Sealer(account)
+        self._overhead = account.method.overhead
         head = self._sealer.head(target, order(ECHO, 0, PING_SIZE), int(time.time()))
         self._sock = open_connection(address)
         try:
@@ -247,7 +253,7 @@ class Conversation:
         """That many round trips one after the other; returns the seconds of each."""
         chunks = [self._sealer.chunk(bytes(PING_SIZE)) for _ in range(count)]
         clock, send, expect = time.perf_counter, self._sock.send, self._expect
-        wanted = LENGTH_CHUNK + PING_SIZE + TAG
+        wanted = self._overhead + PING_SIZE
         latencies = []
         with quiet():
             for chunk in chunks:

@@ -73,18 +73,20 @@ class Server:
         directory: Path,
         cores: Cores,
         launch: Callable[[int], Launch] | None = None,
+        port: int | None = None,
     ) -> None:
-        """Start it and wait until it listens; `launch` replaces the system's own, given the port."""
+        """Start it and wait until it listens; `launch` replaces the system's own, given the port (a free one)."""
         self.name = found.name
+        self.target_host = found.system.target_host
         self.account = account
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
+        self.port = free_port() if port is None else port
         what = launch(self.port) if launch is not None else found.launch(directory, self.port, account)
         self._log_path = directory / "log"
         env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(directory), "LANG": "C.UTF-8", **what.env}
         with self._log_path.open("wb") as log, cores.on_server():
-            began = time.perf_counter()
+            self.began = began = time.perf_counter()
             self.process = subprocess.Popen(  # noqa: S603 - a program of the table of systems
                 what.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=directory
             )
@@ -186,10 +188,10 @@ class TargetProcess(_Child):
         super().__init__(ports, "benchmarks.target", str(ports))
         self._next = 0
 
-    def address(self) -> tuple[str, int]:
-        """The next port; used again only when all others have had their turn."""
+    def address(self, host: str = "127.0.0.1") -> tuple[str, int]:
+        """The next port, under the name it shall have; used again only when all others have had their turn."""
         self._next += 1
-        return ("127.0.0.1", self._ports[self._next % len(self._ports)])
+        return (host, self._ports[self._next % len(self._ports)])
 
 
 class NameTargetProcess(_Child):

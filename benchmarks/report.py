@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .figures import GOALS, METRICS, Metric, Results, Row, Spread, judge, spread
+from .figures import GOALS, METRICS, Metric, Results, Row, Spread, is_old, judge, spread
 from .systems import OURS, REFERENCE, Found
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ HEADINGS = {
     "idle": "Idle connections",
     "stalled": "Stalled connections that never authenticate",
     "start": "Start",
+    "ports": "Two thousand ports",
+    "crowd": "Many connections in one process",
     "names-cached": "Names that are known",
     "names-uncached": "Names that must be looked up",
     "names-10000": "Names that are looked up in 50 ms",
@@ -36,7 +38,17 @@ HEADINGS = {
     "udp-random": "UDP: random datagrams",
     "acl": "Access lists",
 }
-WITHOUT_RATIO = ("load", "busy", "offered", "loss", "growth", "answers", "p50_growth", "p99_growth")
+OLD_HEADINGS = {
+    "bulk": "bulk",
+    "short": "short connections",
+    "ping": "ping-pong on an open connection",
+    "idle": "idle connections",
+    "start": "start",
+    "ports": "two thousand ports",
+    "crowd": "many connections in one process",
+    "udp-echo": "UDP round trips",
+}
+WITHOUT_RATIO = ("load", "busy", "offered", "loss", "growth", "answers", "p50_growth", "p99_growth", "rest", "reached")
 """Metrics that say how a sample went rather than how well."""
 TCP = ("bulk", "short", "ping")
 NAMES = ("names-cached", "names-uncached", "names-10000")
@@ -52,6 +64,7 @@ def render(
         "# Benchmarks",
         "Made by `make bench`; every number is of one run, side by side. Median of the rounds, in brackets the least "
         f"and the greatest, and after x the ratio to {REFERENCE} (median of the ratios of each round). "
+        "Beside the ancestors, who speak the old methods, x is our figure as a multiple of theirs. "
         "Read the ratios: machines differ. How it is measured stands in `benchmarks/README.md`.",
         "## Goals\n\n" + goals(results),
     ]
@@ -59,6 +72,10 @@ def render(
         tables = work_tables(results, work, names)
         if tables:
             parts.append(f"## {heading}\n\n" + "\n\n".join(tables))
+    for work, heading in OLD_HEADINGS.items():
+        tables = work_tables(results, work, names, old=True)
+        if tables:
+            parts.append(f"## Beside the ancestors: {heading}\n\n" + "\n\n".join(tables))
     parts.append("## Circumstances\n\n" + circumstances(results, systems, missing, plan, noise))
     return "\n\n".join(parts) + "\n"
 
@@ -75,15 +92,22 @@ def goals(results: Results) -> str:
         met = sum(verdict.met for verdict in verdicts)
         shown = f"{worst.value:.2f} x" if goal.against else _number(METRICS[goal.metric], worst.value)
         state = "met" if met == len(verdicts) else "**missed**"
-        lines.append(f"| {goal.text} | {shown} | {_place(worst.row)} | {met} of {len(verdicts)} | {state} |")
+        place = _place(worst.row) + (f", {worst.against}" if isinstance(goal.against, tuple) else "")
+        lines.append(f"| {goal.text} | {shown} | {place} | {met} of {len(verdicts)} | {state} |")
     return "\n".join(lines)
 
 
-def work_tables(results: Results, work: str, names: Sequence[str]) -> list[str]:
-    """One table for each metric of a work; a row for each method and case, a column for each system."""
+def work_tables(results: Results, work: str, names: Sequence[str], *, old: bool = False) -> list[str]:
+    """One table for each metric of a work; a row for each method and case, a column for each system.
+
+    What is old has tables of its own: the ancestors can do nothing else, and hardly anybody else does that.
+    """
     tables = []
+    cell = _old_cell if old else _cell
     for metric in dict.fromkeys(row.metric for row in results.rows(work)):
-        rows = results.rows(work, metric=metric)
+        rows = [row for row in results.rows(work, metric=metric) if is_old(row.method) is old]
+        if not rows:
+            continue
         columns = [name for name in names if any(results.spread(row, name) for row in rows)]
         shown = METRICS[metric]
         lines = [
@@ -95,7 +119,7 @@ def work_tables(results: Results, work: str, names: Sequence[str]) -> list[str]:
         if metric == "base" and work == "stalled":
             continue
         for row in sorted(rows, key=lambda row: row.case):
-            cells = [_cell(results, row, name) for name in columns]
+            cells = [cell(results, row, name) for name in columns]
             lines.append(f"| {row.method} | {row.case} | " + " | ".join(cells) + " |")
         tables.append("\n".join(lines))
     return tables
@@ -110,7 +134,8 @@ def circumstances(
     lines.append(
         f"- {plan.rounds} rounds; a bulk sample {plan.bulk >> 20} MiB, {plan.connections} short connections, "
         f"{plan.pings} round trips, {plan.idle} connections held, {plan.starts} starts; over UDP "
-        f"{plan.trips} round trips, {plan.flow} s of a flow, {plan.sessions} sessions, {plan.strangers:,} strangers"
+        f"{plan.trips} round trips, {plan.flow} s of a flow, {plan.sessions} sessions, {plan.strangers:,} strangers; "
+        f"beside the ancestors at most {plan.memory_rounds} rounds and a quarter of these samples"
     )
     foreign = spread(results.foreign)
     if foreign is not None:
@@ -149,6 +174,17 @@ def _cell(results: Results, row: Row, name: str) -> str:
         return text
     ratio = results.ratio(row, name, REFERENCE)
     return text if ratio is None else f"{text} x{ratio.middle:.2f}"
+
+
+def _old_cell(results: Results, row: Row, name: str) -> str:
+    """An ancestor's figure, and ours as a multiple of it; why there is none, where it failed."""
+    seen = results.spread(row, name)
+    if seen is None:
+        return ""
+    text = _spread(METRICS[row.metric], seen)
+    ratio = results.ratio(row, OURS, name)
+    bare = name == OURS or row.metric in WITHOUT_RATIO or ratio is None
+    return text if bare or ratio is None else f"{text} x{ratio.middle:.2f}"
 
 
 def _spread(metric: Metric, seen: Spread) -> str:

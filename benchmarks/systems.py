@@ -1,6 +1,6 @@
 """The servers that are compared: where each is found, what it can do, and how it is configured.
 
-A table of literals, ours first. Peers are called by absolute path, and their
+A table of literals, ours first, the ancestors (`ancestors.py`) last. Peers are called by absolute path, and their
 `--version` must be what the table expects, since our own `ssserver` may stand
 first on the PATH. Everything runs as it comes: default log level, replay
 store, meters; only what loopback makes necessary is set.
@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from . import ancestors
+from .old_wire import OLD
 from .wire import METHODS, Account
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ OURS: Final = "shadesocks"
 REFERENCE: Final = "shadowsocks-rust"
 
 _ALL: Final = frozenset(METHODS)
-_AEAD: Final = frozenset(name for name, method in METHODS.items() if not method.is_2022)
+_OLD: Final = frozenset(OLD)
+_AEAD: Final = frozenset(name for name, method in METHODS.items() if not method.is_2022) - _OLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,10 @@ class System:
     """The same with UDP, which is off as they come; None for those that are compared over TCP alone."""
     launch_names: Callable[[Path, Path, int, Account, int], Launch] | None = None
     """The same with the port of a name server on 127.0.0.1; None for those whose look-ups are not compared."""
+    ask_version: Callable[[], str | None] | None = None
+    """What says which version is here, where that is more than a `--version`."""
+    target_host: str = "127.0.0.1"
+    """What it has to be told for the target's address, since one of the ancestors knows names alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,11 @@ def _plain_config(port: int, account: Account) -> dict[str, Any]:
     }
 
 
+def _legacy(account: Account) -> dict[str, Any]:
+    """What makes ours speak a method as old as its ancestors."""
+    return {"allow_legacy": True} if account.method.is_old else {}
+
+
 def launch_ours(
     program: Path,
     directory: Path,
@@ -114,7 +126,7 @@ def launch_ours(
     env: dict[str, str] | None = None,
 ) -> Launch:
     """Our own server; `config` and `env` add to or change what the bench sets (the profile's variants)."""
-    settings = {**_plain_config(port, account), "allow_private": True, **(config or {})}
+    settings = {**_plain_config(port, account), "allow_private": True, **_legacy(account), **(config or {})}
     state = directory / "state"
     state.mkdir(exist_ok=True)
     argv = [str(program), "server", "-c", _write(directory, settings)]
@@ -175,6 +187,26 @@ def _launch_pproxy(program: Path, directory: Path, port: int, account: Account) 
     return Launch([str(program), "-l", f"ss://{account.method.name}:{account.password}@127.0.0.1:{port}"])
 
 
+def _make_ancestor(name: str) -> System:
+    def launch(program: Path, directory: Path, port: int, account: Account) -> Launch:
+        del program  # its command may be more than one word
+        return Launch(ancestors.command(name, directory, port, account))
+
+    ancestor = ancestors.ANCESTORS[name]
+    return System(
+        name=name,
+        candidates=(Path(ancestor.server[0]),),
+        version_argv=(),
+        version=re.compile(re.escape(ancestor.version)),
+        methods=ancestors.methods(name),
+        launch=launch,
+        effort=ancestors.EFFORT,
+        launch_udp=launch if "server" in ancestor.udp else None,  # it is on as they come, or cannot be had
+        ask_version=lambda: ancestors.version(name),
+        target_host=ancestor.target,
+    )
+
+
 SYSTEMS: Final = (
     System(
         name=OURS,
@@ -191,7 +223,7 @@ SYSTEMS: Final = (
         candidates=(PEERS / "rust" / "bin" / "ssserver",),
         version_argv=("--version",),
         version=re.compile(r"^shadowsocks (\d[\w.]*)"),
-        methods=_ALL,
+        methods=_ALL - _OLD,
         launch=_launch_rust,
         launch_udp=_launch_rust_udp,
         launch_names=_launch_rust_names,
@@ -201,7 +233,7 @@ SYSTEMS: Final = (
         candidates=(Path("/usr/bin/ss-server"), Path("/usr/local/bin/ss-server")),
         version_argv=("-h",),  # it has no --version, but its help begins with it
         version=re.compile(r"shadowsocks-libev (\d[\w.]*)"),
-        methods=_AEAD,
+        methods=_AEAD | _OLD,
         launch=_launch_libev,
         launch_udp=_launch_libev_udp,
     ),
@@ -210,7 +242,7 @@ SYSTEMS: Final = (
         candidates=(PEERS / "bin" / "sing-box", Path("/usr/bin/sing-box"), Path("/usr/local/bin/sing-box")),
         version_argv=("version",),
         version=re.compile(r"sing-box version (\S+)"),
-        methods=_ALL,
+        methods=_ALL - _OLD,
         launch=_launch_sing_box,
         launch_udp=_launch_sing_box_udp,
         version_in_file=re.compile(rb"github\.com/sagernet/sing-box\tv(\d[\w.-]*)"),
@@ -224,6 +256,7 @@ SYSTEMS: Final = (
         launch=_launch_pproxy,
         effort=1 / 16,
     ),
+    *map(_make_ancestor, ancestors.RACED),
 )
 
 
@@ -239,7 +272,7 @@ def find(names: Sequence[str] | None = None) -> tuple[list[Found], dict[str, str
         if program is None:
             missing[system.name] = "not found"
             continue
-        version = _version(system, program)
+        version = _version(system, program) if system.ask_version is None else system.ask_version()
         if version is None:
             missing[system.name] = "found, but it does not answer with the expected version"
             continue

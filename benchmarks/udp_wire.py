@@ -42,7 +42,8 @@ def subkey(account: Account, salt: bytes) -> bytes:
 
 def answer_size(method: Method, size: int) -> int:
     """Bytes on the wire of an answer that carries `size` bytes from an IPv4 address, without padding."""
-    return (16 + 1 + 8 + 8 + 2 if method.is_2022 else method.size) + ADDRESS + size + TAG
+    head = 16 + 1 + 8 + 8 + 2 if method.is_2022 else method.salt_size
+    return head + ADDRESS + size + (0 if method.is_old else TAG)
 
 
 class WrongAnswer(Exception):
@@ -65,7 +66,7 @@ class Session:
         """A datagram that no server has seen yet. 2022: good for 30 s from now."""
         plain = pack_address(target) + payload
         if not self._account.method.is_2022:
-            return seal_under(self._account, os.urandom(self._account.method.size), plain)
+            return seal_under(self._account, os.urandom(self._account.method.salt_size), plain)
         separate = self.id + struct.pack(">Q", self._next)
         self._next += 1
         stamp = int(time.time() if now is None else now)
@@ -92,16 +93,20 @@ def open_answer(account: Account, datagram: bytes) -> tuple[bytes, Endpoint, byt
             raise WrongAnswer(f"it has the type {kind}")
         plain = plain[19 + padding :]
     else:
-        salt = datagram[: method.size]
-        cipher = method.cipher(subkey(account, salt))
-        plain = cipher.decrypt(bytes(method.nonce_size), datagram[method.size :], None)
+        salt, sealed = datagram[: method.salt_size], datagram[method.salt_size :]
+        if method.is_old:
+            plain = method.cipher(account.key).decrypt(salt, sealed, None)
+        else:
+            plain = method.cipher(subkey(account, salt)).decrypt(bytes(method.nonce_size), sealed, None)
     if plain[:1] != b"\x01":
         raise WrongAnswer("it does not come from an IPv4 address")
     return answered, (str(IPv4Address(plain[1:5])), int.from_bytes(plain[5:7], "big")), plain[ADDRESS:]
 
 
 def seal_under(account: Account, salt: bytes, plain: bytes) -> bytes:
-    """A datagram of the older methods."""
+    """A datagram of the older methods; one of the ancestors' has neither a subkey nor a tag."""
+    if account.method.is_old:
+        return salt + account.method.cipher(account.key).encrypt(salt, plain, None)
     return salt + account.method.cipher(subkey(account, salt)).encrypt(bytes(account.method.nonce_size), plain, None)
 
 

@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from .old_wire import AesCfb, OldChaCha20, Rc4Md5, StreamCipher
+
 TAG: Final = 16
 LENGTH_CHUNK: Final = 2 + TAG
 
@@ -57,11 +59,11 @@ class XChaCha20Poly1305:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A cipher as the load side needs it. `size` is that of key and of salt."""
+    """A cipher as the load side needs it. `size` is that of key and of salt; what is old has a vector for a salt."""
 
     name: str
     size: int
-    cipher: type[AESGCM] | type[ChaCha20Poly1305] | type[XChaCha20Poly1305]
+    cipher: type[AESGCM] | type[ChaCha20Poly1305] | type[XChaCha20Poly1305] | type[StreamCipher]
     nonce_size: int = 12
 
     @property
@@ -69,9 +71,23 @@ class Method:
         return self.name.startswith("2022-")
 
     @property
+    def is_old(self) -> bool:
+        """Of the ancestors: a stream cipher, with nothing that says whether what came is what was sent."""
+        return issubclass(self.cipher, StreamCipher)
+
+    @property
+    def salt_size(self) -> int:
+        return self.nonce_size if self.is_old else self.size
+
+    @property
+    def overhead(self) -> int:
+        """Bytes that the wire has for a chunk beside its payload."""
+        return 0 if self.is_old else LENGTH_CHUNK + TAG
+
+    @property
     def max_payload(self) -> int:
-        """The largest chunk the edition allows, which is what fast clients send."""
-        return 0xFFFF if self.is_2022 else 0x3FFF
+        """The largest chunk the edition allows, which is what fast clients send. The old ones know none: any will do."""
+        return 0xFFFF if self.is_2022 or self.is_old else 0x3FFF
 
 
 METHODS: Final = {
@@ -84,6 +100,9 @@ METHODS: Final = {
         Method("2022-blake3-aes-128-gcm", 16, AESGCM),
         Method("2022-blake3-aes-256-gcm", 32, AESGCM),
         Method("2022-blake3-chacha20-poly1305", 32, ChaCha20Poly1305),
+        Method("aes-256-cfb", 32, AesCfb, 16),
+        Method("chacha20", 32, OldChaCha20, 8),
+        Method("rc4-md5", 16, Rc4Md5, 16),
     )
 }
 
@@ -146,19 +165,33 @@ class Cipherer:
         return self._aead.decrypt(self._nonce(), data, None)
 
 
+class OldCipherer:
+    """The same of an old method, which goes on where it stopped."""
+
+    def __init__(self, method: Method, key: bytes, salt: bytes) -> None:
+        cipher = method.cipher(key)
+        assert isinstance(cipher, StreamCipher)
+        self.seal, self.open = cipher.sealing(salt), cipher.opening(salt)
+
+
+def make_cipherer(account: Account, salt: bytes) -> Cipherer | OldCipherer:
+    return (OldCipherer if account.method.is_old else Cipherer)(account.method, account.key, salt)
+
+
 class Sealer:
     """The client's stream to the server: first `head`, then any number of `chunk`."""
 
     def __init__(self, account: Account, salt: bytes | None = None) -> None:
         self._method = account.method
-        self.salt = os.urandom(account.method.size) if salt is None else salt
-        self._cipherer = Cipherer(account.method, account.key, self.salt)
+        self.salt = os.urandom(account.method.salt_size) if salt is None else salt
+        self._cipherer = make_cipherer(account, self.salt)
 
     def head(self, target: tuple[str, int], first: bytes, now: int) -> bytes:
         """Salt, address and first payload: what a client sends in its first write.
 
         The same salt and the same arguments give the same size, so that a
         stream sealed earlier can have its head replaced by one with a later `now`.
+        (With an old method what follows may open to something else then: one that only counts bytes does not mind.)
         """
         address = pack_target(target)
         if not self._method.is_2022:
@@ -168,6 +201,8 @@ class Sealer:
         return self.salt + self._cipherer.seal(fixed) + self._cipherer.seal(variable)
 
     def chunk(self, data: bytes) -> bytes:
+        if self._method.is_old:
+            return self._cipherer.seal(data)
         return self._cipherer.seal(struct.pack(">H", len(data))) + self._cipherer.seal(data)
 
     def fill(self, out: bytearray, at: int, size: int) -> int:
@@ -188,7 +223,7 @@ class Opener:
         self._account = account
         self._request_salt = request_salt
         self._buffer = bytearray()
-        self._cipherer: Cipherer | None = None
+        self._cipherer: Cipherer | OldCipherer | None = None
         self._wanted: int | None = None
         self._first = True
 
@@ -198,9 +233,11 @@ class Opener:
         plain = b""
         method = self._account.method
         if self._cipherer is None:
-            if len(self._buffer) < method.size:
+            if len(self._buffer) < method.salt_size:
                 return plain
-            self._cipherer = Cipherer(method, self._account.key, self._take(method.size))
+            self._cipherer = make_cipherer(self._account, self._take(method.salt_size))
+        if method.is_old:
+            return self._cipherer.open(self._take(len(self._buffer)))
         while True:
             if self._wanted is None:
                 size = answer_header_size(method) if self._first and method.is_2022 else LENGTH_CHUNK
@@ -231,11 +268,11 @@ def answer_header_size(method: Method) -> int:
 
 def answer_size(method: Method, size: int) -> int:
     """Bytes on the wire of a first answer of `size` bytes in one chunk."""
-    header = answer_header_size(method) if method.is_2022 else LENGTH_CHUNK
-    return method.size + header + size + TAG
+    header = answer_header_size(method) + TAG if method.is_2022 else method.overhead
+    return method.salt_size + header + size
 
 
 def upload_size(method: Method, size: int) -> int:
     """Bytes on the wire of `size` bytes in the largest chunks (without the head)."""
     chunks = -(-size // method.max_payload)
-    return size + chunks * (LENGTH_CHUNK + TAG)
+    return size + chunks * method.overhead

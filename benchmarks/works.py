@@ -11,9 +11,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from . import load, rules
+from . import crowd, load, ports, rules
 from .figures import Results, Row, percentile
 from .names import NAME_WORKS, NameWorks
+from .old_wire import OLD
 from .plan import AFTERMATH, MIB, WARM_CONNECTIONS, Plan, alternate
 from .process import BenchError, Cores, Server, TargetProcess, core_busy, settled_memory
 from .target import ANSWER, PATIENCE_SECONDS, SHORT, SHORT_END
@@ -29,10 +30,22 @@ if TYPE_CHECKING:
 GB: Final = 1e9
 
 BULK_METHODS: Final = tuple(METHODS)
-SHORT_METHODS: Final = ("aes-256-gcm", "2022-blake3-aes-256-gcm")
-START_METHOD: Final = "aes-256-gcm"  # the one that every system has
+SHORT_METHODS: Final = ("aes-256-gcm", "2022-blake3-aes-256-gcm", OLD[0])
+START_METHODS: Final = ("aes-256-gcm", OLD[0])  # every system has the one or the other
 
-WORKS: Final = ("bulk", "short", "ping", "idle", "stalled", "start", *NAME_WORKS, *UDP_WORKS, rules.WORK)
+WORKS: Final = (
+    "bulk",
+    "short",
+    "ping",
+    "idle",
+    "stalled",
+    "start",
+    ports.WORK,
+    crowd.WORK,
+    *NAME_WORKS,
+    *UDP_WORKS,
+    rules.WORK,
+)
 
 WARM_UP: Final = 8 * MIB
 """Moved each way before a bulk sample: buffers have grown, code is loaded."""
@@ -64,12 +77,15 @@ class Bench:
     def run(self) -> Results:
         began = time.monotonic()
         udp, names = UdpWorks(self), NameWorks(self)
+        many = (ports.PortWorks(self), crowd.CrowdWorks(self))
         for turn in range(self.plan.rounds):
             if time.monotonic() - began > self.plan.limit:
                 self.cut_short = f"stopped after {turn} of {self.plan.rounds} rounds, {self.plan.limit:.0f} s were over"
                 self.say(self.cut_short)
                 break
             for method in self.methods:
+                if METHODS[method].is_old and turn >= self.plan.memory_rounds:
+                    continue  # what lies far apart needs fewer rounds
                 if self._wanted(method):
                     at = time.monotonic()
                     self._group(turn, make_account(METHODS[method]))
@@ -77,6 +93,8 @@ class Bench:
                 if method in SHORT_METHODS:
                     names.measure(turn, method)
                     udp.measure(turn, method)
+                for work in many:
+                    work.measure(turn, method)
             if turn < self.plan.memory_rounds:
                 self._memory(turn)
             if rules.WORK in self.works:
@@ -124,7 +142,7 @@ class Bench:
     def _check(self, server: Server, target: TargetProcess) -> bool:
         """Judge one server's answers once; a slow one that is wrong has no speed."""
         try:
-            load.Check(server.account, server.address, target.address()).run()
+            load.Check(server.account, server.address, target.address(server.target_host)).run()
         except Exception as error:  # whatever a peer does wrong ends its part, not the run
             self.results.fail(f"{server.name}, {server.account.method.name}", f"check: {error!r}")
             self.say(f"  {server.name} fails its check of {server.account.method.name}: {error!r}")
@@ -169,12 +187,13 @@ class Bench:
         stream.renew()
 
         def up(server: Server, sealed: load.Upload, share: float) -> tuple[Callable[[], float], int]:
-            data, size = sealed.stamped(target.address(), share)
+            data, size = sealed.stamped(target.address(server.target_host), share)
             return lambda: load.upload(server.address, data, receipt), size
 
         def down(server: Server, sealed: load.Upload, share: float) -> tuple[Callable[[], float], int]:
             size = int((WARM_UP if sealed is warm else self.plan.bulk) * share)
-            return lambda: load.download(server.address, account, target.address(), size), size
+            to = target.address(server.target_host)
+            return lambda: load.download(server.address, account, to, size), size
 
         for case, make in (("up", up), ("down", down)):
             for found, server in servers:
@@ -200,7 +219,7 @@ class Bench:
         latencies: list[float] = []
 
         def connections(server: Server, kind: bytes, depth: int, count: int) -> Callable[[], float]:
-            requests = load.make_requests(account, target.address(), kind, count)
+            requests = load.make_requests(account, target.address(server.target_host), kind, count)
 
             def action() -> float:
                 began = time.perf_counter()
@@ -236,7 +255,7 @@ class Bench:
         try:
             for server in servers:
                 with self.attempt(server, "ping"):
-                    talk = load.Conversation(server.address, account, target.address())
+                    talk = load.Conversation(server.address, account, target.address(server.target_host))
                     talks[server.name] = (server, talk, [], [])
                     talk.pings(PING_BLOCK)
             for block in range(max(1, self.plan.pings // PING_BLOCK)):
@@ -267,7 +286,7 @@ class Bench:
                 continue
             account = make_account(METHODS[method])
             for found in alternate(self.systems, turn):
-                for work in ("idle", "stalled"):
+                for work in ("idle",) if account.method.is_old else ("idle", "stalled"):
                     if work in self.works and self._can(found, account):
                         self._hold(turn, found, account, work)
 
@@ -277,12 +296,13 @@ class Bench:
             return
         count, case = self.plan.idle, f"{self.plan.idle} connections"
         with server, TargetProcess(4) as target, self.attempt(server, work):
-            base, _ = settled_memory(server)
-            load.close_all(load.open_idle(server.address, account, target.address(), 20))  # what is loaded on first use
+            base, base_own = settled_memory(server)
+            to = target.address(server.target_host)
+            load.close_all(load.open_idle(server.address, account, to, 20))  # what is loaded on first use
             before, before_own = settled_memory(server)
             held = server.descriptors()
             if work == "idle":
-                socks = load.open_idle(server.address, account, target.address(), count)
+                socks = load.open_idle(server.address, account, target.address(server.target_host), count)
             else:
                 socks = load.open_stalled(server.address, count)
             try:
@@ -293,6 +313,7 @@ class Bench:
                 load.close_all(socks)
             for metric, value in (
                 ("base", base),
+                ("base_own", base_own),
                 ("each", (after - before) / count),
                 ("anonymous", (after_own - before_own) / count),
             ):
@@ -300,12 +321,15 @@ class Bench:
         self.say(f"round {turn + 1}  {work}  {found.name}  {account.method.name}")
 
     def _starts(self) -> None:
-        account = make_account(METHODS[START_METHOD])
-        for turn in range(-1, self.plan.starts):  # the first one only warms the disk's cache
-            for found in alternate(self.systems, turn + 1):
-                server = self._start(found, account)
-                if server is not None:
-                    server.stop()
-                    if turn >= 0:
-                        row = Row("start", "fresh process", "start", START_METHOD)
-                        self.results.add(row, found.name, turn, server.started_in)
+        for method in START_METHODS:
+            if method not in self.methods:
+                continue
+            account = make_account(METHODS[method])
+            for turn in range(-1, self.plan.starts):  # the first one only warms the disk's cache
+                for found in alternate(self.systems, turn + 1):
+                    server = self._start(found, account) if self._can(found, account) else None
+                    if server is not None:
+                        server.stop()
+                        if turn >= 0:
+                            row = Row("start", "fresh process", "start", method)
+                            self.results.add(row, found.name, turn, server.started_in)
