@@ -16,12 +16,16 @@ class Port:
         self.sessions: dict[int, Any] = {}
         self.dropped: Counter[str] = Counter()
         self.gone: list[int] = []
+        self.sweeps = 0
         self._crowd = crowd
         crowd.relays.append(self)  # type: ignore[arg-type]  # the part of a relay that is used
 
     def enter(self, number: int, group: bytes = b"g") -> None:
         self._crowd.enter(self, group)  # type: ignore[arg-type]  # as above
         self.sessions[number] = SimpleNamespace(key=number, group=group)
+
+    def sweep(self) -> None:
+        self.sweeps += 1
 
     def evict(self) -> None:
         self.end(next(iter(self.sessions.values())), "crowded")
@@ -87,3 +91,29 @@ def test_what_passed_is_not_forgotten_with_its_relay() -> None:
     crowd.close(one)  # type: ignore[arg-type]  # as above
     assert len(crowd.relays) == 1
     assert crowd.counts() == PacketCounts(0, 2, 40, 6, 80, {"auth": 3, "replay": 1})
+
+
+def test_only_ports_that_had_a_session_are_looked_at_and_once_after_its_end() -> None:
+    crowd = Crowd(100, 100, 100)
+    busy, idle = Port(crowd), Port(crowd)
+    busy.enter(1)
+    crowd.sweep()
+    crowd.sweep()
+    assert (busy.sweeps, idle.sweeps) == (2, 0)
+    busy.evict()
+    crowd.sweep()
+    crowd.sweep()
+    assert (busy.sweeps, idle.sweeps) == (3, 0)
+    idle.enter(2)
+    crowd.sweep()
+    assert (busy.sweeps, idle.sweeps) == (3, 1)
+
+
+def test_a_port_that_is_closed_is_looked_at_no_more() -> None:
+    crowd = Crowd(100, 100, 100)
+    port = Port(crowd)
+    port.enter(1)
+    port.evict()
+    crowd.close(port)  # type: ignore[arg-type]  # the part of a relay that is used
+    crowd.sweep()
+    assert port.sweeps == 0

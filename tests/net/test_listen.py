@@ -74,6 +74,23 @@ def test_near_the_limit_it_pauses_says_so_once_and_goes_on(
     assert caplog.text.count("cannot accept") == 1
 
 
+def test_of_many_descriptors_few_are_kept_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listen, "RESERVE", 2)
+    monkeypatch.setattr(listen, "RESERVE_MOST", 5)
+
+    async def story() -> None:
+        taken: list[socket.SocketType] = []
+        with socket.socket() as lowest:
+            reactor, listener = make(taken, descriptors=lowest.fileno() + 60)  # of which half would be kept
+        callers = [socket.create_connection((HOST, listener.address.port)) for _ in range(20)]
+        await until(lambda: len(taken) == 20)
+        for caller in callers:
+            caller.close()
+        close(reactor, listener, taken)
+
+    run(story())
+
+
 def test_an_accept_that_fails_for_want_of_descriptors_is_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listen, "PAUSE", 0.01)
 

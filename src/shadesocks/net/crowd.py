@@ -32,7 +32,7 @@ class PacketCounts:
 class Crowd:
     """How many sessions there may be: in the process, at one port, from one source. One for a process."""
 
-    __slots__ = ("_dropped", "_gone", "_groups", "each", "live", "most", "per_source", "relays")
+    __slots__ = ("_awake", "_dropped", "_gone", "_groups", "each", "live", "most", "per_source", "relays")
 
     def __init__(self, most: int, each: int, per_source: int) -> None:
         self.most = most
@@ -40,6 +40,8 @@ class Crowd:
         self.per_source = per_source
         self.live = 0
         self.relays: list[PacketRelay] = []
+        self._awake: dict[PacketRelay, None] = {}
+        """Those that had a session since they were looked at last: of thousands of ports hardly any has."""
         self._groups: Counter[bytes] = Counter()
         self._gone = [0, 0, 0, 0]
         """Of sessions of relays that are closed."""
@@ -55,6 +57,7 @@ class Crowd:
             max(self.relays, key=lambda other: len(other.sessions)).evict()
         self.live += 1
         self._groups[group] += 1
+        self._awake[relay] = None
 
     def leave(self, group: bytes) -> None:
         """Count one out."""
@@ -62,6 +65,13 @@ class Crowd:
         self._groups[group] -= 1
         if not self._groups[group]:
             del self._groups[group]
+
+    def sweep(self) -> None:
+        """End what was unused for too long, at every relay; one without sessions costs nothing."""
+        for relay in list(self._awake):
+            relay.sweep()
+            if not relay.sessions:
+                del self._awake[relay]
 
     def counts(self) -> PacketCounts:
         """Return what passed through all relays, closed ones included."""
@@ -75,6 +85,7 @@ class Crowd:
     def close(self, relay: PacketRelay) -> None:
         """Forget a relay, but not what passed through it."""
         self.relays.remove(relay)
+        self._awake.pop(relay, None)
         self._gone = [total + more for total, more in zip(self._gone, relay.sums(), strict=True)]
         self._dropped += relay.dropped
 
