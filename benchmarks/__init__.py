@@ -6,6 +6,9 @@ works      what is measured, in which order
 load       the client side of each measurement
 target     what stands behind the proxies (a process of its own)
 wire       the client's half of the protocol, for the load
+ancestors  the old programs among those (old_wire: what they speak)
+ports      two thousand ports in one process
+crowd      thousands of connections in one process
 systems    the programs that are compared
 process    starting, pinning, reading and ending them
 figures    medians, ratios, goals

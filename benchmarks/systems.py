@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.ancestors import ANCESTORS
+
 from . import ancestors
 from .old_wire import OLD
 from .wire import METHODS, Account
@@ -192,7 +194,7 @@ def _make_ancestor(name: str) -> System:
         del program  # its command may be more than one word
         return Launch(ancestors.command(name, directory, port, account))
 
-    ancestor = ancestors.ANCESTORS[name]
+    ancestor = ANCESTORS[name]
     return System(
         name=name,
         candidates=(Path(ancestor.server[0]),),

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+SPEED: Final = {"udp-echo", "udp-ping", "udp-oneway"}
+OLD_SPEED: Final = {"udp-echo"}
+"""What the ancestors are asked."""
 UDP_WORKS: Final = ("udp-echo", "udp-ping", "udp-oneway", *STATE_WORKS)
 
 SIZES: Final = (100, 1300)
@@ -54,9 +57,7 @@ class UdpWorks:
         bench, began = self._bench, time.monotonic()
         if not set(UDP_WORKS).isdisjoint(bench.works):
             account = make_account(METHODS[method])
-            works = set(bench.works) & (
-                {"udp-echo"} if account.method.is_old else {"udp-echo", "udp-ping", "udp-oneway"}
-            )
+            works = set(bench.works) & (OLD_SPEED if account.method.is_old else SPEED)
             if works and not (account.method.is_old and turn >= bench.plan.memory_rounds):
                 self._speed(turn, account, works)
             if not account.method.is_old:

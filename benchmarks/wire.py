@@ -86,7 +86,7 @@ class Method:
 
     @property
     def max_payload(self) -> int:
-        """The largest chunk the edition allows, which is what fast clients send. The old ones know none: any will do."""
+        """The largest chunk the edition allows, which is what fast clients send. The old ones know none."""
         return 0xFFFF if self.is_2022 or self.is_old else 0x3FFF
 
 
