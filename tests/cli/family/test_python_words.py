@@ -41,6 +41,10 @@ def said(keys: str) -> list[tuple[int, str]]:
             [(WARNING, "warning: server set to listen on localhost:1, are you sure?")],
         ),
         (
+            '"server": "127.0.0.1", "server_port": [8384, 8345]',
+            [(WARNING, "warning: server set to listen on 127.0.0.1:8384, are you sure?")],
+        ),
+        (
             '"method": "table"',
             [(WARNING, "warning: table is not safe; please use a safer cipher, like AES-256-CFB")],
         ),

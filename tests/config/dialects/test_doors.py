@@ -54,6 +54,21 @@ def test_each_host_with_each_port() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("hosts", "left"),
+    [
+        (["::", "0.0.0.0"], ["::"]),
+        (["0.0.0.0", "[::0]"], ["[::0]"]),
+        (["[::]:8", "0.0.0.0"], ["[::]", "0.0.0.0"]),
+        (["::1", "0.0.0.0"], ["::1", "0.0.0.0"]),
+        (["::", "127.0.0.1"], ["::", "127.0.0.1"]),
+    ],
+)
+def test_all_of_ipv4_is_left_out_beside_all_of_ipv6(hosts: list[str], left: list[str]) -> None:
+    laid = laid_out({"server": hosts, "server_port": 7, **PASSWORD})
+    assert [server["server"] for server in laid.get("servers", [laid])] == left
+
+
 def test_each_host_with_each_port_that_has_a_password() -> None:
     keys = {"server": ["a", "b"], "port_password": {"1": "x", "2": 3, "_note": "", "//": ""}}
     assert laid_out(keys)["servers"] == [

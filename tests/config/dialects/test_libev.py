@@ -83,9 +83,15 @@ def test_a_target_for_everything() -> None:
     wrong: list[object] = ["8.8.8.8", ":53", 53, ""]
     for value in wrong:
         assert problems({**ONE, "tunnel_address": value}, "local", "libev") == [
-            "tunnel_address: expected a host and a port in quotes, as in 8.8.8.8:53"
+            "tunnel_address: expected a host and a port, as in 8.8.8.8:53"
         ]
     assert "tunnel_address: 0 is no port" in problems({**ONE, "tunnel_address": "h.example:0"}, "local", "libev")[0]
+
+
+def test_every_interface_of_both_families() -> None:
+    for hosts in (["[::0]", "0.0.0.0"], ["0.0.0.0", "::"]):
+        (server,) = libev({**ONE, "server": hosts}, "server").servers
+        assert server.address.host in ("::", "::0")
 
 
 def test_ports_with_passwords() -> None:

@@ -31,10 +31,9 @@ class PythonWords:
         """Yield what it warned of, in the order in which it did."""
         if any(local.address.host == "0.0.0.0" for local in config.locals):  # noqa: S104 - what is warned of
             yield logging.WARNING, "warning: local set to listen on 0.0.0.0, it's not safe"
-        for server in config.servers:
-            if server.address.host in _LOOPBACK:
-                where = f"{server.address.host}:{server.address.port}"
-                yield logging.WARNING, f"warning: server set to listen on {where}, are you sure?"
+        first = config.servers[0].address if config.servers else None
+        if first is not None and first.host in _LOOPBACK:  # once, however many ports there are
+            yield logging.WARNING, f"warning: server set to listen on {first.host}:{first.port}, are you sure?"
         for name in dict.fromkeys(server.method.name for server in config.servers):
             if name in _UNSAFE:
                 text = f"warning: {_UNSAFE[name]} is not safe; please use a safer cipher, like AES-256-CFB"

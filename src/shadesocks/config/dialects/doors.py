@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ...core.address import pack_ip
 from ..hosts import split_port
 from ..reader import BROKEN, Member, Node, printable
 from ..setting import Role
@@ -61,7 +62,7 @@ def lay_out(draft: Draft, secrets: list[tuple[Member, Member]] | None = None) ->
         # A port of its own takes the place of those that all have, but not of a table of passwords.
         for each, secret in (pairs if own is None or secrets else pairs[:1])
     ]
-    put_doors(draft, doors)
+    put_doors(draft, _without_twins(doors))
 
 
 def put_doors(draft: Draft, doors: Iterable[Door]) -> None:
@@ -121,6 +122,24 @@ def as_text(member: Member, key: str) -> Member:
     if isinstance(value, int) and not isinstance(value, bool):
         return Member(member.mark, Node(str(value), member.node.mark), member.said or key)
     return said_as(member, key)
+
+
+def _without_twins(doors: list[Door]) -> list[Door]:
+    """Leave out 0.0.0.0 beside :: at the same port: ours serves both families, where that of libev served IPv6 alone.
+
+    Its manual has both in one list, and a second socket for IPv4 would find the port taken.
+    """
+    wide = {_text(door.port) for door in doors if _is_every(door.host, 16)}
+    return [door for door in doors if not (_is_every(door.host, 4) and _text(door.port) in wide)]
+
+
+def _is_every(host: Member | None, size: int) -> bool:
+    packed = pack_ip(_text(host).removeprefix("[").removesuffix("]"))
+    return packed == bytes(size)
+
+
+def _text(member: Member | None) -> str:
+    return "" if member is None else str(member.node.value)
 
 
 def _split(member: Member) -> tuple[Member, Member | None]:

@@ -17,7 +17,7 @@ from ...core.address import pack_ip
 from ..findings import Findings
 from ..hosts import split_port
 from ..model import Mode
-from ..reader import Member, Node
+from ..reader import BROKEN, Member, Node
 from ..setting import LIBEV, Role
 from .doors import keep_template, lay_out, port_passwords
 from .draft import LINK_LOCAL_AND_METADATA, Draft, end_of
@@ -107,7 +107,9 @@ def _lead_to_tunnel_address(draft: Draft) -> None:
     text = member.node.value
     host, port = split_port(text) if isinstance(text, str) else ("", "")
     if not host or not port:
-        draft.problem(member, "tunnel_address", "expected a host and a port in quotes, as in 8.8.8.8:53")
+        draft.problem(member, "tunnel_address", "expected a host and a port, as in 8.8.8.8:53")
+        for key in ("forward_address", "forward_port"):  # told once
+            draft.set(key, Member(member.mark, Node(BROKEN, member.node.mark), "tunnel_address"))
         return
     member = Member(member.mark, member.node, "tunnel_address")
     draft.default("protocol", "tunnel")
