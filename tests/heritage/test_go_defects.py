@@ -269,7 +269,7 @@ def test_g10_dead_servers_cost_a_time_out_of_ours_at_most(choice: str) -> None:
                         began = loop.time()
                         reader, writer, reply = await socks(near, to)
                         assert reply == 0
-                        assert loop.time() - began < 2
+                        assert loop.time() - began < 10  # the system's would be minutes
                         writer.write(b"x")
                         assert await reader.readexactly(1) == b"x"
                         await left(writer)

@@ -51,13 +51,13 @@ def test_n01_the_time_out_of_the_dial_ends_with_the_dial(monkeypatch: pytest.Mon
     monkeypatch.setattr(service_file, "SWEEP", 0.01)
 
     async def story() -> None:
-        entry = replace(server_config(AEAD), dial_timeout=0.2, handshake_timeout=0.2)
-        async with target(echo) as to, pair(Config(dial_timeout=0.2, handshake_timeout=0.2), entry) as (_, near):
+        entry = replace(server_config(AEAD), dial_timeout=0.5, handshake_timeout=0.5)
+        async with target(echo) as to, pair(Config(dial_timeout=0.5, handshake_timeout=0.5), entry) as (_, near):
             reader, writer, _ = await socks(near, to)
-            for _ in range(3):
+            for _ in range(2):
                 writer.write(b"still here")
                 assert await reader.readexactly(10) == b"still here"
-                await asyncio.sleep(0.3)  # longer than every time-out but that of idleness
+                await asyncio.sleep(0.7)  # longer than every time-out but that of idleness
             await left(writer)
 
     run(story())

@@ -135,7 +135,7 @@ def test_c03_a_busy_connection_keeps_no_idle_one_alive(monkeypatch: pytest.Monke
     monkeypatch.setattr(service_file, "SWEEP", 0.02)
 
     async def story() -> None:
-        async with target(echo) as to, pair(Config(idle_timeout=0.5), server_config(AEAD)) as (far, near):
+        async with target(echo) as to, pair(Config(idle_timeout=1.0), server_config(AEAD)) as (far, near):
             idle_reader, idle_writer, _ = await socks(near, to)
             idle_writer.write(b"x")
             assert await idle_reader.readexactly(1) == b"x"

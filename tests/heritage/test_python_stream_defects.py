@@ -189,7 +189,7 @@ def test_p08_a_silent_client_and_a_silent_target_have_time_outs_of_their_own() -
     """Old: one time-out of 300 s for every stage, so silent connections were held."""
 
     async def story() -> None:
-        entry = replace(server_config(AEAD), handshake_timeout=0.05, dial_timeout=0.05)
+        entry = replace(server_config(AEAD), handshake_timeout=0.3, dial_timeout=0.05)
         with black_hole() as silence:
             async with serving(entry, idle_timeout=86400.0) as far:
                 reader, writer = await connected(far)
