@@ -42,7 +42,9 @@ def command_of_ports(name: str, directory: Path, passwords: dict[int, str], meth
     """The same with many ports of one method, each with a password of its own: `port_password`."""
     ancestor = ANCESTORS[name]
     settings = settings_for(ancestor, "server", method, min(passwords), 0)
-    del settings["password"], settings["server_port"]
+    del settings["server_port"]
+    if name != "node":  # which asks for one, and then says that it does not need it
+        del settings["password"]
     settings["port_password"] = {str(port): password for port, password in passwords.items()}
     # The name of its file is made of these.
     return with_settings(name, directory, settings | {"server_port": min(passwords), "local_port": 1})

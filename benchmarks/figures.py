@@ -67,6 +67,8 @@ METRICS: Final = {
     "shared_out": Metric("memory, what is shared counted by its share (PSS)", "MiB", 1 / (1 << 20), 1),
     "rest": Metric("its core in use while nothing happens", "%", 100, 3),
     "reached": Metric("connections held at the end", "", 1, 0),
+    "setup": Metric("setting up a cipher", "us", 1e6, 2),
+    "deadline": Metric("putting off one deadline", "us", 1e6, 2),
     "reading": Metric("reading the file", "ms", 1e3, 1),
     "lookup": Metric("a look-up", "us", 1e6, 2),
     "expressions": Metric("a look-up among regular expressions of no common shape", "us", 1e6, 1),

@@ -37,6 +37,7 @@ HEADINGS = {
     "udp-minute": "UDP: one packet a second each",
     "udp-random": "UDP: random datagrams",
     "acl": "Access lists",
+    "parts": "Parts that the ancestors praised in theirs",
 }
 OLD_HEADINGS = {
     "bulk": "bulk",
@@ -105,7 +106,9 @@ def work_tables(results: Results, work: str, names: Sequence[str], *, old: bool 
     tables = []
     cell = _old_cell if old else _cell
     for metric in dict.fromkeys(row.metric for row in results.rows(work)):
-        rows = [row for row in results.rows(work, metric=metric) if is_old(row.method) is old]
+        rows = [
+            row for row in results.rows(work, metric=metric) if (is_old(row.method) and work in OLD_HEADINGS) is old
+        ]
         if not rows:
             continue
         columns = [name for name in names if any(results.spread(row, name) for row in rows)]

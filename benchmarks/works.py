@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from . import crowd, load, ports, rules
+from . import crowd, load, parts, ports, rules
 from .figures import Results, Row, percentile
 from .names import NAME_WORKS, NameWorks
 from .old_wire import OLD
@@ -34,17 +34,8 @@ SHORT_METHODS: Final = ("aes-256-gcm", "2022-blake3-aes-256-gcm", OLD[0])
 START_METHODS: Final = ("aes-256-gcm", OLD[0])  # every system has the one or the other
 
 WORKS: Final = (
-    "bulk",
-    "short",
-    "ping",
-    "idle",
-    "stalled",
-    "start",
-    ports.WORK,
-    crowd.WORK,
-    *NAME_WORKS,
-    *UDP_WORKS,
-    rules.WORK,
+    *("bulk", "short", "ping", "idle", "stalled", "start", ports.WORK, crowd.WORK),
+    *(*NAME_WORKS, *UDP_WORKS, rules.WORK, parts.WORK),
 )
 
 WARM_UP: Final = 8 * MIB
@@ -97,8 +88,9 @@ class Bench:
                     work.measure(turn, method)
             if turn < self.plan.memory_rounds:
                 self._memory(turn)
-            if rules.WORK in self.works:
-                rules.measure(self, turn)
+            for module in (rules, parts):
+                if module.WORK in self.works:
+                    module.measure(self, turn)
         if "start" in self.works:
             self._starts()
         return self.results
