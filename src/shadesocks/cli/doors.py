@@ -86,10 +86,11 @@ def as_program(name: str, words: Sequence[str]) -> NoReturn:
 
 def _shared(role: Role, name: str, words: Sequence[str]) -> Sequence[str]:
     """Start shadowsocks-rust's program of a name, unless Python's is meant: return its words then."""
-    from .family.choose import choose
+    from .family.choose import choose, without_dialect
 
     choice = choose(role, words)
     if choice.whose == "python":
+        words = without_dialect(words)
         return ["-c", choice.file, *words] if choice.file else words
     from .exits import leave
     from .serve import command_named

@@ -28,6 +28,7 @@ from ..wire.manager import DIALECTS, PortRow, Request, pack_answer, pack_list, p
 
 if TYPE_CHECKING:
     from ..config.model import Config, ServerConfig
+    from ..core.errors import Problem
 
 log = logging.getLogger(__name__)
 
@@ -130,10 +131,10 @@ class Manager:
             server, warnings = added_server(self._service.config, keys)
         except ConfigError as error:
             for problem in error.problems:
-                log.warning("manager: port %d was not added: %s: %s", port, problem.key, problem.text)
+                log.warning("manager: port %d was not added: %s", port, _said(problem))
             return self._answer("refused")
         for warning in warnings:
-            log.warning("manager: port %d: %s: %s", port, warning.key, warning.text)
+            log.warning("manager: port %d: %s", port, _said(warning))
         try:
             await self._put(server, there, keeps_hosts="server" not in request.options)
         except ConfigError as error:
@@ -201,6 +202,11 @@ _COMMANDS: Final = {
     "ping-stop": Manager._ping_stop,
     "stat": Manager._stat,
 }
+
+
+def _said(problem: Problem) -> str:
+    """Return the text of a problem behind its key; what comes from the file that all ports share has none here."""
+    return f"{problem.key}: {problem.text}" if problem.key else problem.text
 
 
 def _is_method(name: str) -> bool:

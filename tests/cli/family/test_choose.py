@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shadesocks.cli.family.choose import choose, choose_by_words
+from shadesocks.cli.family.choose import choose, choose_by_words, without_dialect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +81,24 @@ def test_words_decide(role: Role, words: str, whose: str) -> None:
 )
 def test_words_of_both_decide_nothing(words: str) -> None:
     assert choose_by_words("local", words.split()) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "whose"),
+    [
+        ("--dialect python -s 192.0.2.1:8388", "python"),
+        ("--dialect=python", "python"),
+        ("--dialect python -h", "python"),
+        ("--dialect rust -p 8388", "rust"),
+        ("-q --dialect=libev", "rust"),
+    ],
+)
+def test_the_dialect_that_is_asked_for_decides_before_all_else(words: str, whose: str) -> None:
+    assert choose("server", words.split()).whose == whose
+
+
+def test_the_original_is_not_told_the_dialect() -> None:
+    assert without_dialect("-p 1 --dialect python -k x --dialect=python".split()) == "-p 1 -k x".split()
 
 
 COMMON = {"server": "192.0.2.1", "server_port": 8388, "password": "x", "method": "aes-256-gcm", "local_port": 1080}

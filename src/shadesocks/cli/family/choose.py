@@ -37,6 +37,8 @@ class Choice:
     """The file that was found, where none was named: the two programs do not look in the same places."""
 
 
+_DIALECT: Final = "--dialect"
+"""Says outright in which form the file is; of the commands here that read one, and of neither program."""
 _ACTIONS: Final = ("start", "stop", "restart")
 _LEANING: Final = frozenset(("--forbidden-ip", "--manager-address"))
 """Flags of the original that the other one has here, or had for a report: they decide where nothing else does."""
@@ -46,6 +48,9 @@ _BOTH: Final = frozenset(("-h", "--help", "-v", "-c", "--config", "--version")) 
 
 def choose(role: Role, words: Sequence[str]) -> Choice:
     """Return whose program the words ask for, with the help of the file that they name, or that is found."""
+    asked = next((value for name, value in _Tables(role).read(words) if name == _DIALECT), "")
+    if asked:
+        return Choice("python" if asked == "python" else "rust", f"{_DIALECT} {asked} says so")
     choice = choose_by_words(role, words)
     if choice is not None:
         return choice
@@ -54,6 +59,17 @@ def choose(role: Role, words: Sequence[str]) -> Choice:
     if "-h" in words or "--help" in words:
         return Choice("rust", "its help is the longer one")
     return _choose_by_file(role, words)
+
+
+def without_dialect(words: Sequence[str]) -> list[str]:
+    """Return the words without --dialect, which the original has not: its file has one form only."""
+    rest, left = iter(words), []
+    for word in rest:
+        if word == _DIALECT:
+            next(rest, None)
+        elif not word.startswith(f"{_DIALECT}="):
+            left.append(word)
+    return left
 
 
 def choose_by_words(role: Role, words: Sequence[str]) -> Choice | None:
@@ -125,7 +141,7 @@ class _Tables:
                 return
             if word.startswith("--"):
                 name, equals, value = word.partition("=")
-                takes = name == "--config" or self.rust.get(name, self.python.get(name, False))
+                takes = name in ("--config", _DIALECT) or self.rust.get(name, self.python.get(name, False))
                 yield name, value if equals else self._next(rest) if takes else ""
             elif word.startswith("-"):
                 yield from self._letters(word, rest)
