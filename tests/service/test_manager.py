@@ -111,7 +111,7 @@ def test_a_port_is_added_with_what_the_file_says_and_the_command_overrides(name:
 
 
 def test_what_is_odd_about_a_port_is_said_with_its_key_where_it_has_one(caplog: pytest.LogCaptureFixture) -> None:
-    Desk("python", method="aes-256-cfb", allow_legacy=True).add(password="x")  # noqa: S106
+    Desk("python", method="aes-256-cfb", allow_legacy=True).add(password="x")
     lines = [record.getMessage() for record in caplog.records]
     assert any(line.startswith("manager: port 8001: password: this password is weak") for line in lines)
     assert any(line.startswith("manager: port 8001: method aes-256-cfb does not notice") for line in lines)

@@ -98,7 +98,7 @@ def test_the_dialect_that_is_asked_for_decides_before_all_else(words: str, whose
 
 
 def test_the_original_is_not_told_the_dialect() -> None:
-    assert without_dialect("-p 1 --dialect python -k x --dialect=python".split()) == "-p 1 -k x".split()
+    assert without_dialect(["-p", "1", "--dialect", "python", "-k", "x", "--dialect=python"]) == ["-p", "1", "-k", "x"]
 
 
 COMMON = {"server": "192.0.2.1", "server_port": 8388, "password": "x", "method": "aes-256-gcm", "local_port": 1080}
