@@ -94,7 +94,7 @@ _ROWS: Final[tuple[tuple[str, Flag], ...]] = (
             "accepted; statistics are not sent yet",
             "ADDRESS",
             act=Act.NOTHING,
-            note="has no effect: this server is told nothing by an ss-manager; start ss-manager of this program",
+            note="has no effect: this server reports to no ss-manager; ss-manager of this program serves its ports itself",
         ),
     ),
     ("slm", Flag(("--acl",), "rules for clients and targets", "FILE", key="acl")),
