@@ -79,7 +79,7 @@ class Table:
             outcome, why = min(results, key=lambda one: _RANKS.index(one[0]) if one[0] in _RANKS else len(_RANKS))
             counts[outcome] += 1
             lines.append(f"  {row.id:<{width}}  {row.covers:<{what}}  {outcome}{f': {why}' if why else ''}")
-        lines += ["", "Old programs at the other end, by method:", ""]
+        lines += ["", "Old programs at the other end, each method and each habit of theirs:", ""]
         for name, ancestor in ANCESTORS.items():
             for theirs, which in _ROLES.items():
                 cells = self.crossed.get((name, theirs))
@@ -88,7 +88,8 @@ class Table:
                     lines.append(f"{title}not here: {missing(name)}")
                     counts["not here"] += 1
                 elif cells is not None:
-                    lines.append(f"{title}{cells.streams:>3} of {cells.of} streams, {cells.datagrams} datagrams")
+                    packets = f", {cells.datagrams} with datagrams" if cells.datagrams else ""
+                    lines.append(f"{title}{cells.streams:>3} of {cells.of}{packets}")
                     lines += [f"      {other}" for other in cells.others]
                     counts["passed"] += cells.of - len(cells.others)
                     counts["failed"] += len(cells.others)

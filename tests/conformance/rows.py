@@ -111,6 +111,7 @@ ROWS: Final = (
         "a list of ports at both ends",
         _file("aes-256-cfb", "ports", server_port=[8384, 8345, 8346, 8347]),
         rounds=6,
+        sampled=False,
     ),
     Row(
         "client-multi-server-ip",
@@ -157,6 +158,7 @@ ROWS: Final = (
         _AES,
         server_flags=("--forbidden-ip", "", "-q"),
         local_flags=("-vv",),
+        sampled=False,
     ),
     Row(
         "cli-flags",

@@ -120,10 +120,12 @@ def test_crossed_one_time_auth(
 
 
 @pytest.mark.parametrize("theirs", ROLES)
-def test_crossed_one_time_auth_is_required(theirs: Role, tmp_path: Path, record_property: Note) -> None:
+def test_crossed_one_time_auth_is_required(theirs: Role, tmp_path: Path, whole: bool, record_property: Note) -> None:
     """Who has none gets nothing, from theirs and from ours."""
     record_property("crossed", ("go-1.1.5", theirs, "one-time auth lacking"))
     need("go-1.1.5")
+    if not whole and theirs == "server":
+        pytest.skip("sampled; make conformance runs both")
     with Web() as web:
 
         def story() -> None:
