@@ -1,0 +1,58 @@
+"""Several processes instead of one: the master's start, as `run` starts a service, and its end.
+
+limits and rules judged -> every port bound -> the process says that it listens -> workers, until a signal
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..core.errors import ConfigError
+from ..process.activation import given_sockets
+from ..process.notify import notifier
+from ..process.slots import Slots
+from ..process.supervisor import Orders, Supervisor
+from ..service.limits import raise_nofile
+from ..service.rules import AclShelf
+from ..service.sockets import check_sockets
+from ..service.speaker import Speaker
+from ..service.voices import voice_of
+from .exits import OK
+
+if TYPE_CHECKING:
+    from ..config.model import Config
+    from .run import Host
+
+log = logging.getLogger("shadesocks.cli")
+
+
+def run_workers(config: Config, reread: Callable[[], Config] | None, host: Host) -> int:
+    """Run the workers of a config until a signal ends them, and return the exit code.
+
+    Raises:
+        ConfigError: an address cannot be listened on, or something that workers need is missing.
+    """
+    raise_nofile(config.nofile)
+    given = given_sockets()
+    slots = Slots(config.workers, given)
+    supervisor = notifier()
+    try:
+        check_sockets(config)
+        AclShelf(config)
+        _, problems = slots.bind(config)
+        if problems:
+            raise ConfigError(problems)
+        for text in given.close_unused():
+            log.warning("%s was given to this process, and the config does not listen there; it is closed", text)
+        host.listening()
+        speaker = Speaker(voice_of(config.log_style, "server"), shows_time=not config.log_without_time)
+        orders = Orders(speaker, supervisor, reread, host.hangup, host.at_once)
+        code = Supervisor(config, slots, orders).run()
+    finally:
+        slots.close()
+        supervisor.close()
+    if code == OK:
+        log.info("stopped")
+    return code

@@ -1,0 +1,426 @@
+"""The master of several workers: it binds, forks, watches and passes on what it is told, and serves nobody itself.
+
+    bind -> fork the first worker -> READY -> fork the others -> watch ... -> STOP or QUIT -> the last worker's end
+
+    SIGTERM SIGINT   all drain within the limit; a second one kills them
+    SIGQUIT          all listen no more, and each ends with its last connection
+    SIGHUP           the config is read and its ports bound here, then by the workers; one with mistakes changes nothing
+    a worker's end   another one takes its sockets over: after 0.1 s, and later each time it ends soon again
+    no sign of life  it is killed, and so replaced
+    too much memory  it quits, while another one takes its place
+
+Fork first (design §4, rule 12): here is no loop, no thread, no poll but one of the standard library, and no random byte
+was drawn that a worker could draw again. A worker never returns from here: it ends in `_become`.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from ..core.errors import ConfigError, Problem
+from ..net.steer import steer_away
+from ..service.rules import AclShelf
+from ..service.siblings import Siblings
+from ..service.sockets import check_sockets
+from . import line as said
+from .backoff import Backoff
+from .line import Line, make_line, mark_of
+from .notify import Notifier
+from .worker import Work, problems_of, run_worker
+
+if TYPE_CHECKING:
+    from ..config.model import Config
+    from ..service.speaker import Speaker
+    from .slots import Slots
+
+log = logging.getLogger(__name__)
+
+MARGIN: Final = 10.0
+"""Seconds beyond the drain limit after which a worker that was told to stop is killed."""
+MEBIBYTE: Final = 1 << 20
+
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+_WATCHED: Final = (*_STOPS, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD)
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What the master does for its program."""
+
+    speaker: Speaker
+    notifier: Notifier
+    reread: Callable[[], Config] | None = None
+    """Reads the config again; None: SIGHUP rereads nothing."""
+    hangup: Callable[[], None] | None = None
+    """Opens the log again, in every process."""
+    at_once: bool = False
+    """Whether SIGTERM closes connections at once."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    """A process, as its master knows it."""
+
+    slot: int
+    pid: int
+    line: Line
+    since: float
+    heard_at: float
+    serves: bool = False
+    leaves: bool = False
+    """It was told to end."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A place that a worker has."""
+
+    number: int
+    backoff: Backoff = field(default_factory=Backoff)
+    worker: _Worker | None = None
+    due_at: float | None = 0.0
+    """When a worker is to begin; None while there is one."""
+
+
+class Supervisor:
+    """Runs the workers of one config, from bound sockets to the last worker's end."""
+
+    def __init__(self, config: Config, slots: Slots, orders: Orders) -> None:
+        self._config = config
+        self._sockets: Final = slots
+        self._orders: Final = orders
+        self._siblings: Final = Siblings()
+        self._slots: Final = [_Slot(number) for number in range(slots.count)]
+        self._workers: Final[dict[int, _Worker]] = {}
+        """By process, also those that leave."""
+        self._selector: Final = selectors.DefaultSelector()
+        self._woken, self._waking = socket.socketpair()
+        self._settled = False
+        """True once every worker has served: from then on a start that fails is tried again."""
+        self._ends = ""
+        """`stop` or `quit`, once it ends."""
+        self._kill_at: float | None = None
+        self._pinged_at = 0.0
+
+    def run(self) -> int:
+        """Serve until a signal ends it; return the exit code.
+
+        Raises:
+            ConfigError: the first worker could not start.
+        """
+        gc.collect()
+        gc.freeze()  # the pages of what is there now stay common to all processes
+        try:
+            with self._signals():
+                return self._watch()
+        finally:
+            for worker in self._workers.values():
+                with suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGKILL)
+            while self._workers:
+                self._reap(0)
+            self._selector.close()
+            self._sockets.close()
+            self._siblings.close()
+            gc.unfreeze()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Let signals wake the selector, whose turn does what they say."""
+        self._woken.setblocking(False)
+        self._waking.setblocking(False)
+        before = {number: signal.signal(number, _nothing) for number in _WATCHED}
+        woke = signal.set_wakeup_fd(self._waking.fileno(), warn_on_full_buffer=False)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(woke)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._woken.close()
+            self._waking.close()
+
+    def _watch(self) -> int:
+        while True:
+            now = time.monotonic()
+            if not self._ends:
+                self._fill(now)
+                self._look(now)
+            elif not self._workers:
+                return 0
+            elif self._kill_at is not None and now >= self._kill_at:
+                self._kill()
+            for key, _ in self._selector.select(self._pause(time.monotonic())):
+                if key.data is not None:
+                    self._listen(key.data)
+                    continue
+                for number in self._woken.recv(256):
+                    if number in _STOPS and self._ends == "stop":
+                        return 128 + number
+                    self._on_signal(number)
+
+    def _pause(self, now: float) -> float | None:
+        """Return how long nothing is to be done."""
+        due = [] if self._kill_at is None else [self._kill_at]
+        if not self._ends:
+            due += [slot.due_at for slot in self._slots if slot.due_at is not None and self._may_begin(slot)]
+            timeout = self._config.worker_hang_timeout
+            due += [worker.heard_at + timeout for worker in self._workers.values()] if timeout else []
+        if self._orders.notifier.interval and self._settled:
+            due.append(self._pinged_at + self._orders.notifier.interval)
+        return max(0.0, min(due) - now) if due else None
+
+    # -- workers that begin -------------------------------------------------------------------------
+
+    def _may_begin(self, slot: _Slot) -> bool:
+        """The first start is the first worker's alone, so that what is wrong is told once."""
+        first = self._slots[0].worker
+        return self._settled or not slot.number or (first is not None and first.serves)
+
+    def _fill(self, now: float) -> None:
+        for slot in self._slots:
+            if slot.due_at is not None and slot.due_at <= now and self._may_begin(slot):
+                self._begin(slot)
+
+    def _begin(self, slot: _Slot) -> None:
+        ours, theirs = make_line()
+        now = time.monotonic()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()  # or both processes would write what is in the buffer
+        signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)  # none comes to a child that still has our handlers
+        pid = os.fork()
+        if not pid:
+            ours.close()
+            self._become(slot.number, theirs)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+        theirs.close()
+        worker = self._workers[pid] = slot.worker = _Worker(slot.number, pid, ours, now, now)
+        slot.due_at = None
+        self._selector.register(ours, selectors.EVENT_READ, worker)
+
+    def _become(self, number: int, line: Line) -> None:
+        """Be a worker, to the end of the process: nothing of what stands above this call is the worker's to do."""
+        code = 70
+        try:
+            signal.set_wakeup_fd(-1)
+            for watched in _WATCHED:
+                ignored = watched in (signal.SIGINT, signal.SIGHUP)
+                signal.signal(watched, signal.SIG_IGN if ignored else signal.SIG_DFL)
+            self._selector.close()
+            self._woken.close()
+            self._waking.close()
+            for worker in self._workers.values():
+                worker.line.close()  # or the end of the master would not be the end of their lines
+            os.environ.pop("NOTIFY_SOCKET", None)
+            sockets = self._sockets.keep(number)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+            fit = partial(self._sockets.config_of, number)
+            work = Work(self._orders.reread, self._orders.hangup, fit)
+            siblings = replace(self._siblings, speaks=not number)
+            code = run_worker(fit(self._config), sockets, siblings, line, work)
+        except BaseException as error:
+            log.error("internal error: %r", error, exc_info=error)
+        finally:
+            with suppress(BaseException):
+                logging.shutdown()
+                sys.stdout.flush()
+            os._exit(code)
+
+    # -- what workers say ---------------------------------------------------------------------------
+
+    def _listen(self, worker: _Worker) -> None:
+        for message in worker.line.receive():
+            if message is None:
+                self._selector.unregister(worker.line)
+                worker.line.close()
+                return
+            worker.heard_at = time.monotonic()
+            if message.kind == said.READY:
+                self._on_ready(worker)
+            elif message.kind == said.BEAT:
+                self._weigh(worker, message.number)
+            elif message.kind == said.FAILED:
+                self._on_failed(worker, problems_of(message.descriptors[0]))
+
+    def _on_ready(self, worker: _Worker) -> None:
+        worker.serves = True
+        self._orders.speaker.say("worker", number=worker.slot + 1, process=worker.pid)
+        if not self._settled and all(slot.worker is not None and slot.worker.serves for slot in self._slots):
+            self._settled = True
+            self._orders.notifier.serving(self._status(), pings=False)
+
+    def _on_failed(self, worker: _Worker, problems: tuple[Problem, ...]) -> None:
+        if not self._settled:
+            raise ConfigError(problems)
+        for problem in problems:
+            log.error("worker %d: %s", worker.slot + 1, problem)
+
+    def _weigh(self, worker: _Worker, resident: int) -> None:
+        """Replace a worker that has too much memory. It may finish, but only one of a place: the next one's end is
+        also its own."""
+        limit = self._config.worker_memory_limit * MEBIBYTE
+        if not limit or resident <= limit or worker.leaves or self._ends:
+            return
+        log.warning("worker %d has %d MiB: another one takes its place", worker.slot + 1, resident // MEBIBYTE)
+        for other in self._workers.values():
+            if other.slot == worker.slot and other.leaves:
+                other.line.send(said.STOP, self._limit)
+        worker.leaves = True
+        worker.line.send(said.QUIT)
+        slot = self._slots[worker.slot]
+        slot.worker, slot.due_at = None, time.monotonic() + slot.backoff.after(time.monotonic() - worker.since)
+
+    def _look(self, now: float) -> None:
+        """Kill whoever gives no sign of life; give one to the supervisor of this process."""
+        timeout = self._config.worker_hang_timeout
+        for worker in self._workers.values():
+            if timeout and now - worker.heard_at >= timeout:
+                log.error("worker %d gave no sign of life for %g s: it is killed", worker.slot + 1, timeout)
+                worker.heard_at = now
+                os.kill(worker.pid, signal.SIGKILL)
+        notifier = self._orders.notifier
+        if notifier.interval and self._settled and now - self._pinged_at >= notifier.interval:
+            self._pinged_at = now
+            notifier.alive()
+
+    # -- workers that end ---------------------------------------------------------------------------
+
+    def _reap(self, flags: int = os.WNOHANG) -> None:
+        for pid in list(self._workers):
+            ended, status = os.waitpid(pid, flags)
+            if ended:
+                self._on_end(self._workers.pop(pid), os.waitstatus_to_exitcode(status))
+
+    def _on_end(self, worker: _Worker, code: int) -> None:
+        if worker.line.fileno() >= 0:
+            self._listen(worker)  # what it said at last
+        if worker.line.fileno() >= 0:
+            self._selector.unregister(worker.line)
+            worker.line.close()
+        slot = self._slots[worker.slot]
+        if slot.worker is not worker:
+            return
+        slot.worker = None
+        if self._ends:
+            return
+        if not self._settled and not worker.serves:
+            raise ConfigError([Problem("config", None, "", f"cannot start: a worker ended {_how(code)}")])
+        wait = slot.backoff.after(time.monotonic() - worker.since)
+        slot.due_at = time.monotonic() + wait
+        text = "worker %d ended %s: another one takes its place in %g s"
+        log.warning(text, worker.slot + 1, _how(code), wait)
+
+    # -- what the master is told --------------------------------------------------------------------
+
+    def _on_signal(self, number: int) -> None:
+        if number == signal.SIGCHLD:
+            self._reap()
+        elif number in _STOPS:
+            self._stop()
+        elif number == signal.SIGQUIT and not self._ends:
+            self._quit()
+        elif number == signal.SIGHUP and not self._ends:
+            self._hang_up()
+
+    @property
+    def _limit(self) -> int:
+        """Milliseconds that connections have to end."""
+        return 0 if self._orders.at_once else round(self._config.drain_timeout * 1000)
+
+    def _stop(self) -> None:
+        self._ends = "stop"
+        self._orders.notifier.stopping(self._limit / 1000)
+        self._kill_at = time.monotonic() + self._limit / 1000 + MARGIN
+        self._tell_all(said.STOP, self._limit)
+        self._sockets.close()
+
+    def _quit(self) -> None:
+        self._ends = "quit"
+        self._orders.speaker.say("quit")
+        if self._config.reuse_port:
+            for sock in self._sockets.streams:
+                steer_away(sock, self._sockets.count)
+        self._tell_all(said.QUIT)
+        self._sockets.close()
+
+    def _kill(self) -> None:
+        self._kill_at = None
+        for worker in self._workers.values():
+            log.error("worker %d did not end in time: it is killed", worker.slot + 1)
+            os.kill(worker.pid, signal.SIGKILL)
+
+    def _tell_all(self, kind: bytes, number: int = 0) -> None:
+        for worker in self._workers.values():
+            worker.leaves = True
+            if not worker.line.send(kind, number):
+                os.kill(worker.pid, signal.SIGKILL)  # it reads no more
+
+    def _hang_up(self) -> None:
+        if self._orders.hangup is not None:
+            self._orders.hangup()
+            for worker in self._workers.values():
+                worker.line.send(said.HANGUP)
+        if self._orders.reread is None:
+            return
+        self._orders.notifier.reloading()
+        self._reload(self._orders.reread)
+        self._orders.notifier.serving(self._status(), pings=False)
+
+    def _reload(self, reread: Callable[[], Config]) -> None:
+        """Bind what a config wants, and let the workers serve it."""
+        try:
+            config = reread()
+            check_sockets(config)
+            AclShelf(config)
+        except ConfigError as error:
+            for problem in error.problems:
+                log.error("%s", problem)
+            log.error("the config has mistakes: all goes on as before")
+            return
+        except Exception as error:
+            log.error("internal error: %r", error, exc_info=error)
+            return
+        for problem in config.warnings:
+            log.warning("%s", problem)
+        mark, before = mark_of(config), self._sockets.keys
+        self._config, problems = self._sockets.bind(replace(config, workers=self._config.workers))
+        for problem in problems:
+            log.error("%s", problem)
+        for worker in self._workers.values():
+            if not worker.leaves and not self._give(worker, before, mark):
+                os.kill(worker.pid, signal.SIGKILL)  # it reads no more; its follower has the new config
+        self._sockets.drop(self._config)
+        log.info("the config was read again; servers: %d", len(self._config.servers))
+
+    def _give(self, worker: _Worker, before: frozenset[Any], mark: int) -> bool:
+        new = [sock.fileno() for sock in self._sockets.added(before, worker.slot)]
+        pieces = [new[at : at + said.SOCKETS_MOST] for at in range(0, len(new), said.SOCKETS_MOST)]
+        return all(worker.line.send(said.SOCKETS, 0, piece) for piece in pieces) and worker.line.send(said.CONFIG, mark)
+
+    def _status(self) -> str:
+        return f"{len(self._slots)} workers, {len(self._config.servers)} servers"
+
+
+def _nothing(_number: int, _frame: object) -> None:
+    """Handle a signal: the byte that it wrote to the waking socket is what counts."""
+
+
+def _how(code: int) -> str:
+    """Say how a process ended."""
+    if code >= 0:
+        return f"with exit code {code}"
+    return f"by {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"by signal {-code}"

@@ -1,0 +1,198 @@
+"""One worker: a service on the sockets that the master bound, from the fork to its end.
+
+    forked -> its sockets -> start -> READY, BEAT … -> STOP, QUIT or the end of the line -> drain -> stop
+
+What it is told comes over its line. The terminal's signals go to all processes at once, so SIGINT and SIGHUP mean
+nothing here; SIGTERM and SIGQUIT mean what the master says with STOP and QUIT. When the line ends the master is gone:
+the worker ends as after SIGTERM, so that no process is left that nobody commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from socket import SocketType
+from typing import TYPE_CHECKING, Final
+
+from ..core.errors import ConfigError, Problem
+from ..net.loop import run as run_loop
+from ..service.given import GivenSockets
+from ..service.service import Service
+from . import line as said
+from .line import Line, mark_of, pack, resident, unpack
+
+if TYPE_CHECKING:
+    from ..config.model import Config
+    from ..service.siblings import Siblings
+
+log = logging.getLogger(__name__)
+
+DIED: Final = 70
+"""EX_SOFTWARE: the exit code of a worker that could not start."""
+BEATS: Final = 3
+"""Signs of life in the time after which a worker is dead without one."""
+BEAT_MOST: Final = 10.0
+"""Seconds between two, at most: its memory is told with each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What every worker of a service does."""
+
+    reread: Callable[[], Config] | None = None
+    """Reads the config again."""
+    hangup: Callable[[], None] | None = None
+    """Opens the log again."""
+    fit: Callable[[Config], Config] = lambda config: config
+    """Leaves of a config what is this worker's."""
+
+
+def run_worker(config: Config, sockets: list[SocketType], siblings: Siblings, line: Line, work: Work) -> int:
+    """Serve until the master, a signal or the end of the master ends it; return the exit code."""
+    return run_loop(_Worker(config, sockets, siblings, line, work).live())
+
+
+class _Worker:
+    """The life of a worker."""
+
+    def __init__(self, config: Config, sockets: list[SocketType], siblings: Siblings, line: Line, work: Work) -> None:
+        self._config: Final = config
+        self._given: Final = GivenSockets(sockets, shared=True)
+        self._siblings: Final = siblings
+        self._line: Final = line
+        self._work: Final = work
+        self._service: Final = Service.server(config)
+        self._limit: float | None = None
+        """Seconds that connections have to end; None: as long as they need."""
+        self._leaves: Final = asyncio.Event()
+        self._stops: Final = asyncio.Event()
+        self._rereads: Final = asyncio.Event()
+        self._mark = 0
+        self._beating: asyncio.TimerHandle | None = None
+        timeout = config.worker_hang_timeout
+        self._interval: Final = min(timeout / BEATS, BEAT_MOST) if timeout else BEAT_MOST
+
+    async def live(self) -> int:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._on_signal)
+        loop.add_signal_handler(signal.SIGQUIT, self._quit)
+        loop.add_reader(self._line.fileno(), self._listen)
+        try:
+            await self._service.start(self._given, self._siblings)
+        except Exception as error:
+            self._fail(error)
+            return DIED
+        self._line.send(said.READY)
+        self._beat()
+        rereading = asyncio.create_task(self._reread())  # noqa: TID251 - kept, and ended below
+        try:
+            await self._leaves.wait()
+            rereading.cancel()
+            await asyncio.wait((rereading,))
+            await self._end()
+        finally:
+            await self._service.stop()
+            if self._beating is not None:
+                self._beating.cancel()
+            loop.remove_reader(self._line.fileno())
+        return 0
+
+    def _fail(self, error: Exception) -> None:
+        problems = error.problems if isinstance(error, ConfigError) else ()
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        if not isinstance(error, ConfigError | OSError):
+            log.error("internal error: %r", error, exc_info=error)
+        told = pack(problems or (Problem("config", None, "", f"cannot start: {why}"),))
+        self._line.send(said.FAILED, 0, (told,))
+        os.close(told)
+
+    def _beat(self) -> None:
+        self._line.send(said.BEAT, resident())
+        self._beating = asyncio.get_running_loop().call_later(self._interval, self._beat)
+
+    # -- what it is told ---------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        for message in self._line.receive():
+            if message is None:
+                asyncio.get_running_loop().remove_reader(self._line.fileno())
+                if not self._leaves.is_set():
+                    log.error("the master of this worker is gone, so the worker ends, too")
+                self._stop(self._config.drain_timeout)
+            elif message.kind == said.STOP:
+                self._stop(message.number / 1000)
+            elif message.kind == said.QUIT:
+                self._quit()
+            elif message.kind == said.HANGUP:
+                if self._work.hangup is not None:
+                    self._work.hangup()
+            elif message.kind == said.SOCKETS:
+                self._given.add(SocketType(fileno=number) for number in message.descriptors)
+            elif message.kind == said.CONFIG:
+                self._mark = message.number
+                self._rereads.set()
+
+    def _on_signal(self) -> None:
+        if self._stops.is_set():
+            os._exit(128 + signal.SIGTERM)
+        self._stop(self._config.drain_timeout)
+
+    def _stop(self, limit: float) -> None:
+        self._limit = limit
+        self._stops.set()
+        self._leaves.set()
+
+    def _quit(self) -> None:
+        self._leaves.set()
+
+    async def _reread(self) -> None:
+        """Serve what the config says, whenever it is to be read again; one that is not the master's ends this worker.
+
+        The next one in its place has the master's by itself.
+        """
+        while True:
+            await self._rereads.wait()
+            self._rereads.clear()
+            try:
+                assert self._work.reread is not None, "the master has read it, too"
+                config = self._work.reread()
+                if mark_of(config) != self._mark:
+                    raise ConfigError([])
+                problems = await self._service.reload(self._work.fit(config))
+            except Exception as error:
+                if not isinstance(error, ConfigError):
+                    log.error("internal error: %r", error, exc_info=error)
+                self._quit()
+                return
+            for problem in problems:
+                if not self._service.speaker.is_silent:
+                    log.error("%s", problem)
+            self._given.close_unused()
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    async def _end(self) -> None:
+        """Let the connections end: by themselves, and within the limit from when there is one."""
+        if not self._stops.is_set():
+            quitting = asyncio.create_task(self._service.quit())  # noqa: TID251 - kept, and ended below
+            stopping = asyncio.create_task(self._stops.wait())  # noqa: TID251 - likewise
+            await asyncio.wait((quitting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            for task in (quitting, stopping):
+                task.cancel()
+            await asyncio.wait((quitting, stopping))
+            if not self._stops.is_set():
+                return
+        with suppress(TimeoutError):
+            await self._service.drain(self._limit or 0)
+
+
+def problems_of(descriptor: int) -> tuple[Problem, ...]:
+    """Return what a worker says of why it cannot start."""
+    problems = unpack(descriptor)
+    assert isinstance(problems, tuple), "what `_fail` packed"
+    return problems
