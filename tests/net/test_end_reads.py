@@ -115,6 +115,50 @@ def test_beyond_the_budget_of_all_tails_every_read_is_64_kib() -> None:
     world.finish(client, target)
 
 
+class SlowSealer(XorSealer):
+    """One that wants little at once."""
+
+    read_max = READ_MIN // 8
+
+
+class SlowOpener(XorOpener):
+    """One that wants twice as much."""
+
+    read_max = READ_MIN * 2
+
+
+@pytest.mark.parametrize(
+    ("opener", "sealer", "most"),
+    [
+        (None, SlowSealer(SALT), READ_MIN // 8),
+        (SlowOpener(b""), None, READ_MIN * 2),
+        (SlowOpener(b""), SlowSealer(SALT), READ_MIN // 8),
+        (SlowOpener(b""), XorSealer(SALT), READ_MIN * 2),
+    ],
+)
+def test_a_slow_cipher_gets_no_more_at_once_than_it_says(
+    opener: XorOpener | None, sealer: XorSealer | None, most: int
+) -> None:
+    """Or one connection of camellia-256-cfb1 held all others for 7 s a read."""
+    world = World()
+    left, client = world.link(opener, XorSealer(SALT) if opener else None)
+    right, target = world.link(XorOpener(b"") if sealer else None, sealer, room=1 << 24)
+    target.sock.arrival_room = 1 << 24
+    world.relay(left, right).begin()
+    sock = client.relays
+    sock.arrival_room = client.sock.room = 1 << 24
+    client.say(sealed(bytes(READ_MIN * 4)) if opener else bytes(READ_MIN * 4))
+    while sock.inward:
+        world.turn()
+    assert max(sock.reads) == most
+    target.relays.room, target.hears, target.sock.arrival_room = 1000, False, len(target.sock.inward)
+    client.say(sealed(DATA) if opener else DATA)
+    world.run()
+    assert right.tail
+    assert left.room == min(READ_MIN, most)
+    world.finish(client, target)
+
+
 # -- what is there when the relay begins -----------------------------------------------------------
 
 

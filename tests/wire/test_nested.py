@@ -9,7 +9,7 @@ import pytest
 from shadesocks.core.address import Address
 from shadesocks.core.errors import AuthenticationError
 from shadesocks.wire.nested import NESTED_MOST, NestedOpener, NestedSealer, PlainAhead
-from shadesocks.wire.shadow import Opens, Seals, ShadowRequest
+from shadesocks.wire.shadow import READ_ANY, Opens, Seals, ShadowRequest, read_max_of
 from tests.wire.codecs import AEAD, SEALED, STREAM, shadow_of
 from tests.wire.hearing import Hearing, ServerHearing, say
 from tests.wire.splits import bytewise, in_pieces
@@ -158,3 +158,12 @@ def test_bytes_that_are_open_already_come_first(method: str) -> None:
     heard.hears(bytewise(stream[7:]))
     assert (heard.word, bytes(heard.payload)) == ("", b"aheadan answer, and another")
     assert (ahead.started, ahead.clean) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("methods", "most"),
+    [(("aes-256-gcm", "aes-256-cfb1"), 8192), (("camellia-128-cfb8", "chacha20"), 65536), (("rc4-md5",) * 2, READ_ANY)],
+)
+def test_one_slow_stream_makes_all_slow(methods: tuple[str, str], most: int) -> None:
+    sealer, opener = begin(*methods)
+    assert read_max_of(sealer) == read_max_of(opener) == read_max_of(PlainAhead(opener, 3)) == most

@@ -14,7 +14,7 @@ from shadesocks.core.address import Address
 from shadesocks.core.errors import AuthenticationError, LocalProtocolError
 from shadesocks.net.pipe import READ_MAX, Scratch
 from shadesocks.wire.ota import HASH_SIZE, PAYLOAD_MAX, OtaOpener
-from shadesocks.wire.shadow import Quirks
+from shadesocks.wire.shadow import Quirks, read_max_of
 from shadesocks.wire.stream import StreamOpener
 
 from .codecs import SaltSet, key_of, salt_of, shadow_of
@@ -240,3 +240,14 @@ def test_required_or_not_a_replay_is_a_replay() -> None:
         server.hears([stream])
         words.append(server.word)
     assert words == ["", "salt_reused"]
+
+
+def test_little_is_read_at_once_where_chunks_may_be_empty() -> None:
+    """A whole read of 1 MiB may hold 87,381 of 12 bytes: one client held all others for a second."""
+    assert read_max_of(OtaOpener(StreamOpener(lambda _iv: lambda data, out: None, 0), b"")) == 65536
+    slow = StreamOpener(lambda _iv: lambda data, out: None, 0, read_max=8192)
+    assert read_max_of(OtaOpener(slow, b"")) == 8192
+    sealer, _ = shadow_of("aes-256-cfb1", Quirks(one_time_auth=True)).open_stream(
+        Address("192.0.2.1", 80), lambda: 0, os.urandom
+    )
+    assert read_max_of(sealer) == 8192

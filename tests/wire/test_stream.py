@@ -14,7 +14,7 @@ from shadesocks.crypto.methods import METHODS
 from shadesocks.crypto.replay_stream import StreamSalts
 from shadesocks.crypto.stream import CIPHERS, StreamKey
 from shadesocks.net.pipe import READ_MAX, Scratch
-from shadesocks.wire.shadow import Quirks
+from shadesocks.wire.shadow import READ_ANY, Quirks, read_max_of
 
 from .codecs import STREAM, key_of, salt_of, shadow_of
 from .hearing import ClientHearing, ServerHearing, make_request, make_response, say
@@ -256,3 +256,16 @@ def test_another_key_shows_as_no_address_at_most() -> None:
         server.feed(one)
         refused += server.word == "bad_atyp"
     assert refused > 50
+
+
+@pytest.mark.parametrize("name", STREAM)
+def test_only_slow_ciphers_say_how_much_they_take_at_once(name: str) -> None:
+    """CFB1 needs 7 s to seal 1 MiB, CFB8 on single blocks 0.9 s; no other one 0.2 s (docs/adr/0015)."""
+    sealer, opener = shadow_of(name).open_stream(Address("192.0.2.1", 80), lambda: 0, os.urandom)
+    answer = ServerHearing(shadow_of(name), 0)
+    answer.hears([make_request(shadow_of(name), Address("192.0.2.1", 80), [b""], salt=salt_of(name), now=0)])
+    assert answer.request is not None
+    least = 8192 if "cfb1" in name.split("-") else 65536 if name.startswith("camellia") and "cfb8" in name else READ_ANY
+    for codec in (sealer, opener, answer.request.sealer, answer.request.opener):
+        assert codec is not None
+        assert read_max_of(codec) == least

@@ -40,6 +40,7 @@ class End:
         "eof",
         "fd",
         "held",
+        "most",
         "moved",
         "opener",
         "peer",
@@ -65,6 +66,8 @@ class End:
         """Payload bytes that came out of this end."""
         self.room = READ_MIN
         """Bytes the next read asks for."""
+        self.most = READ_MAX
+        """Bytes that a read ever asks for: less where so much would keep a slow cipher busy, and all others waiting."""
         self.eof = False
         """Nothing more comes from it."""
         self.shut = False
@@ -82,6 +85,9 @@ class End:
         self.relay = relay
         self.peer = peer
         self._pipe = PIPES[self.opener is not None, peer.sealer is not None]
+        opened, sealed = getattr(self.opener, "read_max", READ_MAX), getattr(peer.sealer, "read_max", READ_MAX)
+        self.most = min(READ_MAX, opened, sealed)
+        self.room = min(self.room, self.most)
 
     def want(self, events: int) -> None:
         """Say which events this end waits for now."""
@@ -106,7 +112,7 @@ class End:
             return
         scratch = relay.scratch
         sink = self.peer
-        room = self.room if scratch.tails < TAILS_MAX else READ_MIN
+        room = self.room if scratch.tails < TAILS_MAX else min(self.room, READ_MIN)
         held = self.held
         at = len(held)
         try:
@@ -122,7 +128,7 @@ class End:
             return
         if size:
             self._pass_on(relay, at + size)
-            if size == room < READ_MAX and not sink.tail:
+            if size == room < self.most and not sink.tail:
                 self.room = room * 2
         else:
             self._end_of_file(relay)
@@ -152,7 +158,7 @@ class End:
         if sent < len(out):
             self.tail = bytes(out[sent:])
             relay.scratch.tails += len(self.tail)
-            self.peer.room = READ_MIN
+            self.peer.room = min(READ_MIN, self.peer.most)
             self.peer.want(self.peer.wanted & ~READ)
             self.want(self.wanted | WRITE)
 

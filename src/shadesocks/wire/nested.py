@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .shadow import Opens, Seals
+from .shadow import Opens, Seals, read_max_of
 
 NESTED_MOST: Final = 3
 """Sealed streams in one another. Each may hold an incomplete chunk of 64 KiB, which a single `open` then brings; the
@@ -20,13 +20,14 @@ relay's buffers have room for so many beyond the largest read."""
 class NestedSealer:
     """Seals for the inner server, then for the outer one."""
 
-    __slots__ = ("_buffer", "_inner", "_outer")
+    __slots__ = ("_buffer", "_inner", "_outer", "read_max")
 
     def __init__(self, outer: Seals, inner: Seals, buffer: memoryview) -> None:
         """`buffer` is as large as the relay's own; nothing stays in it between two calls."""
         self._outer = outer
         self._inner = inner
         self._buffer = buffer
+        self.read_max = read_max_of(outer, inner)
 
     @property
     def owes(self) -> bool:
@@ -42,13 +43,14 @@ class NestedSealer:
 class NestedOpener:
     """Opens what the outer server sealed, then what the inner one did; keeps the inner's incomplete chunk."""
 
-    __slots__ = ("_buffer", "_held", "_inner", "_outer")
+    __slots__ = ("_buffer", "_held", "_inner", "_outer", "read_max")
 
     def __init__(self, outer: Opens, inner: Opens, buffer: memoryview) -> None:
         self._outer = outer
         self._inner = inner
         self._buffer = buffer
         self._held = b""
+        self.read_max = read_max_of(outer, inner)
 
     @property
     def started(self) -> bool:
@@ -77,12 +79,13 @@ class NestedOpener:
 class PlainAhead:
     """An opener whose first bytes are open already; then it does what the other does."""
 
-    __slots__ = ("_opener", "_size")
+    __slots__ = ("_opener", "_size", "read_max")
 
     def __init__(self, opener: Opens, size: int) -> None:
         self._opener = opener
         self._size = size
         """So many bytes are given in front of what is sealed, at the next call."""
+        self.read_max = read_max_of(opener)
 
     @property
     def started(self) -> bool:

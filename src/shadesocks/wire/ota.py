@@ -16,7 +16,7 @@ from typing import Final
 
 from ..core.address import Buffer
 from ..core.errors import AuthenticationError
-from .shadow import Opens, Seals
+from .shadow import Opens, Seals, read_max_of
 
 FLAG: Final = 0x10
 """Of ATYP."""
@@ -26,6 +26,8 @@ PAYLOAD_MAX: Final = 16 * 1024
 """Bytes of one chunk of ours: no Python client sent more at once, so the old servers were tested with no more."""
 _HEAD_SIZE: Final = 2 + HASH_SIZE
 _NUMBERS: Final = 1 << 32
+_READ_MAX: Final = 64 * 1024
+"""Bytes read for one call of an opener: 5,461 chunks without payload, which take 40 to 100 ms."""
 
 
 def hash_of(key: bytes, data: Buffer) -> bytes:
@@ -42,12 +44,13 @@ def check(key: bytes, data: Buffer, claimed: Buffer, code: str) -> None:
 class OtaSealer:
     """A client's direction: payload to chunks, which another sealer then seals."""
 
-    __slots__ = ("_inner", "_iv", "_number")
+    __slots__ = ("_inner", "_iv", "_number", "read_max")
 
     def __init__(self, inner: Seals, iv: bytes) -> None:
         self._inner = inner
         self._iv = iv
         self._number = 0
+        self.read_max = read_max_of(inner)
 
     @property
     def owes(self) -> bool:
@@ -73,7 +76,7 @@ class OtaSealer:
 class OtaOpener:
     """A server's direction: what another opener opened, to the payload of the chunks that are whole and good."""
 
-    __slots__ = ("_held", "_inner", "_iv", "_number")
+    __slots__ = ("_held", "_inner", "_iv", "_number", "read_max")
 
     def __init__(self, inner: Opens, iv: bytes) -> None:
         self._inner = inner
@@ -81,6 +84,7 @@ class OtaOpener:
         self._number = 0
         self._held = b""
         """The beginning of a chunk, opened and not yet checked: 64 KiB at most."""
+        self.read_max = min(_READ_MAX, read_max_of(inner))
 
     @property
     def started(self) -> bool:

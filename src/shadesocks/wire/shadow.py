@@ -40,7 +40,11 @@ NO_QUIRKS: Final = Quirks()
 
 
 class Seals(Protocol):
-    """Plain to sealed, one direction of a stream; `chunks.Sealer` in all but method none."""
+    """Plain to sealed, one direction of a stream; `chunks.Sealer` in all but method none.
+
+    A slow one has a `read_max`, the most bytes that are to be read for one call: until it is done, nobody else is
+    served. So has a slow `Opens`.
+    """
 
     @property
     def owes(self) -> bool:
@@ -66,6 +70,15 @@ class Opens(Protocol):
 
         `out` is another buffer, with room for `end` bytes, and for the 64 KiB of a chunk that an opener may hold.
         """
+
+
+READ_ANY: Final = 1 << 30
+"""A `read_max` that is none."""
+
+
+def read_max_of(*codecs: Seals | Opens) -> int:
+    """Return the most bytes that are to be read for a call that passes through all of these."""
+    return min(getattr(codec, "read_max", READ_ANY) for codec in codecs)
 
 
 @dataclass(slots=True)

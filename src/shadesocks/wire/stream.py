@@ -18,7 +18,7 @@ from ..core.errors import AuthenticationError, RemoteProtocolError, ReplayError
 from ..crypto.methods import Method
 from ..crypto.stream import CIPHERS, Begin, Update
 from . import ota
-from .shadow import Known, Opens, Parser, Quirks, Random, Seals, ShadowRequest, WallClock
+from .shadow import READ_ANY, Known, Opens, Parser, Quirks, Random, Seals, ShadowRequest, WallClock
 
 _REST_OF_IP: Final = {IPV4: 5, IPV6: 17}
 """Bytes of an address after the two that are read first."""
@@ -28,9 +28,9 @@ _IPV4_SIZE: Final = 4
 class StreamSealer:
     """One direction of a stream, from plain to sealed: the IV, what stands before the payload, the payload."""
 
-    __slots__ = ("_begin", "_draw", "_head", "_update", "owes")
+    __slots__ = ("_begin", "_draw", "_head", "_update", "owes", "read_max")
 
-    def __init__(self, begin: Begin, draw: Callable[[], bytes], head: bytes = b"") -> None:
+    def __init__(self, begin: Begin, draw: Callable[[], bytes], head: bytes = b"", *, read_max: int = READ_ANY) -> None:
         """`draw` gives the IV, when the first bytes leave."""
         self._begin = begin
         self._draw = draw
@@ -38,6 +38,7 @@ class StreamSealer:
         self._update: Update | None = None
         self.owes = bool(head)
         """True while the header is to be sent even if no payload comes: a client's, before its first `seal`."""
+        self.read_max = read_max
 
     def seal(self, source: memoryview, size: int, out: memoryview) -> int:
         """Seal `size` bytes of `source` into `out`; return how many bytes it holds then."""
@@ -62,22 +63,23 @@ class StreamSealer:
 class StreamOpener:
     """One direction of a stream, from sealed to plain."""
 
-    __slots__ = ("_begin", "_iv_size", "_refused", "_update")
+    __slots__ = ("_begin", "_iv_size", "_refused", "_update", "read_max")
 
     clean: Final = True
     """An end of file is seen by nobody but the reader of the payload: nothing here says where it should be."""
 
-    def __init__(self, begin: Begin, iv_size: int, refused: bytes | None = None) -> None:
+    def __init__(self, begin: Begin, iv_size: int, refused: bytes | None = None, *, read_max: int = READ_ANY) -> None:
         """Of a stream that begins with its IV, which must not be `refused`."""
         self._begin = begin
         self._iv_size = iv_size
         self._refused = refused
         self._update: Update | None = None
+        self.read_max = read_max
 
     @classmethod
-    def begun(cls, update: Update) -> StreamOpener:
+    def begun(cls, update: Update, read_max: int = READ_ANY) -> StreamOpener:
         """Of a stream whose first bytes were read."""
-        opener = cls(lambda _iv: update, 0)
+        opener = cls(lambda _iv: update, 0, read_max=read_max)
         opener._update = update
         return opener
 
@@ -111,12 +113,13 @@ class StreamOpener:
 class StreamShadow:
     """A stream method with its key. What is derived from a key is derived once, here."""
 
-    __slots__ = ("_begin_open", "_begin_seal", "_iv_size", "_key", "_quirks", "first_read_size")
+    __slots__ = ("_begin_open", "_begin_seal", "_iv_size", "_key", "_quirks", "_read_max", "first_read_size")
 
     def __init__(self, method: Method, key: bytes, quirks: Quirks) -> None:
         cipher = CIPHERS[method.cipher](key)
         self._begin_seal: Final = cipher.seal
         self._begin_open: Final = cipher.open
+        self._read_max: Final = cipher.read_max
         self._iv_size = method.salt_size
         self._key = key
         self._quirks = quirks
@@ -140,11 +143,11 @@ class StreamShadow:
         if size:
             head += _take(update, (yield size))
         target, _ = parse_address(bytes((kind,)) + head[1:])
-        opener: Opens = StreamOpener.begun(update)
+        opener: Opens = StreamOpener.begun(update, self._read_max)
         if flagged:
             ota.check(iv + self._key, head, _take(update, (yield ota.HASH_SIZE)), "ota_header_hmac")
             opener = ota.OtaOpener(opener, iv)
-        sealer = StreamSealer(self._begin_seal, partial(random, self._iv_size))
+        sealer = StreamSealer(self._begin_seal, partial(random, self._iv_size), read_max=self._read_max)
         return ShadowRequest(target, b"", opener, sealer, recorded)
 
     def open_stream(self, target: Address, wall: WallClock, random: Random) -> tuple[Seals, Opens]:
@@ -156,11 +159,11 @@ class StreamShadow:
         if quirks.one_time_auth:
             address = bytes((address[0] | ota.FLAG,)) + address[1:]
             head = address + ota.hash_of(iv + self._key, address)
-            sealer = ota.OtaSealer(StreamSealer(self._begin_seal, lambda: iv, head), iv)
+            sealer = ota.OtaSealer(StreamSealer(self._begin_seal, lambda: iv, head, read_max=self._read_max), iv)
         else:
-            sealer = StreamSealer(self._begin_seal, lambda: iv, address)
+            sealer = StreamSealer(self._begin_seal, lambda: iv, address, read_max=self._read_max)
         refused = iv if iv and quirks.refuse_repeats else None
-        return sealer, StreamOpener(self._begin_open, self._iv_size, refused)
+        return sealer, StreamOpener(self._begin_open, self._iv_size, refused, read_max=self._read_max)
 
 
 def _take(update: Update, sealed: memoryview) -> bytes:
