@@ -45,7 +45,9 @@ def test_every_problem_is_told_with_its_line(tmp_path: Path, capsys: pytest.Capt
     )
     out, err = capsys.readouterr()
     assert out == ""
-    lines = err.splitlines()
+    seen, *lines = err.splitlines()
+    assert seen.startswith(f"note: {file}: read as rust: ")
+    assert seen.endswith("with --dialect NAME it is read as that program's")
     assert [line.split(": ")[1:3] for line in lines] == [
         [f"{file}:2", "server_port"],
         [f"{file}:3", "method"],

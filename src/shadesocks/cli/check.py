@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _OLD_NAMES: Final = {"allow_legacy": "true"}
 """What holds behind the name of an old program."""
+_OTHERWISE: Final = "; with --dialect NAME it is read as that program's"
 
 
 @command(
@@ -40,8 +41,8 @@ def command_check(file: str, dialect: str | None) -> int:
     text, where = read_source(file)
     report = _examine(text, where, file, dialect)
     seen = report.taken and f"read as {report.taken.dialect.name}: {report.taken.why}"
-    if report.config is None and report.taken is not None and not report.taken.common:
-        tell(f"note: {where}: {seen}")
+    if report.config is None and report.taken is not None:
+        tell(f"note: {where}: {seen}{_OTHERWISE if report.taken.common and dialect is None else ''}")
     for warning in report.warnings:
         tell(f"warning: {warning}")
     for problem in report.problems:

@@ -56,6 +56,12 @@ def seen(keys: dict[str, Any]) -> tuple[str, str]:
         ({"auth": True}, "go", "it has auth, a key of shadowsocks-go"),
         ({"method": "aes-128-cfb-auth"}, "go", "its method ends in -auth, as shadowsocks-go has it"),
         ({"server": ["a:1", "b:2"]}, "go", "its servers have their ports with them, as shadowsocks-go has it"),
+        ({"method": "table"}, "python", "its method is table, as Python shadowsocks has it"),
+        (
+            {"server": ["a:1", "b:2"], "method": "table"},
+            "node",
+            "its servers have their ports with them, as shadowsocks for Node.js has it",
+        ),
         ({"remote_host": "h"}, "procurator", "it has remote_host, a key of procurator"),
     ],
 )

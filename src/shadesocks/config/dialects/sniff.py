@@ -85,6 +85,10 @@ def _is_old(node: Node) -> bool:
         return False
 
 
+def _is_table(node: Node) -> bool:
+    return isinstance(node.value, str) and node.value.lower() == "table"
+
+
 def _has_suffix(node: Node) -> bool:
     return isinstance(node.value, str) and node.value.lower().endswith("-auth")
 
@@ -98,6 +102,7 @@ _SIGNS: Final = (
     _Sign("server", _has_ports, "go node", "its servers have their ports with them, as {program} has it"),
     _Sign("server_port", _is_list, "python node", "its server_port is a list, as {program} has it"),
     _Sign("method", _is_old, "python go libev node", "its method is an old one, as {program} had them"),
+    _Sign("method", _is_table, "python node", "its method is table, as {program} has it"),  # go refused it
     _Sign("method", _has_suffix, "go", "its method ends in -auth, as {program} has it"),
     _Sign("method", _has_library, "python", "its method names a library, as {program} has it"),
 )
@@ -126,7 +131,7 @@ def _signs(given: Mapping[str, Node]) -> Iterator[tuple[str, str, str]]:
         if key in given:
             yield dialects, key, ""
     for sign in _SIGNS:
-        if sign.holds is _is_old and _ALLOWED in given:
+        if sign.holds in (_is_old, _is_table) and _ALLOWED in given:
             continue
         if sign.key in given and sign.holds(given[sign.key]):
             yield sign.dialects, sign.key, sign.text
