@@ -146,3 +146,13 @@ def test_statistics_of_every_port_fit_in_datagrams() -> None:
     messages = pack_stat(DIALECTS["libev"], sizes)
     assert max(len(message) for message, _ in messages) <= PIECE_MAX
     assert sum(len(group) for _, group in messages) == len(sizes)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_half_a_surrogate_pair_can_be_answered(name: str) -> None:
+    """JSON can say it, UTF-8 cannot: the command was not answered, and logged with its traceback."""
+    for outcome in ("method", "taken"):
+        answer = pack_answer(DIALECTS[name], outcome, method="\ud800", why="\udc80")
+        assert answer is None or answer.decode()
+    [row] = pack_list(DIALECTS[name], [PortRow(1, "\ud800", "x")])
+    assert json.loads(row)[0]["password"] == "\ud800"

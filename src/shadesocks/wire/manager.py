@@ -241,7 +241,7 @@ def pack_answer(dialect: ManagerDialect, outcome: str, *, method: str = "", why:
     if text is None:
         return None
     shown = json.dumps(method[:_SHOWN_MAX], ensure_ascii=False)
-    return (text.format(method=shown, why=why) + dialect.end).encode()
+    return _encode(text.format(method=shown, why=why) + dialect.end)
 
 
 _SHOWN_MAX: Final = 64
@@ -256,12 +256,12 @@ def pack_list(dialect: ManagerDialect, rows: Iterable[PortRow]) -> list[bytes]:
     comma = ""
     for row in rows:
         text = f"{comma}{before}{shows(row, dialect)}"
-        if len((piece + text).encode()) > PIECE_MAX:
+        if len(_encode(piece + text)) > PIECE_MAX:
             pieces.append(piece)
             piece = ""
         piece += text
         comma = ","
-    return [text.encode() for text in (*pieces, piece + after + dialect.end)]
+    return [_encode(text) for text in (*pieces, piece + after + dialect.end)]
 
 
 def _libev_row(row: PortRow, _dialect: ManagerDialect) -> str:
@@ -271,6 +271,11 @@ def _libev_row(row: PortRow, _dialect: ManagerDialect) -> str:
 def _compact_row(row: PortRow, dialect: ManagerDialect) -> str:
     members = {"server_port": row.port, "password": row.password}
     return _compact(members | {"method": row.method} if dialect.has_methods else members)
+
+
+def _encode(text: str) -> bytes:
+    """Encode a text; half of a pair of surrogates, which JSON can say and UTF-8 cannot, as JSON says it."""
+    return text.encode(errors="backslashreplace")
 
 
 def _compact(members: Mapping[str, object]) -> str:

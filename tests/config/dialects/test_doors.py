@@ -119,3 +119,12 @@ def test_which_goes_before_which(role: Role | None, count: int) -> None:
     draft = draft_of({"server_port": 1, "password": "x", "port_password": {"1": "x", "2": "y"}}, findings)
     assert len(port_passwords(draft, role)) == count
     assert len(findings.warnings) == (1 if count else 0)
+
+
+@pytest.mark.parametrize("key", ["Hunter2", "123456789", "८३८८ Hunter2", "a:b"])
+def test_a_password_in_the_place_of_its_port_is_not_repeated(key: str) -> None:
+    findings = Findings("server")
+    for _, password in port_passwords(draft_of({"port_password": {key: 8388}}, findings), "server"):
+        assert password.said == "port_password"
+    [(_, password)] = port_passwords(draft_of({"port_password": {"8388": "x"}}, findings), "server")
+    assert password.said == "port_password.8388"

@@ -108,12 +108,20 @@ def port_passwords(draft: Draft, role: Role | None) -> list[tuple[Member, Member
         (Member(each.mark, Node(port, each.mark), key), as_text(each, key))
         for port, each in table.items()
         if not port.startswith(("_", "//"))
-        for key in (f"port_password.{printable(port)}",)
+        for key in (_key_of(port),)
     ]
     if pairs and draft.has("server_port", "password"):
         text = "this goes before server_port and password, which have no effect beside it; remove them"
         draft.warn(member, "port_password", text)
     return pairs
+
+
+def _key_of(port: str) -> str:
+    """Return what messages call one of them; what is no port may be a password, on the wrong side of its colon."""
+    return f"port_password.{printable(port)}" if len(port) <= _DIGITS_MAX and port.isdecimal() else "port_password"
+
+
+_DIGITS_MAX: Final = 5
 
 
 def as_text(member: Member, key: str) -> Member:

@@ -1,0 +1,143 @@
+"""Configurations that nobody would write: whatever is in them, messages are single lines, and repeat no secret."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, Literal, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shadesocks.config.dialects import DIALECTS
+from shadesocks.config.load import examine
+from shadesocks.wire.uri import parse_link
+
+SECRET: Final = "Hunter2SecretPassphrase"
+ROLES: Final = cast("tuple[Literal['server', 'local'], ...]", ("server", "local"))
+
+_KEYS: Final = [
+    "server",
+    "server_port",
+    "local",
+    "local_port",
+    "local_address",
+    "method",
+    "timeout",
+    "auth",
+    "one_time_auth",
+    "fast_open",
+    "workers",
+    "mode",
+    "nameserver",
+    "dns_server",
+    "forbidden_ip",
+    "tunnel_remote",
+    "tunnel_remote_port",
+    "tunnel_port",
+    "user",
+    "pid-file",
+    "log-file",
+    "verbose",
+    "prefer_ipv6",
+    "plugin",
+    "servers",
+    "locals",
+    "manager_address",
+    "manager_port",
+    "ipv6_first",
+    "allow_legacy",
+    "stream_replay",
+    "manager_listen",
+    "manager_dialect",
+    "forward_address",
+    "socks_reply_port",
+    "server_choice",
+    "compat",
+    "log",
+    "mode",
+]
+_ODD_KEYS: Final = ("a\nb", "\x1b[2J", "x\u2028y", "\u202eabc", "\ud800", "_x", "//", "")
+_HARMLESS: Final = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-1, 70_000),
+    st.floats(),
+    st.sampled_from(
+        ["", "x\ny", "\u202ea\u2028\x1b[1m", "aes-256-cfb", "table", "rc4", "0.0.0.0", "::", "[::1]:80", "a:1", "8388"]
+    ),
+    st.just(10**30),
+)
+VALUES: Final = st.recursive(
+    _HARMLESS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["8388", "server", "server_port", "method", *_ODD_KEYS]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+"""What stands at keys that hold no secret."""
+_SAID: Final = st.sampled_from([SECRET, f"{SECRET}\n\x1b[1m", f"h:1:{SECRET}", f"{SECRET}:70000", "5", 5, None])
+SECRETS: Final[dict[str, st.SearchStrategy[Any]]] = {
+    "password": st.one_of(_SAID, st.lists(_SAID, max_size=2), st.dictionaries(st.just("a"), _SAID, max_size=1)),
+    "key": _SAID,
+    "port_password": st.one_of(
+        _SAID,
+        st.lists(_SAID, max_size=2),
+        st.dictionaries(st.sampled_from(["8388", "99999", "x", SECRET]), st.one_of(_SAID, st.lists(_SAID)), max_size=3),
+    ),
+    "server_password": st.one_of(
+        _SAID,
+        st.lists(st.lists(st.one_of(_SAID, st.sampled_from(["h:1", "rc4", "h:99999"])), max_size=4), max_size=2),
+        st.lists(_SAID, max_size=2),
+    ),
+    "servers": st.lists(
+        st.fixed_dictionaries(
+            {"password": _SAID}, optional={"server": _HARMLESS, "server_port": _HARMLESS, "method": _HARMLESS}
+        ),
+        max_size=2,
+    ),
+}
+TREES: Final = st.builds(
+    lambda odd, secret: {**odd, **secret},
+    st.dictionaries(st.sampled_from((*_KEYS, *_ODD_KEYS)), VALUES, max_size=6),
+    st.fixed_dictionaries({}, optional=SECRETS),
+)
+
+
+@pytest.mark.parametrize("dialect", [None, *DIALECTS])
+@given(tree=TREES, role=st.sampled_from(ROLES), legacy=st.booleans(), cut=st.none() | st.floats(0, 1))
+def test_messages(
+    dialect: str | None, tree: dict[str, Any], role: Literal["server", "local"], legacy: bool, cut: float | None
+) -> None:
+    text = json.dumps(tree)
+    if cut is not None:  # a colon too many, where a value or a key may be
+        at = int(cut * len(text))
+        text = text[:at] + ":" + text[at:]
+    report = examine(
+        text,
+        where="f",
+        role=role,
+        dialect=dialect,
+        read_link=parse_link,
+        fallbacks={"allow_legacy": "true"} if legacy else {},
+    )
+    said = [str(finding) for finding in (*report.warnings, *report.problems)]
+    if report.taken is not None:
+        said.append(report.taken.why)
+    for line in said:
+        assert line.isprintable(), ascii(line)
+        if cut is None:  # or a secret may have become a key, which is not known, and named
+            assert SECRET not in line, line
+    if report.config is not None:
+        assert SECRET not in repr(report.config)
+
+
+@pytest.mark.parametrize("dialect", [None, *DIALECTS])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a":' * 50_000, "[" * 5000 + "]" * 5000, '{"server_port":' + "9" * 100_000 + "}"]
+)
+def test_what_goes_too_deep_or_too_far_is_a_problem(text: str, dialect: str | None) -> None:
+    report = examine(text, where="f", dialect=dialect)
+    assert report.config is None
+    assert report.problems
