@@ -31,7 +31,21 @@ def test_a_place(text: str, place: Address | str) -> None:
     assert manager_place(text) == place
 
 
-@pytest.mark.parametrize("text", ["", ":6001", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "::1:6001", "a b:1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ":6001",
+        "127.0.0.1:",
+        "127.0.0.1:x",
+        "127.0.0.1:65536",
+        "::1:6001",
+        "a b:1",
+        "a:" + "9" * 5000,
+        "a:\u0663",
+        "/a\0b",
+    ],
+)
 def test_no_place(text: str) -> None:
     with pytest.raises(UnfitError):
         manager_place(text)

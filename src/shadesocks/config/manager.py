@@ -6,6 +6,7 @@ everything is judged by the same rules: `build_server` makes the server.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -27,16 +28,21 @@ METHOD: Final = "chacha20-ietf-poly1305"
 """Of an added port, likewise: the one of libev's and rust's managers."""
 
 
+_PORT: Final = re.compile(r"[0-9]{1,5}")
+
+
 def manager_place(text: str) -> Address | str:
     """Return where commands come in: a UDP address, or the path of a Unix socket. Port 0: the system chooses.
 
     Raises:
         UnfitError: it is neither.
     """
+    if "\0" in text:
+        raise UnfitError("no address and no path has a NUL in it")
     if text.startswith(("/", ".")) or (text and ":" not in text):
         return text
     host, port = split_port(text)
-    if not host or not port.isdecimal() or int(port) > PORT_MAX:
+    if not host or not _PORT.fullmatch(port) or int(port) > PORT_MAX:
         raise UnfitError("expected HOST:PORT, with an IPv6 address in brackets, or the path of a socket")
     return Address(check_host(host), int(port))
 
