@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shadesocks.config import default_path, find_config, load, read_config, search_list, write_private
+from shadesocks.config import default_path, files, find_config, load, read_config, search_list, write_private
 from shadesocks.config.reader import SIZE_MAX
 from shadesocks.core.errors import ConfigError
 
@@ -62,6 +62,25 @@ def test_the_first_file_found_is_taken(tmp_path: Path) -> None:
     (cwd / "local.json").write_text("{}")
     assert find_config("local", environ, cwd) == cwd / "local.json"
     assert find_config("server", environ, cwd) == user
+
+
+def test_the_places_of_the_old_programs_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [str(path) for path in files.OLD_PLACES] == [
+        "/etc/shadowsocks-libev/config.json",
+        "/etc/shadowsocks/config.json",
+        "/etc/shadowsocks.json",
+        "/etc/shadowsocks-lite/config.json",
+    ]
+    environ = {"HOME": str(tmp_path), "XDG_CONFIG_DIRS": str(tmp_path / "none")}
+    places = [tmp_path / "shadowsocks.json", tmp_path / "shadowsocks-lite.json"]
+    monkeypatch.setattr(files, "OLD_PLACES", places)
+    assert find_config("server", environ, tmp_path) is None
+    places[1].write_text("{}")
+    assert find_config("server", environ, tmp_path) == places[1]
+    places[0].write_text("{}")
+    assert find_config("local", environ, tmp_path) == places[0]
+    (tmp_path / "config.json").write_text("{}")
+    assert find_config("local", environ, tmp_path) == tmp_path / "config.json"
 
 
 def test_reading(tmp_path: Path) -> None:

@@ -23,6 +23,17 @@ NAME: Final = "config.json"
 _OURS: Final = "shadesocks"
 _RUST: Final = "shadowsocks-rust"
 
+OLD_PLACES: Final = tuple(
+    Path("/etc") / name
+    for name in (
+        "shadowsocks-libev/config.json",  # Debian's package
+        "shadowsocks/config.json",  # the Python original's, and other packages of libev
+        "shadowsocks.json",
+        "shadowsocks-lite/config.json",
+    )
+)
+"""Where the old programs' packages and guides put the config. Its dialect is told by what is in it."""
+
 FILE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700
 
@@ -67,8 +78,8 @@ def _directories(environ: Mapping[str, str]) -> Iterator[Path]:
 
 
 def find_config(role: Role, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Path | None:
-    """Return the first file of the search list that is there, None where none is."""
-    return next((path for path in search_list(role, environ, cwd) if path.is_file()), None)
+    """Return the first file of the search list, or else of the old places, that is there; None where none is."""
+    return next((path for path in (*search_list(role, environ, cwd), *OLD_PLACES) if path.is_file()), None)
 
 
 def read_config(path: str | os.PathLike[str]) -> str:
