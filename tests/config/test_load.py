@@ -396,7 +396,8 @@ def test_the_environment_is_the_process_s_own_by_default(monkeypatch: pytest.Mon
 def test_no_closed_addresses_at_all_is_told_to_the_server() -> None:
     sentence = (
         "c.json:1: forbidden_ip: this list is empty, so private networks are open: clients reach the loopback, the "
-        "local network and the metadata addresses of the server; remove this key to close them"
+        "local network and the metadata addresses of the server; to close them, remove it, and write "
+        '"allow_private": false'
     )
     empties: tuple[object, ...] = ([], "")
     for empty in empties:

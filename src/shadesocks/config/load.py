@@ -406,7 +406,7 @@ def _check_forbidden(top: Section, given: Mapping[str, Any], findings: Findings)
     if not networks:
         text = (
             "this list is empty, so private networks are open: clients reach the loopback, the local network and the "
-            "metadata addresses of the server; remove this key to close them"
+            'metadata addresses of the server; to close them, remove it, and write "allow_private": false'
         )
         findings.warn(entry.mark, entry.key, text, SERVER_END)
         return

@@ -30,7 +30,7 @@ TRIES_MOST: Final = 3
 FAILURES_MOST: Final = 30
 SKIP_BASE: Final = 20
 """One that failed n times is tried in its turn with a chance of 1 in n + 20: 1 in 21 at first, 1 in 50 at last. Both
-numbers are shadowsocks-go's (seeds §2)."""
+numbers are shadowsocks-go's."""
 _OURS: Final = "limit"
 """The word of a failure that says nothing of the server: we have no descriptors."""
 
@@ -79,7 +79,7 @@ class AtRandom(InOrder):
 
 
 class Circuit:
-    """The order of the configuration, where a server that failed is seldom tried before the others (seed 004)."""
+    """The order of the configuration, where a server that failed is seldom tried before the others."""
 
     __slots__ = ("_below", "_failures")
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ..seams import Dialing
 
 START: Final = 100_000.0
-"""Milliseconds that a server begins with, and that a failure counts as. This and the next four are shadowsocks-lite's
-(seeds §4)."""
+"""Milliseconds that a server begins with, and that a failure counts as. This and the next four are
+shadowsocks-lite's."""
 OLD_SHARE: Final = 0.8
 NEW_SHARE: Final = 0.2
 """What the old score, and what a new measurement, are of the new score."""
