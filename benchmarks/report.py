@@ -183,11 +183,20 @@ def _old_cell(results: Results, row: Row, name: str) -> str:
     """An ancestor's figure, and ours as a multiple of it; why there is none, where it failed."""
     seen = results.spread(row, name)
     if seen is None:
-        return ""
+        return _why_not(results, row, name)
     text = _spread(METRICS[row.metric], seen)
     ratio = results.ratio(row, OURS, name)
     bare = name == OURS or row.metric in WITHOUT_RATIO or ratio is None
     return text if bare or ratio is None else f"{text} x{ratio.middle:.2f}"
+
+
+def _why_not(results: Results, row: Row, name: str) -> str:
+    """What is noted of one that should have a figure here; nothing where it was not asked."""
+    for what in (f"{name}, {row.method}", f"{name}, {row.method}, {row.work}"):
+        for failed, why in results.failures.items():
+            if failed == what or failed.startswith((f"{what}, {row.case}", f"{what} {row.case}")):
+                return f"failed: {_one_line(why)[:60]}"
+    return ""
 
 
 def _spread(metric: Metric, seen: Spread) -> str:

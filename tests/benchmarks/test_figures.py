@@ -67,6 +67,24 @@ def test_a_relative_goal_is_judged_row_by_row_worst_first() -> None:
     assert [(verdict.row, verdict.met) for verdict in judge(goal, results)] == [(DOWN, False), (UP, True)]
 
 
+def test_a_goal_against_several_has_a_verdict_for_each_of_them() -> None:
+    goal = Goal("", "bulk", "cpu_gb", 1.0, ("python", "go-1.2.2", "procurator"))
+    results = filled({UP: {OURS: [2.0], "python": [4.0], "go-1.2.2": [1.0]}})
+    verdicts = judge(goal, results)
+    assert [(verdict.against, verdict.value, verdict.met) for verdict in verdicts] == [
+        ("go-1.2.2", 2.0, False),
+        ("python", 0.5, True),
+    ]
+
+
+def test_what_is_old_is_judged_by_goals_of_its_own() -> None:
+    row = Row("bulk", "up", "cpu_gb", "aes-256-cfb")
+    results = filled({row: {OURS: [9.0], REFERENCE: [1.0], "shadowsocks-libev": [1.0], "python": [1.0]}})
+    verdicts = [verdict for goal in GOALS for verdict in judge(goal, results)]
+    assert {verdict.goal.text for verdict in verdicts} == {"bulk CPU a GB ≤ each ancestor's"}
+    assert {verdict.against for verdict in verdicts} == {"shadowsocks-libev", "python"}
+
+
 def test_an_absolute_goal_is_met_at_its_limit() -> None:
     results = filled({Row("start", "", "start", "aes-256-gcm"): {OURS: [0.25]}})
     (verdict,) = judge(Goal("", "start", "start", 0.25), results)
