@@ -195,3 +195,13 @@ def test_redirection_comes_later_and_says_so(start: Start) -> None:
     assert (started.code, started.config) == (255, None)
     assert "redirected connections come in a later version" in started.err
     assert start("ss-redir", "-h").code == 0
+
+
+def test_ss_server_serves_its_one_port_whatever_a_manager_has_in_the_file(start: Start, tmp_path: Path) -> None:
+    keys = {"server_port": 8388, "password": "a-long-password", "port_password": {"8381": "another"}}
+    (tmp_path / "both.json").write_text(json.dumps({**keys, "manager_address": "127.0.0.1:9999"}))
+    started = start("ss-server", "-c both.json")
+    assert started.value("servers.0.address.port") == 8388
+    assert started.value("manager_listen") is None
+    assert len(start("ss-manager", "-c both.json").value("servers")) == 1
+    assert start("ss-manager", "-c both.json").value("servers.0.address.port") == 8381

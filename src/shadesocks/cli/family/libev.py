@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from ...config.files import DIRECTORY_MODE, config_directory
+from ...config.reader import Member, Node
 from .program import HELP, OLD_NAME, Act, Flag, Need, OldProgram
 from .syntax import gnu
 
@@ -29,6 +30,14 @@ def own_socket() -> str:
 
 
 _LATER: Final = "has no effect yet: this version stays in the foreground; let the service manager start and stop it"
+
+
+def own_port(in_file: Mapping[str, Member]) -> dict[str, Member]:
+    """Pass over `port_password`: it is ss-manager's, and ss-server serves the one port that its file names."""
+    member = in_file.get("port_password")
+    return {} if member is None else {"port_password": Member(member.mark, Node(None, member.mark))}
+
+
 _ANDROID: Final = "has no effect: this belongs to Android"
 _ONE_TIME_AUTH: Final = "one-time authentication is no longer a part of shadowsocks-libev; leave this flag out"
 
@@ -94,7 +103,7 @@ _ROWS: Final[tuple[tuple[str, Flag], ...]] = (
             "accepted; statistics are not sent yet",
             "ADDRESS",
             act=Act.NOTHING,
-            note="has no effect: this server reports to no ss-manager; ss-manager of this program serves its ports itself",
+            note="has no effect: this server reports to no ss-manager; that of this program serves its ports itself",
         ),
     ),
     ("slm", Flag(("--acl",), "rules for clients and targets", "FILE", key="acl")),
@@ -151,6 +160,7 @@ PROGRAMS: Final = {
         _USAGE,
         usage_code=1,
         refused_code=255,
+        derive=own_port,
         needs=(Need(("server_port",), "no port is given; give -p, or server_port in the config"), _PASSWORD),
         search=search,
         fallbacks=OLD_NAME,
