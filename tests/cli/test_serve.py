@@ -18,7 +18,7 @@ from shadesocks.cli import serve
 from shadesocks.cli.exits import CONFIG, DIED, OK, USAGE
 from shadesocks.cli.exits import run as run_here
 from shadesocks.cli.programs import group
-from shadesocks.config import Config
+from shadesocks.config import Config, files
 from tests.interop.streams import LIMIT
 from tests.socks_udp import associate, request, udp_socket
 
@@ -290,10 +290,21 @@ def test_without_a_file_the_usual_places_are_searched(tmp_path: Path) -> None:
         assert server.port() == port
 
 
+def test_where_nothing_is_named_or_found_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(files, "OLD_PLACES", ())
+    assert run_here(group, "shadesocks", ["server"]) == USAGE
+    said = "no server is named, and no config was found; give -c FILE, or -s HOST:PORT"
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
     [
-        (["server"], USAGE, "no server is named, and no config was found; give -c FILE, or -s HOST:PORT"),
         (["server", "-s", "127.0.0.1:1"], USAGE, "method: is missing"),
         (["server", "-s", "127.0.0.1", "-m", METHOD, "-k", KEY], USAGE, "server_port: is missing"),
         (

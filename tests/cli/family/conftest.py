@@ -14,7 +14,7 @@ import shadesocks.cli.run
 from shadesocks.cli.exits import OK
 from shadesocks.cli.family import find_program
 from shadesocks.cli.family.run import run
-from shadesocks.config import Config
+from shadesocks.config import Config, files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +43,12 @@ def _step(value: Any, name: str) -> Any:
 
 
 Start = Callable[[str, str], Started]
+
+
+@pytest.fixture(autouse=True)
+def _no_old_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no config be found that another program of this machine has in /etc."""
+    monkeypatch.setattr(files, "OLD_PLACES", ())
 
 
 @pytest.fixture
