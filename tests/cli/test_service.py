@@ -10,6 +10,7 @@ import pytest
 from shadesocks.cli import service
 from shadesocks.cli.exits import CONFIG, DIED, OK, USAGE, run
 from shadesocks.cli.programs import group
+from shadesocks.config import files
 
 SERVER = '{"server": "127.0.0.1", "server_port": 8388, "method": "aes-256-gcm", "password": "pass-pass-pass-1"%s}'
 
@@ -38,6 +39,7 @@ class Machine:
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(root))
         monkeypatch.chdir(root)
         monkeypatch.setattr(service, "SYSTEM_UNITS", self.units)
+        monkeypatch.setattr(files, "OLD_PLACES", ())
         monkeypatch.setattr(service, "BOOTED", self.booted)
         monkeypatch.setattr(service, "_closed_directory", lambda _program: None)
 

@@ -57,12 +57,12 @@ sudo shadesocks service remove office
 @click.argument("action", metavar="ACTION", type=click.Choice(["install", "remove", "status"]))
 @click.argument("name", metavar="[NAME]", default="")
 @click.option("-c", "--config", "file", metavar="FILE", help="The config to serve. Default: the first that is found.")
-@click.option("--local", "is_client", is_flag=True, help="A client, and not a server.")
+@click.option("--local", "client", is_flag=True, help="A client, and not a server.")
 @click.option("--user/--system", "users", default=None, help="Whose service it is. Default: for root the system's.")
 @click.option("--socket", "socket", is_flag=True, help="Let systemd listen: nobody is refused while it restarts.")
 @click.option("--dry-run", "dry", is_flag=True, help="Print the unit, and do nothing.")
 def command_service(
-    action: str, name: str, file: str | None, is_client: bool, users: bool | None, socket: bool, dry: bool
+    action: str, name: str, file: str | None, client: bool, users: bool | None, socket: bool, dry: bool
 ) -> int:
     """Let systemd run a server (or a client) from now on: started with the machine, and again when it dies.
 
@@ -73,7 +73,7 @@ def command_service(
         raise click.UsageError(f"{name!r} is no name for a service; letters, digits and any of _ . : - make one")
     if users is None:
         users = not hasattr(os, "geteuid") or os.geteuid() != 0
-    role: Role = "local" if is_client else "server"
+    role: Role = "local" if client else "server"
     service = _Service(f"shadesocks-{role}{f'-{name}' if name else ''}", role, users)
     if action == "install":
         return service.install(file, with_socket=socket, dry=dry)
