@@ -18,3 +18,4 @@ def without_pycryptodomex(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "Cryptodome", None)
     monkeypatch.delitem(sys.modules, "shadesocks.crypto.stream_extra", raising=False)
     monkeypatch.delattr(shadesocks.crypto, "stream_extra", raising=False)
+    monkeypatch.setattr("shadesocks.crypto.available._HERE", set())
