@@ -13,7 +13,7 @@ from shadesocks.config.load import load
 from shadesocks.config.model import Config, ServerConfig
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError, Problem
-from shadesocks.service.manager import SENDERS_MAX, Manager
+from shadesocks.service.manager import PASSED_OVER_MAX, SENDERS_MAX, Manager
 from shadesocks.wire.manager import DIALECTS
 
 PASSWORD = "correct horse battery staple"
@@ -339,3 +339,18 @@ def test_what_servers_of_others_say_changes_nothing(name: str) -> None:
     desk.add()
     assert desk.ask('stat: {"8001": 5}\0') == []
     assert desk.table.sizes == {8001: 0}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_flood_of_what_is_no_command_does_not_fill_the_log(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(name)
+    for _ in range(2):
+        caplog.clear()
+        for _ in range(PASSED_OVER_MAX + 7):
+            desk.ask("bogus")
+        desk.report()
+        assert len(caplog.messages) == PASSED_OVER_MAX + 1
+        assert caplog.messages[-1] == "manager: 7 more commands were passed over"
+    caplog.clear()
+    desk.report()
+    assert caplog.messages == []

@@ -186,8 +186,9 @@ def test_what_is_done_is_told_in_the_programs_words(
     assert SERVER.password.reveal() not in caplog.text
 
 
-def test_a_flood_of_commands_is_done_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manager_socket, "QUEUE_MAX", 2)
+@pytest.mark.parametrize(("limit", "most"), [("QUEUE_MAX", 2), ("QUEUE_BYTES_MAX", 8)])
+def test_a_flood_of_commands_is_done_in_the_end(limit: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manager_socket, limit, most)
     monkeypatch.setattr(manager_socket, "PER_SECOND", 5)
 
     async def story() -> None:

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 SENDERS_MAX: Final = 64
 """Who get go's statistics: nobody has as many tools, and each costs a datagram every ten seconds."""
+PASSED_OVER_MAX: Final = 10
+"""Lines about commands that cannot be read, between two reports: a flood of them is not to fill a disk."""
 
 Send = Callable[[bytes, Any], bool]
 """(message, address): send it; False where it cannot be sent."""
@@ -74,6 +76,8 @@ class Manager:
         """Who get statistics unasked, the latest last."""
         self._told: Final[dict[int, int]] = {}
         """Bytes by port that were told, or that had passed when it was added: what is told counts from there."""
+        self._passed_over = 0
+        """Commands since the last report that could not be read."""
 
     async def take(self, data: bytes, sender: Any) -> None:
         """Do what a datagram says, and answer its sender (None: who cannot be answered)."""
@@ -83,6 +87,9 @@ class Manager:
 
     def report(self) -> None:
         """Send what passed to those who wait for it; called every ten seconds."""
+        more, self._passed_over = self._passed_over - PASSED_OVER_MAX, 0
+        if more > 0:
+            log.warning("manager: %d more commands were passed over", more)
         passed = self._service.passed()
         if self._dialect.pushes == "totals":
             for sender in self._senders:
@@ -103,7 +110,9 @@ class Manager:
         try:
             request = parse_request(data, self._dialect)
         except RemoteProtocolError as error:
-            log.warning("manager: a command was passed over: %s", error)
+            self._passed_over += 1
+            if self._passed_over <= PASSED_OVER_MAX:
+                log.warning("manager: a command was passed over: %s", error)
             return self._answer("bad") if _is_change(data) else []
         if self._dialect.pushes == "deltas" and sender is not None:
             self._senders.clear()

@@ -32,8 +32,10 @@ log = logging.getLogger(__name__)
 
 INTERVAL: Final = 10.0
 """Seconds between two reports: as the old programs had it."""
-QUEUE_MAX: Final = 256
-"""Commands that wait. Beyond that they stay in the socket, which holds hundreds; and then the system drops them."""
+QUEUE_MAX: Final = 8192
+QUEUE_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Commands that wait, and their bytes: those of tools that send thousands and wait for no answer. Beyond that they stay
+in the socket, which holds hundreds; and then the system drops them."""
 PER_SECOND: Final = 2_000
 """Commands a second: tools that restore thousands of users at once are served within seconds, and a flood takes at most
 a fifth of a core."""
@@ -129,6 +131,8 @@ class ManagerSocket:
         self._reactor: Final = reactor
         self._manager: Final = Manager(service, self._send)
         self._queue: Final[asyncio.Queue[tuple[bytes, Any]]] = asyncio.Queue(QUEUE_MAX)
+        self._queued = 0
+        """Bytes of the commands in it."""
         name = sock.getsockname()
         self.address: Final[Address | str] = name if isinstance(name, str) else Address(*name[:2])
         """Where commands come in."""
@@ -149,7 +153,8 @@ class ManagerSocket:
         except OSError:  # an ICMP error, which is told once; or nothing
             return
         self._queue.put_nowait((data, sender or None))
-        if self._queue.full():
+        self._queued += len(data)
+        if self._queue.full() or self._queued > QUEUE_BYTES_MAX:
             self._reactor.watch(self._sock.fileno(), 0, self._on_event)
 
     async def _serve(self) -> None:
@@ -157,6 +162,7 @@ class ManagerSocket:
         loop, second, done = self._reactor.loop, 0.0, 0
         while True:
             data, sender = await self._queue.get()
+            self._queued -= len(data)
             self._listen()
             now = loop.time()
             if now - second >= 1.0:
