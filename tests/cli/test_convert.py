@@ -49,7 +49,7 @@ def file(tmp_path: Path) -> Path:
 def test_our_own_form_says_the_same(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = Printed(file, PYTHON, "--role", "server", capsys=capsys)
     assert printed.code == OK
-    assert f"note: {file}: read as python: it has workers, a key of Python shadowsocks" in printed.err
+    assert f"note: {file}: read as python: it has port_password, a key of Python shadowsocks" in printed.err
     assert load(printed.out, role="server") == load(
         json.dumps(PYTHON), role="server", fallbacks={"allow_legacy": "true"}
     )

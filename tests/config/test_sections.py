@@ -74,12 +74,10 @@ def test_null_says_nothing() -> None:
 
 
 def test_keys_of_other_programs_warn_with_a_reason() -> None:
-    text = text_of(reuse_port=True, workers=4, runtime={"worker_count": 2}, log={"writers": []})
+    text = text_of(runtime={"worker_count": 2}, log={"writers": []})
     assert warnings(text) == [
-        "c.json:1: reuse_port: this key of shadowsocks-libev has no effect: a second instance on one port is to fail "
-        "clearly",
-        "c.json:1: workers: this key of Python shadowsocks has no effect yet: one process does the work",
-        "c.json:1: runtime.worker_count: this key of shadowsocks-rust has no effect yet: one process does the work",
+        "c.json:1: runtime.worker_count: this key of shadowsocks-rust has no effect: threads gain nothing here; "
+        "workers is the number of processes",
         "c.json:1: log.writers: this key of shadowsocks-rust has no effect yet: the log goes to standard error",
     ]
     assert look(text, strict=True).problems == ()

@@ -62,9 +62,7 @@ _AES: Final = _file("aes-256-cfb", "aes")
 _HOME: Final = os.path.realpath(__file__)
 """A path that exists."""
 _BY_FLAGS: Final = ("-s", "127.0.0.1", "-p", "{8388}", "-k", "password of the suite", "-m", "aes-256-cfb")
-_NO_PLACE: Final = "one process does all the work; processes that share it come with a later version"
 _NO_DAEMON: Final = "running in the background comes with a later version"
-_NO_GRACE: Final = "handing a port over to the next process comes with a later version"
 
 _PORT_PASSWORDS: Final = {str(port): f"password of port {port}" for port in range(8381, 8390)}
 
@@ -143,7 +141,7 @@ ROWS: Final = (
         test="test_server_multi_passwd_performance",
         sampled=False,
     ),
-    Row("workers", "four processes for one port", _file("aes-256-cfb", "workers", workers=4), later=_NO_PLACE),
+    Row("workers", "four processes for one port", _file("aes-256-cfb", "workers", workers=4)),
     Row(
         "ipv6",
         "the server on ::, the client to ::1",
@@ -151,7 +149,7 @@ ROWS: Final = (
         _file("aes-256-cfb", "ipv6", server="::1"),
     ),
     Row("fastopen", "TCP Fast Open, without a cookie and with one", test="test_fastopen"),
-    Row("graceful", "the file of the graceful test", _file("aes-256-cfb", "graceful", timeout=15), later=_NO_GRACE),
+    Row("graceful", "the file of the graceful test", _file("aes-256-cfb", "graceful", timeout=15)),
     Row(
         "cli-quiet",
         "-q at the server, -vv at the client",
@@ -211,7 +209,7 @@ ROWS: Final = (
     Row("cli-https", "a page by https", _AES, https=True),
     Row("test_daemon.sh", "start, stop and restart, and their exit codes", test="", later=_NO_DAEMON),
     Row("test_command.sh", "each warning and error by its words", test="test_command_sh"),
-    Row("test_graceful_restart.sh", "SIGQUIT, and a new process on the port", test="", later=_NO_GRACE),
+    Row("test_graceful_restart.sh", "SIGQUIT, and a new process on the port", test="test_graceful_restart_sh"),
     Row("test_large_file.sh", "10 MiB byte by byte", test="test_large_file"),
     Row("test_udp_src.sh", "two targets see one source port, IPv4 and IPv6", test="test_udp_src"),
     Row("common", "in-module: addresses and networks", test="test_module_common"),

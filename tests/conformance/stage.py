@@ -257,7 +257,14 @@ def see_name(near: Address, far: Program) -> None:
         assert forwarder.up >= 1
         assert forwarder.down >= 1
         _, source = dns.next()
-        assert source[1] in ports_of(far.pid, "udp"), f"{source} is no socket of the server"
+        ports = {port for pid in processes_of(far) for port in ports_of(pid, "udp")}
+        assert source[1] in ports, f"{source} is no socket of the server"
+
+
+def processes_of(program: Program) -> list[int]:
+    """Return a program's process and those that it forked."""
+    children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
+    return [program.pid, *map(int, children.read_text().split() if children.exists() else ())]
 
 
 def see_no_name(near: Address) -> None:

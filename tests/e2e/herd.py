@@ -116,6 +116,7 @@ class PacketEcho:
         self._sock.bind((HOST, 0))
         self.port: int = self._sock.getsockname()[1]
         self.came: list[bytes] = []
+        self.senders: set[tuple[str, int]] = set()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
@@ -125,6 +126,7 @@ class PacketEcho:
             if data == b"end" and sender == self._sock.getsockname():
                 return
             self.came.append(data)
+            self.senders.add(sender)
             self._sock.sendto(data, sender)
 
     def __enter__(self) -> PacketEcho:

@@ -32,6 +32,8 @@ from tests.cli import programs
 from tests.cli.family.conftest import Start
 from tests.e2e.crowd import back_to, eventually
 from tests.e2e.crowd import echo as crowd_echo
+from tests.e2e.herd import PacketEcho, Packets, kill, workers_of
+from tests.e2e.herd import serving as workers_serving
 from tests.peers import HOST, PASSWORDS, ROOT, free_port, listens
 from tests.peers import run as run_peer
 from tests.probes.craft import Crafter
@@ -351,12 +353,20 @@ def test_p20_a_pid_file_that_cannot_be_written_is_no_traceback(more: list[str], 
         assert program.err
 
 
-def test_p23_workers_are_accepted_and_their_purpose_is_told(start: Start) -> None:
+def test_p23_workers_are_replaced_and_keep_their_clients(tmp_path: Path) -> None:
     """Old: workers were not replaced when they died, and datagrams of one client came to any of them."""
-    started_ = start("ssserver", f"-k {GOOD} -m {AEAD} --workers 4")
-    assert started_.config is not None
-    assert "workers: " in started_.log
-    assert "one process does the work" in started_.log
+    settings = {"workers": 2, "mode": "tcp_and_udp"}
+    with run_peer("ours", "server", AEAD, tmp_path, settings=settings) as server, PacketEcho() as target:
+        eventually(lambda: workers_serving(server) == 2, "both serve")
+        with ExitStack() as stack:
+            clients = [stack.enter_context(Packets(server.port, target.port, AEAD)) for _ in range(8)]
+            for _ in range(3):
+                for number, client in enumerate(clients):
+                    assert client.trip(b"%d" % number)
+            assert len(target.senders) == len(clients), "each has one session, so one worker, all the time"
+            kill(workers_of(server)[0])
+            eventually(lambda: workers_serving(server) == 3, "another one serves")
+            assert all(client.trip(b"again") for client in clients)
 
 
 def test_p21_a_new_process_may_begin_while_the_old_one_finishes(tmp_path: Path) -> None:

@@ -5,8 +5,11 @@
 SIGTERM and SIGINT end the accepting, give open connections the drain limit to
 end by themselves, and close the rest; a second signal quits at once. An error
 of the start leaves nothing half-started, and becomes a sentence and exit code 70.
+SIGQUIT gives the ports up at once, so that another process may have them, and lets
+the last connection end this one, however long that takes.
 SIGHUP reads the config again where there is one to read: servers come and go, and
 live connections go on. One with mistakes changes nothing.
+With `workers` there are several processes, and their master does this for them.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,7 +40,8 @@ log = logging.getLogger("shadesocks.cli")
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _HANGUP: Final = getattr(signal, "SIGHUP", None)
-"""None on Windows."""
+_QUIT: Final = getattr(signal, "SIGQUIT", None)
+"""Both are None on Windows."""
 _TICK: Final = 1.0
 """Seconds between two drawings of the status line: often enough to see it move, too seldom to cost."""
 _SHOWN: Final = 3
@@ -79,6 +84,13 @@ def run_service(
     where there is a terminal. Without `told` there are log lines only. With `reread`, SIGHUP makes the service serve
     what the config says by then; without, it does what it does to any program.
     """
+    if config.workers > 1:
+        if told is None:
+            from .workers import run_workers
+
+            with _told_well():
+                return run_workers(config, reread, host)
+        log.warning("workers: this command runs one process; `shadesocks server` runs as many as the config says")
     return run_loop(_life(config, start, screen, told, reread, host))
 
 
@@ -105,21 +117,29 @@ async def _started(service: Service) -> Service:
     # asks for what this machine never has.
     from ..process.activation import given_sockets
 
-    try:
+    with _told_well():
         await service.start(given_sockets())
+    return service
+
+
+@contextmanager
+def _told_well() -> Iterator[None]:
+    """Turn what keeps a service from starting into the errors of a command."""
+    try:
+        yield
     except ConfigError as error:
         if any(problem.key for problem in error.problems):
             raise
         raise Failed("; ".join(problem.text for problem in error.problems), DIED) from None
     except OSError as error:
         raise Failed(f"cannot start: {why(error)}", DIED) from None
-    return service
 
 
 async def _life(
     config: Config, start: Start, screen: Screen, told: Told | None, reread: Reread | None, host: Host
 ) -> int:
-    stop, supervisor = _on_signals(screen), notifier()
+    stop, leave = _on_signals(screen)
+    supervisor = notifier()
     again = asyncio.Event()
     if _HANGUP is not None and (reread is not None or host.hangup is not None):
         asyncio.get_running_loop().add_signal_handler(_HANGUP, _hang_up, host, again)
@@ -128,17 +148,20 @@ async def _life(
     reloading = asyncio.create_task(_reload(service, reread, again, supervisor)) if reread is not None else None  # noqa: TID251 - kept, and ended below
     drawing = asyncio.create_task(_draw(service, screen)) if told is not None and screen.is_terminal else None  # noqa: TID251 - kept, and cancelled below
     try:
-        await stop.wait()
+        await leave.wait()
         await _end(reloading)
+        if not stop.is_set():
+            await _quit(service, stop)
         supervisor.stopping(0 if host.at_once else config.drain_timeout)
         if drawing is not None:
             drawing.cancel()
             screen.clear()
         live = service.totals[0]
-        if live and not host.at_once:
+        if live and stop.is_set() and not host.at_once:
             text = "stopping; connections still open: %d, with %g s to end by themselves; a second signal ends them now"
             log.info(text, live, config.drain_timeout)
-        await service.drain(0 if host.at_once else config.drain_timeout)
+        if stop.is_set():
+            await service.drain(0 if host.at_once else config.drain_timeout)
     finally:
         await _end(reloading)
         await service.stop()
@@ -189,6 +212,17 @@ def _listening(service: Service) -> str:
     return f"listening on {', '.join(shown)}{f' and {rest} more' if rest else ''}"
 
 
+async def _quit(service: Service, stop: asyncio.Event) -> None:
+    """Give the ports up, and wait for the last connection's end, or for the signal that ends them all."""
+    service.speaker.say("quit")
+    quitting = asyncio.create_task(service.quit())  # noqa: TID251 - kept, and ended below
+    stopping = asyncio.create_task(stop.wait())  # noqa: TID251 - likewise
+    await asyncio.wait((quitting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    for task in (quitting, stopping):
+        task.cancel()
+    await asyncio.wait((quitting, stopping))
+
+
 async def _end(task: asyncio.Task[None] | None) -> None:
     """End a task, if there is one; nothing happens to one that is over."""
     if task is not None:
@@ -212,20 +246,26 @@ async def _ready(start: Start, screen: Screen, told: Told | None, host: Host) ->
         screen.release()
 
 
-def _on_signals(screen: Screen) -> asyncio.Event:
-    """Return the event that the first signal sets; the second one ends the process there and then."""
+def _on_signals(screen: Screen) -> tuple[asyncio.Event, asyncio.Event]:
+    """Return the event that the first signal sets, and one that SIGQUIT sets, too.
+
+    The second signal ends the process there and then.
+    """
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    stop, leave = asyncio.Event(), asyncio.Event()
 
     def on_signal(number: int) -> None:
         if stop.is_set():
             screen.clear()
             os._exit(128 + number)  # what a shell reports for a program that a signal ended
         stop.set()
+        leave.set()
 
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
-    return stop
+    if _QUIT is not None:
+        loop.add_signal_handler(_QUIT, leave.set)
+    return stop, leave
 
 
 async def _draw(service: Service, screen: Screen) -> None:

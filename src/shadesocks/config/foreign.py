@@ -40,6 +40,7 @@ class Foreign:
 _PATHS = "has no effect yet: this version leaves the sizes of packets and their fragments to the system"
 _SOCKETS = "has no effect yet: this version leaves this to the system"
 _DAEMON = "has no effect yet: let the service manager start and stop this program"
+_THREADS = "has no effect: threads gain nothing here; workers is the number of processes"
 _PLUGIN = "cannot be honoured yet: plugins come in a later version, and the other end would speak through one"
 _BALANCE = "has no effect yet; server_choice says which of several servers is taken"
 _FIRST = "has no effect yet: datagrams go to the first server that serves UDP"
@@ -98,7 +99,6 @@ _TABLE: Final = (
     # Sockets and routes
     *_rows(RUST, "outbound_user_cookie", "has no effect: it marks sockets of FreeBSD only", _SERVERS),
     *_rows(LIBEV, "dscp", _SOCKETS),
-    *_rows(LIBEV, "reuse_port", "has no effect: a second instance on one port is to fail clearly"),
     # Choice among servers, subscriptions, managers
     *_rows(RUST, "tcp_weight", _BALANCE, (Place.SERVER,)),
     *_rows(
@@ -141,8 +141,7 @@ _TABLE: Final = (
     *_rows(PYTHON, "tunnel_remote tunnel_remote_port tunnel_port", _ELSEWHERE.format("python"), roles=LOCAL_END),
     # Process and log
     *_rows(RUST, "log.writers", "has no effect yet: the log goes to standard error"),
-    *_rows(RUST, "runtime.mode runtime.worker_count", "has no effect yet: one process does the work"),
-    *_rows(PYTHON, "workers", "has no effect yet: one process does the work", roles=SERVER_END),
+    *_rows(RUST, "runtime.mode runtime.worker_count", _THREADS),
     *_rows(PYTHON, "daemon pid-file log-file user", _DAEMON),
     *_rows(PYTHON, "verbose", 'has no effect in this dialect; write "log": {"level": "debug"}'),
     *_rows(LIBEV, "use_syslog", _DAEMON),

@@ -334,6 +334,8 @@ class _Builder:
         _check_names(top, given, findings)
         _check_forbidden(top, given, findings)
         check_manager(top, findings)
+        if top.has("manager_listen") or self._role == "local":
+            given["workers"] = 1  # a server's; and whoever asked for more beside a manager was told
         if self._role is not None:
             listeners = [
                 (_ways(model), section.mark, section.path)

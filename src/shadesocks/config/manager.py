@@ -64,6 +64,10 @@ def check_manager(top: Section, findings: Findings) -> None:
             "127.0.0.1 and the path of a Unix socket are for this machine"
         )
         findings.warn(entry.mark, entry.key, text, SERVER_END)
+    if top.has("workers") and top.value("workers", findings) != 1:
+        workers = top.entries["workers"]
+        text = "the ports of a manager are all in one process, so one does the work; leave out one of the two"
+        findings.warn(workers.mark, workers.key, text, SERVER_END)
 
 
 def is_template(top: Section) -> bool:

@@ -200,6 +200,13 @@ class Config:
     nofile: int | None = None
     """None: the hard limit."""
     event_model: str = _str("event_model")
+    reuse_port: bool = _bool("reuse_port")
+    workers: int = _int("workers")
+    """Processes that serve."""
+    worker_memory_limit: int = _int("worker_memory_limit")
+    """MiB; 0: none."""
+    worker_hang_timeout: float = _float("worker_hang_timeout")
+    """0: a worker that hangs is left alone."""
     acl: str | None = None
     """Path of the rules of servers and listeners that name none; they have it in their own field already."""
     acl_dialect: str = _str("acl_dialect")

@@ -47,7 +47,6 @@ ROWS: Final = (
         Kind.FLAG,
         "SO_REUSEPORT: another process of the same user may listen on the same ports, which a new version does before "
         "the old one quits. Without it a second instance fails to start.",
-        roles=SERVER_END,
         default=False,
         flags=("--reuse-port",),
         source=LIBEV,

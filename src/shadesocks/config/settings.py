@@ -12,7 +12,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import rows_entries, rows_legacy, rows_names, rows_outbound, rows_rules, rows_sockets, rows_state, rows_times
+from . import (
+    rows_entries,
+    rows_legacy,
+    rows_names,
+    rows_outbound,
+    rows_rules,
+    rows_sockets,
+    rows_state,
+    rows_times,
+    rows_workers,
+)
 from .setting import Place, Setting
 
 TABLE: Final[tuple[Setting, ...]] = (
@@ -24,6 +34,7 @@ TABLE: Final[tuple[Setting, ...]] = (
     *rows_rules.ROWS,
     *rows_legacy.ROWS,
     *rows_state.ROWS,
+    *rows_workers.ROWS,
 )
 
 SETTINGS: Final[dict[str, Setting]] = {setting.name: setting for setting in TABLE}

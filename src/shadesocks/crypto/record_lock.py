@@ -35,4 +35,6 @@ class RecordLock:
 
     def close(self) -> None:
         """Give up the file."""
-        os.close(self._fd)
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)

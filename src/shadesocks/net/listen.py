@@ -63,14 +63,14 @@ def bind(address: tuple[Any, ...], family: int, options: TcpOptions, *, reuse_po
 class Listener:
     """One listening socket, and who takes what it accepts."""
 
-    __slots__ = ("_accept", "_ceiling", "_complained_at", "_interest", "_paused", "_reactor", "_sock", "address")
+    __slots__ = ("_accept", "_ceiling", "_complained_at", "_interest", "_paused", "_reactor", "address", "sock")
 
     def __init__(
         self, reactor: Reactor, sock: SocketType, accept: Accept, descriptors: int, *, shared: bool = False
     ) -> None:
         """Begin to accept; `descriptors` is the limit of the process. A `shared` socket others accept from, too."""
         self._reactor = reactor
-        self._sock = sock
+        self.sock: Final = sock
         self._accept = accept
         self._ceiling = descriptors - max(1, min(RESERVE_MOST, descriptors // RESERVE))
         self._complained_at = float("-inf")
@@ -86,7 +86,7 @@ class Listener:
 
     def _accept_one(self) -> bool:
         """Accept one connection; False where nobody waits."""
-        sock = self._sock
+        sock = self.sock
         try:
             fd, client = sock._accept()  # type: ignore[attr-defined]  # the C method under accept(), which wraps twice
         except (ConnectionAbortedError, InterruptedError):
@@ -121,21 +121,21 @@ class Listener:
                 why,
             )
         self._paused = True
-        self._reactor.watch(self._sock.fileno(), 0, self._on_event)
+        self._reactor.watch(self.sock.fileno(), 0, self._on_event)
         loop.call_later(PAUSE, self._resume)
 
     def _resume(self) -> None:
-        if not self._paused or self._sock.fileno() < 0:
+        if not self._paused or self.sock.fileno() < 0:
             return
         if self._is_full():
             self._reactor.loop.call_later(PAUSE, self._resume)
             return
         self._paused = False
-        self._reactor.watch(self._sock.fileno(), self._interest, self._on_event)
+        self._reactor.watch(self.sock.fileno(), self._interest, self._on_event)
 
     def _is_full(self) -> bool:
         try:
-            fd = os.dup(self._sock.fileno())
+            fd = os.dup(self.sock.fileno())
         except OSError:
             return True
         os.close(fd)
@@ -148,9 +148,9 @@ class Listener:
 
     def close(self) -> None:
         """Accept no more, but who is connected already: the system would reset those that wait."""
-        if self._sock.fileno() >= 0:
+        if self.sock.fileno() >= 0:
             waiting = BACKLOG
             while waiting and not self._paused and self._accept_one():
                 waiting -= 1
         self._paused = False
-        self._reactor.close_shared(self._sock)
+        self._reactor.close_shared(self.sock)

@@ -43,10 +43,18 @@ class Notifier:
         """True where somebody is told."""
         return bool(self._address)
 
-    def serving(self, status: str) -> None:
-        """It listens, and serves: for the first time, or after it read its config again. Pings begin."""
+    @property
+    def interval(self) -> float:
+        """Seconds between two pings; 0: none are wanted."""
+        return self._interval if self._address else 0.0
+
+    def serving(self, status: str, *, pings: bool = True) -> None:
+        """It listens, and serves: for the first time, or after it read its config again. Pings begin.
+
+        Without `pings` whoever calls says itself that it is `alive`: a process without a loop.
+        """
         self._send("READY=1", f"STATUS={status}")
-        if self._address and self._interval and self._pinging is None:
+        if pings and self.interval and self._pinging is None:
             self._ping()
 
     def reloading(self) -> None:
@@ -72,9 +80,13 @@ class Notifier:
             self._pinging.cancel()
             self._pinging = None
 
+    def alive(self) -> None:
+        """It is alive."""
+        self._send("WATCHDOG=1")
+
     def _ping(self) -> None:
         """Say that the loop turns, at half of the time that is allowed: one late ping harms nobody."""
-        self._send("WATCHDOG=1")
+        self.alive()
         self._pinging = asyncio.get_running_loop().call_later(self._interval, self._ping)
 
     def _send(self, *lines: str) -> None:

@@ -243,6 +243,8 @@ class Supervisor:
     # -- what workers say ---------------------------------------------------------------------------
 
     def _listen(self, worker: _Worker) -> None:
+        if worker.line.fileno() < 0:
+            return  # its end was noticed in the same turn
         for message in worker.line.receive():
             if message is None:
                 self._selector.unregister(worker.line)
@@ -306,8 +308,7 @@ class Supervisor:
                 self._on_end(self._workers.pop(pid), os.waitstatus_to_exitcode(status))
 
     def _on_end(self, worker: _Worker, code: int) -> None:
-        if worker.line.fileno() >= 0:
-            self._listen(worker)  # what it said at last
+        self._listen(worker)  # what it said at last
         if worker.line.fileno() >= 0:
             self._selector.unregister(worker.line)
             worker.line.close()

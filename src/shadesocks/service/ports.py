@@ -23,6 +23,7 @@ from ..core.errors import Problem
 from ..net.datagrams import bind_socket
 from ..net.listen import bind
 from ..net.options import socket_address
+from ..net.steer import steer_away
 from .sockets import accepted_options, datagram_options
 
 if TYPE_CHECKING:
@@ -52,12 +53,16 @@ async def bind_port(config: Config, port: Port, given: GivenSockets) -> Bound:
         try:
             if port.streams is not None:
                 family, where = await _listen_address(loop, port.streams)
-                streams = given.take_streams(where, accepted) or bind(where, family, accepted)
+                streams = given.take_streams(where, accepted) or bind(
+                    where, family, accepted, reuse_port=config.reuse_port
+                )
             if port.packets is not None:
                 family, where = await _listen_address(loop, port.packets)
                 if streams is not None and not where[1]:
                     where = (where[0], streams.getsockname()[1])
-                packets = given.take_packets(where, options) or bind_socket(where, family, options)
+                packets = given.take_packets(where, options) or bind_socket(
+                    where, family, options, reuse_port=config.reuse_port
+                )
         except BaseException as error:
             if streams is not None:
                 streams.close()
@@ -130,6 +135,11 @@ class OpenPort:
     def is_idle(self) -> bool:
         """True while no connection is under way; sessions of UDP end with the port."""
         return self.face.flow is None or self.face.flow.is_idle
+
+    def steer_away(self) -> None:
+        """Let new connections come to other processes, where some have the same port."""
+        if self.listener is not None:
+            steer_away(self.listener.sock, 1)
 
     def stop_listening(self, speaker: Speaker) -> None:
         """Accept no more connections; datagrams go on."""
@@ -227,6 +237,16 @@ class Ports:
         for port in over:
             self._past[port.number] += port.passed
             self._left.remove(port)
+
+    @property
+    def every(self) -> tuple[OpenPort, ...]:
+        """Those that listen, and those that listen no more."""
+        return (*self._open, *self._left)
+
+    @property
+    def are_idle(self) -> bool:
+        """True while no connection is under way, not even of those that listen no more."""
+        return all(port.is_idle for port in self.every)
 
     def stop_listening(self) -> None:
         """Accept no more connections anywhere."""

@@ -28,6 +28,7 @@ from ..net.options import apply_late
 from ..net.origin import OriginPolicy
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
+from ..net.steer import SETTLING
 from .build import Port, local_port, server_port
 from .given import GivenSockets
 from .journal import Journal
@@ -54,6 +55,9 @@ SWEEP: Final = 1.0
 """Seconds between two flushes of the journal."""
 SWEEPS_PER_LOOK: Final = 5
 """Sweeps between two looks at all relays: idle time-outs are minutes, and a look costs 0.2 us a relay."""
+
+LAST_LOOK: Final = 0.25
+"""Seconds between two looks at whether the last connection has ended."""
 
 SESSIONS_MOST: Final = 16_384
 """UDP sessions of a process, unless a quarter of the descriptors is less: at 8 KiB each, 128 MiB."""
@@ -358,7 +362,7 @@ class Service:
     def _follow(self, config: Config) -> None:
         """Let the servers of a configuration be those of a new start; say what else of it needs one."""
         changed = [name for name in _NEED_RESTART if getattr(config, name) != getattr(self._config, name)]
-        if changed:
+        if changed and not self.speaker.is_silent:
             log.warning("changed, and in force after a restart only: %s", ", ".join(changed))
         self._config = replace(config, **{name: getattr(self._config, name) for name in _NEED_RESTART})
         self._wanted = [server_port(server) for server in config.servers]
@@ -387,8 +391,7 @@ class Service:
                         apply_late(relay.right.sock, self._dialled)
                 relay.sweep(now, idle, half_closed)
             self._shared.salts.tell()
-        for packets in self._shared.crowd.relays:
-            packets.sweep()
+        self._shared.crowd.sweep()
         reactor.settle()
         self._ports.settle()
         self.journal.flush()
@@ -399,6 +402,29 @@ class Service:
         """Accept no more, and wait up to `limit` seconds for the live connections to end by themselves."""
         await self._close_listeners()
         await self.journal.quiet(limit)
+
+    async def quit(self) -> None:
+        """Give up every port at once, and wait until the last connection has ended by itself: as long as that takes.
+
+        Sessions of UDP end then: whoever has the port next takes what their clients send. With `reuse_port` a port is
+        given up when all that is new comes to another process, which takes a second and loses no connection.
+        """
+        if self._config.reuse_port:
+            if self._siblings is None:  # of workers, their master does it
+                for port in self._ports:
+                    port.steer_away()
+            await asyncio.sleep(SETTLING)
+        await self._close_listeners()
+        for port in list(self._ports):
+            self._ports.leave(port)
+        numbers = set(self._own_ports)
+        for packets in list(self._shared.crowd.relays):  # a client's; those of associations have numbers of their own
+            if packets.front.sock.getsockname()[1] in numbers:
+                self.speaker.say("closed packets", port=packets.front.sock.getsockname()[1])
+                packets.close()
+        self._settle_ports()
+        while not self._ports.are_idle:  # noqa: ASYNC110 - connections tell nobody of their end
+            await asyncio.sleep(LAST_LOOK)
 
     async def stop(self) -> None:
         """Close everything that is left. The service can be started again."""
@@ -411,7 +437,7 @@ class Service:
         shared = self._shared
         for relay in list(self.journal.relays):
             relay.close("stopped")
-        for port in self._ports:
+        for port in self._ports.every:
             port.face.close()
             port.face.evict()
         for packets in list(shared.crowd.relays):

@@ -105,6 +105,8 @@ _OURS: Final = Voice(
         "model": Said(INFO, _MODEL),
         "batches": _BATCHES,
         "manager": Said(INFO, "commands are taken on {place}"),
+        "worker": Said(INFO, "worker {number} serves; its process is {process}"),
+        "quit": Said(INFO, "no longer listening; the last connection ends this process"),
         **{f"{role} streams": _STREAMS for role in ("server", "local", "tunnel")},
         **{f"{role} packets": _PACKETS for role in ("server", "local", "tunnel")},
     },
@@ -132,7 +134,6 @@ _PYTHON: Final = Voice(
         "manager": Said(INFO, "entering manager mode"),
         "adding": Said(INFO, "adding server at {place}"),
         "removing": Said(INFO, "removing server at {place}"),
-        # The next two are for workers and for a graceful end, which come later.
         "worker": Said(INFO, "worker started"),
         "quit": Said(WARNING, "received SIGQUIT, doing graceful shutting down.."),
         "closed streams": Said(INFO, "closed TCP port {port}"),

@@ -156,20 +156,19 @@ def test_a_mode_that_is_none_is_tcp() -> None:
 def test_other_keys() -> None:
     buffers = {f"tcp_{way}_{what}buf": 0 for way in ("incoming", "outgoing") for what in ("snd", "rcv")}
     switches = {"fast_open": True, "no_delay": 1, "mptcp": False, "ipv6_first": True}
-    keys = {**ONE, **buffers, **switches, "nofile": 0, "nameserver": "1.1.1.1,8.8.8.8"}
+    keys = {**ONE, **buffers, **switches, "nofile": 0, "nameserver": "1.1.1.1,8.8.8.8", "reuse_port": True}
     config = libev(keys, "server")
     assert (config.fast_open, config.no_delay, config.mptcp, config.ipv6_first) == (True, True, False, True)
-    assert (config.nofile, config.inbound_send_buffer) == (None, None)
+    assert (config.nofile, config.inbound_send_buffer, config.reuse_port) == (None, None, True)
     assert [server.host for server in config.dns] == ["1.1.1.1", "8.8.8.8"]
     assert libev({**ONE, "nofile": "1024"}, "server").nofile == 1024
     assert warnings(keys, "server", "libev") == []
 
 
 def test_what_has_no_meaning_here_is_told_in_one_line_each() -> None:
-    keys = {**ONE, "mtu": 1400, "reuse_port": True, "dscp": {"8388": "EF"}, "use_syslog": True, "workdir": "/x"}
+    keys = {**ONE, "mtu": 1400, "dscp": {"8388": "EF"}, "use_syslog": True, "workdir": "/x"}
     assert [line.partition(":")[0] for line in warnings(keys, "server", "libev")] == [
         "mtu",
-        "reuse_port",
         "dscp",
         "use_syslog",
         "workdir",

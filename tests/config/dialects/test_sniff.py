@@ -33,10 +33,10 @@ def seen(keys: dict[str, Any]) -> tuple[str, str]:
     ("keys", "name", "why"),
     [
         ({"servers": []}, "rust", "it has servers, a key of shadowsocks-rust"),
-        ({"locals": [], "workers": 2}, "rust", "it has locals, a key of shadowsocks-rust"),
+        ({"locals": [], "verbose": 1}, "rust", "it has locals, a key of shadowsocks-rust"),
         ({"mode": "tcp_and_udp"}, "rust", "it has mode, a key of shadowsocks-rust"),
-        ({"workers": 2}, "python", "it has workers, a key of Python shadowsocks"),
-        ({"workers": 2, "mode": "tcp_only"}, "python", "it has workers, a key of Python shadowsocks"),
+        ({"verbose": 1}, "python", "it has verbose, a key of Python shadowsocks"),
+        ({"verbose": 1, "mode": "tcp_only"}, "python", "it has verbose, a key of Python shadowsocks"),
         ({"port_password": {"1": "x"}}, "python", "it has port_password, a key of Python shadowsocks"),
         ({"one_time_auth": True}, "python", "it has one_time_auth, a key of Python shadowsocks"),
         ({"prefer_ipv6": True}, "python", "it has prefer_ipv6, a key of Python shadowsocks"),
@@ -73,7 +73,7 @@ def test_what_speaks_for_a_dialect(keys: dict[str, Any], name: str, why: str) ->
     "more",
     [
         *({}, {"timeout": 60}, {"fast_open": True}, {"local_address": "127.0.0.1"}, {"forbidden_ip": "10.0.0.0/8"}),
-        *({"workers": None}, {"keep_alive": 5}, {"allow_private": True}, {"local_ipv4_address": "192.0.2.1"}),
+        *({"verbose": None}, {"workers": 4}, {"reuse_port": True}, {"keep_alive": 5}, {"allow_private": True}, {"local_ipv4_address": "192.0.2.1"}),
         *({"method": "none"}, {"method": "2022-blake3-aes-256-gcm"}, {"method": 7}, {"server": "h:1"}, {"x": 1}),
         *({"method": "rc4-md5", "allow_legacy": True}, {"method": "table", "allow_legacy": False}),
     ],
@@ -95,7 +95,7 @@ def test_files_of_the_old_programs_own_tests() -> None:
 
 
 def test_a_name_decides() -> None:
-    root = read('{"workers": 2}').root
+    root = read('{"verbose": 2}').root
     assert root is not None
     taken = find_dialect("go", root)
     assert (taken.dialect.name, taken.why, taken.common) == ("go", "that is what was asked for", False)
@@ -108,7 +108,7 @@ def test_every_dialect_has_its_program() -> None:
 def test_the_meaning_of_common_keys_is_ours() -> None:
     config = load(json.dumps({**ONE, "timeout": 60}))
     assert (config.handshake_timeout, config.dial_timeout, config.idle_timeout) == (60.0, 60.0, 86400.0)
-    config = load(json.dumps({**ONE, "timeout": 60, "workers": 1}))
+    config = load(json.dumps({**ONE, "timeout": 60, "verbose": 1}))
     assert (config.handshake_timeout, config.idle_timeout) == (59.0, 60.0)
 
 

@@ -43,14 +43,7 @@ _LOCAL: Final = (
 )
 _SERVER: Final = (
     *_COMMON,
-    Flag(
-        ("-core",),
-        "accepted; one process does the work",
-        "COUNT",
-        act=Act.NOTHING,
-        number=True,
-        note="has no effect yet: one process does the work",
-    ),
+    Flag(("-core",), "processes that share the work", "COUNT", number=True, setting="workers"),
     Flag(("-u",), "UDP as well", setting="mode", constant="tcp_and_udp"),
     Flag(
         ("-A",),

@@ -37,8 +37,6 @@ def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     draft = Draft(root, PYTHON, findings)
     draft.flags("fast_open", "one_time_auth", "prefer_ipv6")
     _check_libraries(draft)
-    if (workers := draft.get("workers")) is not None and workers.node.value in (1, "1"):
-        draft.drop("workers")  # what is done anyway
     own = draft.has_own_servers()
     secrets = port_passwords(draft, role)
     _open_manager(draft, role)

@@ -35,11 +35,11 @@ _OURS: Final = (
 """Keys of shadowsocks-rust that nobody else has, and that stand in no other program's file."""
 
 _KEYS: Final[dict[str, str]] = {
-    **dict.fromkeys(("workers", "pid-file", "log-file", "daemon", "verbose", "one_time_auth"), "python"),
+    **dict.fromkeys(("pid-file", "log-file", "daemon", "verbose", "one_time_auth"), "python"),
     **dict.fromkeys(("libopenssl", "libmbedtls", "libsodium", "dns_server", "prefer_ipv6"), "python"),
     **dict.fromkeys(("tunnel_remote", "tunnel_remote_port", "tunnel_port"), "python"),
     **dict.fromkeys(("tunnel_address", "tcp_tproxy", "use_syslog", "dscp", "mtu"), "libev"),
-    **dict.fromkeys(("reuse_port", "workdir", "key", "nameserver"), "libev"),
+    **dict.fromkeys(("workdir", "key", "nameserver"), "libev"),
     "server_password": "go",
     **dict.fromkeys(("remote_host", "remote_port", "remote_udp_port"), "procurator"),
     **dict.fromkeys(("udp_target_host", "udp_target_port"), "procurator"),
