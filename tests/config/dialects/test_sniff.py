@@ -73,7 +73,8 @@ def test_what_speaks_for_a_dialect(keys: dict[str, Any], name: str, why: str) ->
     "more",
     [
         *({}, {"timeout": 60}, {"fast_open": True}, {"local_address": "127.0.0.1"}, {"forbidden_ip": "10.0.0.0/8"}),
-        *({"verbose": None}, {"workers": 4}, {"reuse_port": True}, {"keep_alive": 5}, {"allow_private": True}, {"local_ipv4_address": "192.0.2.1"}),
+        *({"workers": 4}, {"reuse_port": True}),
+        *({"verbose": None}, {"keep_alive": 5}, {"allow_private": True}, {"local_ipv4_address": "192.0.2.1"}),
         *({"method": "none"}, {"method": "2022-blake3-aes-256-gcm"}, {"method": 7}, {"server": "h:1"}, {"x": 1}),
         *({"method": "rc4-md5", "allow_legacy": True}, {"method": "table", "allow_legacy": False}),
     ],
