@@ -186,6 +186,26 @@ def test_what_is_done_is_told_in_the_programs_words(
     assert SERVER.password.reveal() not in caplog.text
 
 
+def test_a_tool_may_say_all_it_has_and_wait_for_no_answer() -> None:
+    """More than a socket holds: its hundreds were full while one command was done in each turn."""
+    count = 800
+
+    async def story() -> None:
+        async with started(managed(f"{HOST}:0", "rust")) as far:
+            with tool(far) as panel:
+                for number in range(1, count + 1):
+                    panel.send(f'remove: {{"server_port": {number}}}')
+                    if number % 50 == 0:
+                        await asyncio.sleep(0)
+                        await asyncio.sleep(0)
+                        await asyncio.sleep(0)
+                        await asyncio.sleep(0)
+                answers = [await panel.hear() for _ in range(count)]
+                assert answers == [b"ok\n"] * count
+
+    run(story())
+
+
 @pytest.mark.parametrize(("limit", "most"), [("QUEUE_MAX", 2), ("QUEUE_BYTES_MAX", 8)])
 def test_a_flood_of_commands_is_done_in_the_end(limit: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manager_socket, limit, most)
