@@ -136,14 +136,14 @@ def test_the_names_of_two_programs_start_the_one_that_is_meant(
     def leave_logs_alone(*_: object, **__: object) -> None:
         pass
 
+    import shadesocks.cli.background
     import shadesocks.cli.logs
-    import shadesocks.cli.run
     import shadesocks.cli.serve
 
-    for module in (shadesocks.cli.run, shadesocks.cli.serve):
-        monkeypatch.setattr(module, "run_service", keep)
-    for module in (shadesocks.cli.logs, shadesocks.cli.serve):
-        monkeypatch.setattr(module, "set_up_logs", leave_logs_alone)
+    for module in (shadesocks.cli.background, shadesocks.cli.serve):
+        monkeypatch.setattr(module, "run_placed", keep)
+        monkeypatch.setattr(module, "set_up", leave_logs_alone)
+    monkeypatch.setattr(shadesocks.cli.logs, "set_up_logs", leave_logs_alone)
     monkeypatch.chdir(tmp_path)
     for file in ("x.json", "server.json", "local.json"):
         (tmp_path / file).write_text(json.dumps({**FILE, "password": KEY, **keys}))

@@ -82,8 +82,7 @@ def test_a_flag_is_ours_or_a_stranger_but_not_both(role: Role) -> None:
         ("local", ["-l", "1080"], "as in -b 127.0.0.1:1080"),
         ("local", ["--tun-interface-name", "x"], "this version serves socks and tunnel"),
         ("server", ["--manager-address", "x"], "this server reports to no manager"),
-        ("server", ["-d"], "stays in the foreground"),
-        ("server", ["--worker-threads", "2"], "workers come in a later version"),
+        ("server", ["--worker-threads", "2"], "--workers is the number of processes"),
     ],
 )
 def test_what_comes_later_is_refused_with_a_sentence(

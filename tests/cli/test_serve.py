@@ -120,8 +120,8 @@ def test_the_old_name_asks_for_no_association(
     def leave_logs_alone(*_: object, **__: object) -> None:
         pass
 
-    monkeypatch.setattr(serve, "run_service", keep)
-    monkeypatch.setattr(serve, "set_up_logs", leave_logs_alone)
+    monkeypatch.setattr(serve, "run_placed", keep)
+    monkeypatch.setattr(serve, "set_up", leave_logs_alone)
     argv = ["-c", both_ends(tmp_path, mode="tcp_and_udp", **keys)]
     assert (
         run_here(*((serve.command_local, prog, argv) if prog == "sslocal" else (group, "shadesocks", [prog, *argv])))
@@ -143,8 +143,8 @@ def test_a_dialect_may_be_named(
     def leave_logs_alone(*_: object, **__: object) -> None:
         pass
 
-    monkeypatch.setattr(serve, "run_service", keep)
-    monkeypatch.setattr(serve, "set_up_logs", leave_logs_alone)
+    monkeypatch.setattr(serve, "run_placed", keep)
+    monkeypatch.setattr(serve, "set_up", leave_logs_alone)
     argv = ["local", "-c", both_ends(tmp_path), *(["--dialect", dialect] if dialect else [])]
     assert run_here(group, "shadesocks", argv) == OK
     assert seen[0].idle_timeout == idle
@@ -160,8 +160,8 @@ def test_libraries_are_no_longer_needed_but_may_be_named(
     def leave_logs_alone(*_: object, **__: object) -> None:
         pass
 
-    monkeypatch.setattr(serve, "run_service", keep)
-    monkeypatch.setattr(serve, "set_up_logs", leave_logs_alone)
+    monkeypatch.setattr(serve, "run_placed", keep)
+    monkeypatch.setattr(serve, "set_up", leave_logs_alone)
     argv = [end, "-c", both_ends(tmp_path)]
     for name in ("--libopenssl", "--libmbedtls", "--libsodium"):
         caplog.clear()
@@ -421,8 +421,8 @@ def test_a_servers_file_can_be_read_again(
     def leave_logs_alone(*_: object, **__: object) -> None:
         pass
 
-    monkeypatch.setattr(serve, "run_service", keep)
-    monkeypatch.setattr(serve, "set_up_logs", leave_logs_alone)
+    monkeypatch.setattr(serve, "run_placed", keep)
+    monkeypatch.setattr(serve, "set_up", leave_logs_alone)
     assert run_here(group, "shadesocks", [end, "-c", both_ends(tmp_path), "--nofile", "4000"]) == OK
     assert [config.nofile for config in seen] == [4000, 4000] * again
     assert [config.servers[0].address.port == 1 for config in seen] == [False, True] * again

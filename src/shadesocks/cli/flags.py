@@ -24,15 +24,13 @@ _PREFIX: Final = "row_"
 """Of the names of the parameters that come from rows of the table; the number of the row follows."""
 
 _PLUGINS = "plugins come in a later version"
-_DAEMON = "this program stays in the foreground; let systemd, or what you have for it, start and stop it"
-_ONE = "one process does the work; workers come in a later version"
+_ONE = "threads gain nothing here; --workers is the number of processes"
 _SOCKS = "this version serves socks and tunnel; others come later"
 _SUBSCRIBE = "subscriptions come in a later version"
 
 _RUST: Final = {
     _PLUGINS: "--plugin --plugin-opts --plugin-mode",
     "this marks sockets of FreeBSD only; --outbound-fwmark marks those of Linux": "--outbound-user-cookie",
-    _DAEMON: "-d --daemonize --daemonize-pid -a --user",
     _ONE: "--single-threaded --worker-threads",
     "the log goes to stderr; its level is --log-level, or -v": "--log-config",
 }
@@ -52,7 +50,6 @@ _OTHERS: Final = {
     "this is shadowsocks-libev's; give the port with the host, as in -b 127.0.0.1:1080": "-l",
     "this is shadowsocks-libev's; write --timeout SECONDS": "-t",
     "this is shadowsocks-libev's; give a 2022 method, and its base64 key with -k": "--key",
-    "a second instance on one port is to fail clearly, so ports are not shared": "--reuse-port",
 }
 
 

@@ -9,16 +9,36 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final, TextIO
+from typing import Final, Protocol
 
 _WIPE: Final = "\r\x1b[K"
 """Back to the first column, and clear to the end of the row (ECMA-48 §8.3.41)."""
 
 
+class Stream(Protocol):
+    """What lines are written to: stderr, or a log file."""
+
+    def write(self, text: str, /) -> object:
+        """Write text."""
+        ...
+
+    def flush(self) -> object:
+        """Leave nothing unwritten."""
+        ...
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        ...
+
+    def isatty(self) -> bool:
+        """True when a person looks at it."""
+        ...
+
+
 class Screen:
     """The lines of a stream, and the status line below them."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream: Final = stream
         self._drawn = False
         self._held: list[str] | None = None
@@ -70,7 +90,7 @@ class Screen:
             pass  # nobody reads stderr any more; the service has other things to do
 
 
-def is_terminal(stream: TextIO | None) -> bool:
+def is_terminal(stream: Stream | None) -> bool:
     """True when a person looks at the stream."""
     try:
         return stream is not None and stream.isatty()

@@ -15,12 +15,13 @@ from ..config.flags import PASSWORD_VARIABLE
 from ..config.load import load
 from ..core.errors import Problem
 from ..wire.uri import parse_link
+from .background import run_placed, set_up
 from .command import Command
 from .exits import COMMAND_LINE
 from .family.python import LIBRARIES, LIBRARY
 from .flags import dialect_option, make_options, overrides, strangers
-from .logs import log_screen, set_up_logs, warn_of
-from .run import run_service, start_local, start_server
+from .logs import log_screen, warn_of
+from .run import start_local, start_server
 from .screen import is_terminal
 from .source import STDIN, directory_of, read_source
 
@@ -43,9 +44,13 @@ _LEVELS: Final = ("info", "debug", "trace")
 _START: Final = {"server": start_server, "local": start_local}
 
 
-def _serve(role: Role, config: str | None, verbose: int, dialect: str | None, **rows: Any) -> int:
+def _serve(
+    role: Role, config: str | None, verbose: int, dialect: str | None, daemonize_pid: str | None, **rows: Any
+) -> int:
     libraries = _check_libraries(rows)
     given = overrides(role, rows)
+    if daemonize_pid is not None:
+        given |= {"daemonize": "true", "pid_file": daemonize_pid}
     if verbose:
         given.setdefault("log_level", _LEVELS[min(verbose, 2)])
     file = _file(role, config, given)
@@ -53,10 +58,10 @@ def _serve(role: Role, config: str | None, verbose: int, dialect: str | None, **
     again = partial(_read, role, file, dialect, given)
     read = again()
     screen = log_screen(read.log_style)
-    set_up_logs(screen, level=read.log_level, with_time=not read.log_without_time, style=read.log_style)
+    set_up(read, screen)
     warn_of((*libraries, *read.warnings))
     reread = again if role == "server" and file not in (None, STDIN) else None
-    return run_service(read, partial(_START[role], read), screen, reread=reread)
+    return run_placed(read, partial(_START[role], read), screen, reread=reread)
 
 
 def _check_libraries(rows: dict[str, Any]) -> list[Problem]:
@@ -112,6 +117,7 @@ def _options(role: Role) -> list[click.Parameter]:
         click.Option(["-c", "--config"], metavar="FILE", help="Read this config; - reads stdin."),
         *make_options(role),
         click.Option(["-v", "verbose"], count=True, help="Log more; twice for all. The same as --log-level."),
+        click.Option(["--daemonize-pid"], metavar="FILE", help="The same as --daemonize --pid-file FILE."),
         dialect_option(),
         *(click.Option([*flag.names], metavar=flag.takes, hidden=True) for flag in LIBRARIES),
     ]

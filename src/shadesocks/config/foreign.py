@@ -39,7 +39,6 @@ class Foreign:
 
 _PATHS = "has no effect yet: this version leaves the sizes of packets and their fragments to the system"
 _SOCKETS = "has no effect yet: this version leaves this to the system"
-_DAEMON = "has no effect yet: let the service manager start and stop this program"
 _THREADS = "has no effect: threads gain nothing here; workers is the number of processes"
 _PLUGIN = "cannot be honoured yet: plugins come in a later version, and the other end would speak through one"
 _BALANCE = "has no effect yet; server_choice says which of several servers is taken"
@@ -142,9 +141,9 @@ _TABLE: Final = (
     # Process and log
     *_rows(RUST, "log.writers", "has no effect yet: the log goes to standard error"),
     *_rows(RUST, "runtime.mode runtime.worker_count", _THREADS),
-    *_rows(PYTHON, "daemon pid-file log-file user", _DAEMON),
+    *_rows(PYTHON, "daemon pid-file log-file", _ELSEWHERE.format("python")),
     *_rows(PYTHON, "verbose", 'has no effect in this dialect; write "log": {"level": "debug"}'),
-    *_rows(LIBEV, "use_syslog", _DAEMON),
+    *_rows(LIBEV, "use_syslog", "has no effect yet: the log goes to standard error, or to a file (log.file)"),
     *_rows(PYTHON, "libopenssl libmbedtls libsodium", _LEGACY),
     # SIP008 documents used as files
     *_rows("SIP008", "version bytes_used bytes_remaining", "has no effect: it describes the document"),

@@ -243,6 +243,13 @@ class Config:
     log_without_time: bool = _bool("log_without_time")
     log_targets: bool = _bool("log_targets")
     log_style: str = _str("log_style")
+    log_file: str | None = None
+    """None: standard error, or nothing in the background."""
+    pid_file: str | None = None
+    """None: none."""
+    daemonize: bool = _bool("daemonize")
+    user: str | None = None
+    """Name or number of the user to become; None: nobody else."""
     template: ServerConfig | None = field(default=None, compare=False)
     """What a port that the manager adds has where its command does not say; without port and password. None: as the
     first server."""

@@ -17,6 +17,7 @@ from . import (
     rows_legacy,
     rows_names,
     rows_outbound,
+    rows_process,
     rows_rules,
     rows_sockets,
     rows_state,
@@ -34,6 +35,7 @@ TABLE: Final[tuple[Setting, ...]] = (
     *rows_rules.ROWS,
     *rows_legacy.ROWS,
     *rows_state.ROWS,
+    *rows_process.ROWS,
     *rows_workers.ROWS,
 )
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import shadesocks.cli.background
 import shadesocks.cli.logs
-import shadesocks.cli.run
 from shadesocks.cli.exits import OK
 from shadesocks.cli.family import find_program
 from shadesocks.cli.family.run import run
@@ -68,7 +68,8 @@ def start(
     def leave_logs_alone(*_: object, **__: object) -> None:
         pass
 
-    monkeypatch.setattr(shadesocks.cli.run, "run_service", keep)
+    monkeypatch.setattr(shadesocks.cli.background, "run_placed", keep)
+    monkeypatch.setattr(shadesocks.cli.background, "set_up_logs", leave_logs_alone)
     monkeypatch.setattr(shadesocks.cli.logs, "set_up_logs", leave_logs_alone)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))

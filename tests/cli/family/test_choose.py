@@ -39,7 +39,6 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("server", "--forbidden-ip ::1 -s 0.0.0.0:8388", "rust"),
         ("local", "--pid-file x", "python"),
         ("local", "--log-file=x", "python"),
-        ("local", "--user nobody", "python"),
         ("server", "--prefer-ipv6", "python"),
         ("local", "-d start", "python"),
         ("local", "-dstop -c x.json", "python"),
@@ -77,7 +76,17 @@ def test_words_decide(role: Role, words: str, whose: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["-c x.json", "-c x.json -v", "-vv -c -p", "--config=x.json", "-k -p -m aes-256-gcm", "-v -- -p", "word"]
+    "words",
+    [
+        "-c x.json",
+        "-c x.json -v",
+        "-vv -c -p",
+        "--config=x.json",
+        "-k -p -m aes-256-gcm",
+        "-v -- -p",
+        "--user nobody",
+        "word",
+    ],
 )
 def test_words_of_both_decide_nothing(words: str) -> None:
     assert choose_by_words("local", words.split()) is None

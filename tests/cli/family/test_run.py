@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import shadesocks.cli.run
+import shadesocks.cli.background
 from shadesocks.cli.exits import OK, Failed
 from shadesocks.cli.family import HOMES, find_program
 
@@ -76,7 +77,7 @@ def test_a_start_that_fails_has_the_code_of_the_program(
     def fail(_config: Config, *_: object, **__: object) -> int:
         raise Failed("cannot start: the port is taken")
 
-    monkeypatch.setattr(shadesocks.cli.run, "run_service", fail)
+    monkeypatch.setattr(shadesocks.cli.background, "run_placed", fail)
     started = start(name, f"-p 8388 -k {SECRET}")
     assert started.code == code
     assert "cannot start: the port is taken" in started.err + started.log
@@ -84,7 +85,7 @@ def test_a_start_that_fails_has_the_code_of_the_program(
 
 def test_the_python_program_s_lines_have_its_form_and_only_its_warnings_that_level(tmp_path: Path) -> None:
     port = free_port()
-    words = f"-m rc4 -k testrc4 -s 127.0.0.1 -p 8388 -b 127.0.0.1 -l {port} -t10 -d start"
+    words = f"-m rc4 -k testrc4 -s 127.0.0.1 -p 8388 -b 127.0.0.1 -l {port} -t10 --libsodium {os.devnull}"
     with running(tmp_path, "as", "sslocal", *words.split()) as program:
         program.until_err(f"starting local at 127.0.0.1:{port}")
         assert program.end(signal.SIGTERM) == OK
@@ -95,7 +96,7 @@ def test_the_python_program_s_lines_have_its_form_and_only_its_warnings_that_lev
         "  warning: RC4 is not safe; please use a safer cipher, like AES-256-CFB",
         "  warning: your timeout 10 seems too short",
     ]
-    assert any(" NOTE     -d: " in line for line in program.err)
+    assert any(" NOTE     --libsodium: " in line for line in program.err)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_go_reads_its_file_again_and_python_does_not(
 ) -> None:
     ports: list[int] = []
 
-    def keep(_config: Config, *_: object, reread: Callable[[], Config] | None) -> int:
+    def keep(_config: Config, *_: object, reread: Callable[[], Config] | None, **__: object) -> int:
         if reread is not None:
             write(8389)
             ports.extend(server.address.port for server in reread().servers)
@@ -194,7 +195,7 @@ def test_go_reads_its_file_again_and_python_does_not(
     def write(port: int) -> None:
         (tmp_path / "x.json").write_text(json.dumps({"server": "127.0.0.1", "port_password": {port: SECRET}}))
 
-    monkeypatch.setattr(shadesocks.cli.run, "run_service", keep)
+    monkeypatch.setattr(shadesocks.cli.background, "run_placed", keep)
     write(8388)
     assert start(name, "-c x.json").code == OK
     assert ports == [8389] * again

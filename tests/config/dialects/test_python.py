@@ -243,19 +243,48 @@ def test_how_much_is_said_is_a_number() -> None:
     ]
 
 
+# In the background
+
+
+def test_what_a_daemon_needs() -> None:
+    keys = {**AES, "user": "nobody", "daemon": "start", "pid-file": "p", "log-file": "/l"}
+    config = python(keys, "server")
+    assert (config.daemonize, config.pid_file, config.log_file, config.user) == (True, "p", "/l", "nobody")
+    assert warnings(keys, "server", "python") == []
+
+
+@pytest.mark.parametrize("word", ["start", "restart", ""])
+def test_a_daemon_has_files_of_its_own(word: str) -> None:
+    config = python({**AES, "daemon": word, "log": {"level": "debug"}}, "local")
+    assert (config.daemonize, config.pid_file, config.log_file) == (
+        True,
+        "/var/run/shadowsocks.pid",
+        "/var/log/shadowsocks.log",
+    )
+    assert config.log_level == "debug"
+
+
+def test_who_is_no_daemon_has_none() -> None:
+    config = python({**AES, "pid-file": "p", "log-file": "/l", "daemon": None}, "server")
+    assert (config.daemonize, config.pid_file, config.log_file) == (False, None, None)
+
+
+def test_a_word_that_starts_nothing() -> None:
+    assert problems({**AES, "daemon": "stop"}, "server", "python") == [
+        "daemon: expected start or restart; to stop a daemon, call its program with -d stop"
+    ]
+    assert problems({**AES, "daemon": "start", "log-file": 1}, "server", "python") == [
+        "log-file: expected text in quotes"
+    ]
+
+
 # What comes later, and what is not needed
 
 
 def test_what_comes_later_is_told_in_one_line_each() -> None:
-    keys = {**AES, "workers": 4, "user": "nobody", "daemon": "start", "pid-file": "/p", "log-file": "/l"}
-    assert [line.partition(":")[0] for line in warnings(keys, "server", "python")] == [
-        "workers",
-        "user",
-        "daemon",
-        "pid-file",
-        "log-file",
-    ]
-    assert warnings({**AES, "workers": 1}, "server", "python") == []
+    assert warnings({**AES, "workers": 4}, "server", "python") == []
+    assert python({**AES, "workers": "4"}, "server").workers == 4
+    assert python({**AES, "workers": 4}, "local").workers == 1
 
 
 @pytest.mark.parametrize("key", ["libopenssl", "libmbedtls", "libsodium"])

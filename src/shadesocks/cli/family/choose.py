@@ -6,7 +6,7 @@ Nothing is judged here; what cannot be read says nothing, and is told by whoever
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -39,8 +39,10 @@ class Choice:
 
 _DIALECT: Final = "--dialect"
 """Says outright in which form the file is; of the commands here that read one, and of neither program."""
+WORKERS: Final = "workers"
+"""A key of the original and of ours, but not of shadowsocks-rust: behind these names it means the original."""
 _ACTIONS: Final = ("start", "stop", "restart")
-_LEANING: Final = frozenset(("--forbidden-ip", "--manager-address"))
+_LEANING: Final = frozenset(("--forbidden-ip", "--manager-address", "--pid-file", "--log-file", "--workers"))
 """Flags of the original that the other one has here, or had for a report: they decide where nothing else does."""
 _BOTH: Final = frozenset(("-h", "--help", "-v", "-c", "--config", "--version")) | _LEANING
 """Flags that say nothing, whichever table has them."""
@@ -184,5 +186,7 @@ def _choose_by_file(role: Role, words: Sequence[str]) -> Choice:
     if root is None:
         return Choice("common", "the file cannot be read")
     taken = find_dialect(None, root)
+    if taken.common and isinstance(root.value, Mapping) and WORKERS in root.value:
+        return Choice("python", f"it has {WORKERS}, as in Python shadowsocks", "" if file else str(path))
     whose: Whose = "common" if taken.common else "python" if taken.dialect.name == "python" else "rust"
     return Choice(whose, taken.why, "" if file else str(path))

@@ -29,9 +29,6 @@ def own_socket() -> str:
     return os.path.join(directory, ".ss-manager.socks")
 
 
-_LATER: Final = "has no effect yet: this version stays in the foreground; let the service manager start and stop it"
-
-
 def own_port(in_file: Mapping[str, Member]) -> dict[str, Member]:
     """Pass over `port_password`: it is ss-manager's, and ss-server serves the one port that its file names."""
     member = in_file.get("port_password")
@@ -71,8 +68,8 @@ _ROWS: Final[tuple[tuple[str, Flag], ...]] = (
     ("stlrm", Flag(("-6",), "IPv6 addresses first", key="ipv6_first")),
     ("sm", Flag(("-d",), "name servers", "LIST", key="nameserver")),
     ("stlrm", Flag(("-n",), "open files at most", "COUNT", key="nofile")),
-    ("stlrm", Flag(("-a",), "user to run as (a later version)", "NAME", act=Act.NOTHING, note=_LATER)),
-    ("stlrm", Flag(("-f",), "run as a daemon (a later version)", "PIDFILE", act=Act.NOTHING, note=_LATER)),
+    ("stlrm", Flag(("-a",), "user to become once all ports are open", "NAME", key="user")),
+    ("stlrm", Flag(("-f",), "run as a daemon, with this pid file", "PIDFILE", setting="pid_file", also="daemonize")),
     ("stlrm", Flag(("-v",), "log more", setting="log_level", constant="debug")),
     ("r", Flag(("-T",), "redirect TCP by TPROXY (a later version)", key="tcp_tproxy")),
     (
@@ -109,7 +106,7 @@ _ROWS: Final[tuple[tuple[str, Flag], ...]] = (
     ("slm", Flag(("--acl",), "rules for clients and targets", "FILE", key="acl")),
     ("stlrm", Flag(("--fast-open",), "TCP Fast Open", key="fast_open")),
     ("stlrm", Flag(("--no-delay",), "send small packets at once", key="no_delay")),
-    ("stlrm", Flag(("--reuse-port",), "accepted; ports are not shared", key="reuse_port")),
+    ("stlrm", Flag(("--reuse-port",), "let others of this user listen on the same port", key="reuse_port")),
     ("stlrm", Flag(("--mtu",), "accepted; the system finds it", "BYTES", key="mtu")),
     ("stlr", Flag(("--mptcp",), "Multipath TCP", key="mptcp")),
     ("stlrm", Flag(("--plugin",), "plugin (a later version)", "NAME", key="plugin")),

@@ -84,6 +84,8 @@ def _count(overlay: Overlay, flag: Flag, mark: Mark) -> None:
 
 
 def _set(overlay: Overlay, flag: Flag, mark: Mark, value: str | int | bool) -> None:
+    if flag.also:
+        overlay.settings[flag.also] = "true"
     if flag.setting:
         overlay.settings[flag.setting] = str(value).lower() if isinstance(value, bool) else str(value)
         return

@@ -62,6 +62,8 @@ class Flag:
     """The rest of the sentence "FLAG: ..." that is said when it is met."""
     words: Mapping[str, str] = field(default_factory=dict)
     """The only values it takes, and what each stands for; any where this is empty."""
+    also: str = ""
+    """A switch among our settings that it turns on as well."""
     number: bool = False
     """Whether anything but a whole number is an error of the command line."""
     check: Callable[[str], str] | None = None
@@ -99,6 +101,19 @@ class Met:
     flag: Flag
     name: str
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is to be done before a program starts, with the daemon that may run already."""
+
+    members: Mapping[str, Member] = field(default_factory=dict)
+    """Members of the dialect's file that come with it."""
+    notes: tuple[str, ...] = ()
+    stop: Callable[[], None] | None = None
+    """Ends that daemon."""
+    starts: bool = True
+    """Whether the program starts then."""
 
 
 Syntax = Callable[[Sequence[Flag], Sequence[str]], Iterator[Met]]
@@ -146,6 +161,10 @@ class OldProgram:
     """Why the program does not start yet; empty where it does."""
     nothing: str = "config not specified"
     """What it says where neither a file nor a flag is given."""
+    at_once: bool = False
+    """Whether SIGTERM and SIGINT close its connections at once, with no time to end by themselves."""
+    commands: Callable[[Mapping[str, Member], Mapping[str, Member]], Command] | None = None
+    """Reads from the file and the flags what is to be done with a daemon, where the program does more than start."""
     tells_file: bool = False
     """Whether it says which file it reads."""
     words: Words | None = None

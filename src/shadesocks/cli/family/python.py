@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from ...config.dialects.python import LOG_FILE, PID_FILE
 from .program import HELP, OLD_NAME, Act, Flag, Need, OldProgram
+from .python_daemon import ACTIONS, command
 from .python_words import PythonWords
 from .syntax import getopt
 
@@ -17,15 +19,8 @@ def search(_given: bool) -> Iterator[Path]:
     yield Path("config.json")
 
 
-_LATER: Final = "a later version runs in the background; what this one runs, a signal ends (SIGTERM or SIGINT)"
-
-
 def _daemon(word: str) -> str:
-    if word == "start":
-        return ""
-    if word in ("stop", "restart"):
-        return f"there is no daemon to {word}: {_LATER}"
-    return "expected start, stop or restart"
+    return "" if word in ACTIONS else f"unsupported daemon command {word}: expected {', '.join(ACTIONS)}"
 
 
 def check_library(path: str) -> str:
@@ -39,10 +34,10 @@ LIBRARIES: Final = tuple(
     for name in ("libopenssl", "libmbedtls", "libsodium")
 )
 _GENERAL: Final = (
-    Flag(("-d",), "start, stop or restart as a daemon (a later version)", "ACTION", key="daemon", check=_daemon),
-    Flag(("--pid-file",), "file of the daemon's number (a later version)", "FILE", key="pid-file"),
-    Flag(("--log-file",), "file of the daemon's log (a later version)", "FILE", key="log-file"),
-    Flag(("--user",), "user to run as (a later version)", "NAME", key="user"),
+    Flag(("-d",), "start, stop or restart as a daemon", "ACTION", key="daemon", check=_daemon),
+    Flag(("--pid-file",), f"file of the daemon's number; default {PID_FILE}", "FILE", key="pid-file"),
+    Flag(("--log-file",), f"file of the daemon's log; default {LOG_FILE}", "FILE", key="log-file"),
+    Flag(("--user",), "user to become once all ports are open", "NAME", key="user"),
     Flag(("-v",), "log more; twice for all", key="verbose", constant=1, act=Act.COUNT),
     Flag(("-q",), "log less; twice for errors only", key="verbose", constant=-1, act=Act.COUNT),
     *LIBRARIES,
@@ -73,7 +68,7 @@ _SERVER: Final = (
     Flag(("-s",), "address to listen on; default 0.0.0.0", "HOST", key="server"),
     _PORT,
     *_PROXY,
-    Flag(("--workers",), "processes that share the work (a later version)", "COUNT", key="workers"),
+    Flag(("--workers",), "processes that share the work", "COUNT", key="workers"),
     Flag(("--forbidden-ip",), "networks that clients do not reach, with commas", "LIST", key="forbidden_ip"),
     Flag(("--manager-address",), "where commands add and remove ports", "ADDRESS", key="manager_address"),
     Flag(("--prefer-ipv6",), "IPv6 addresses first", key="prefer_ipv6"),
@@ -98,6 +93,8 @@ PROGRAMS: Final = {
         ),
         search=search,
         fallbacks=_FALLBACKS,
+        at_once=True,
+        commands=command,
         tells_file=True,
         words=PythonWords(),
     ),
@@ -114,6 +111,8 @@ PROGRAMS: Final = {
         needs=(Need(("password", "port_password", "manager_address"), "password or port_password not specified"),),
         search=search,
         fallbacks=_FALLBACKS,
+        at_once=True,
+        commands=command,
         tells_file=True,
         words=PythonWords(),
     ),

@@ -18,7 +18,7 @@ from ...config.reader import Mark, Member, Node, read
 from ...core.errors import ConfigError, Problem, ShadesocksError
 from ..exits import COMMAND_LINE, OK, Failed, end, occupy_standard_streams, say, tell, why
 from .overlay import Overlay, overlay_of
-from .program import NOTE, Act, OldProgram
+from .program import NOTE, Act, Command, OldProgram
 from .syntax import WrongFlagError
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class _Run:
     def __init__(self, program: OldProgram) -> None:
         self._program = program
         self._overlay = Overlay()
+        self._command = Command()
         if program.words is not None:
             self._log(early=True)
 
@@ -119,6 +120,13 @@ class _Run:
             return self.usage(program.needs_code or program.usage_code)
         if program.words is not None:
             self._log(early=False)
+        if program.commands is not None and in_file is not None:
+            self._command = program.commands(in_file, overlay.members)
+            overlay.members = {**self._command.members, **overlay.members}
+            if not self._command.starts:
+                self._stop()
+                return OK
+            overlay.notes += self._command.notes
         missing = [need.text for need in program.needs if keys.isdisjoint(need.keys)]
         if missing and in_file is not None:
             self.tell("ERROR", missing[0])
@@ -163,15 +171,24 @@ class _Run:
         return read_source(file)
 
     def _serve(self, config: Config, reread: Callable[[], Config] | None) -> int:
-        from ..logs import log_screen, set_up_logs
-        from ..run import run_service, start_local, start_server
+        from ..background import run_placed, set_up
+        from ..logs import log_screen
+        from ..run import start_local, start_server
 
         program, screen = self._program, log_screen(config.log_style)
-        set_up_logs(screen, level=config.log_level, with_time=not config.log_without_time, style=config.log_style)
+        set_up(config, screen)
         for level, text in self._remarks(config):
             log.log(level, "%s", text)
         start = {"server": start_server, "local": start_local}[program.role]
-        return run_service(config, partial(start, config), screen, reread=reread)
+        self._stop()
+        said = partial(say, "started")
+        begin = partial(start, config)
+        return run_placed(config, begin, screen, reread=reread, at_once=program.at_once, started=said)
+
+    def _stop(self) -> None:
+        """End the daemon that runs already, where that was asked for."""
+        if self._command.stop is not None:
+            self._command.stop()
 
     def _remarks(self, config: Config) -> Iterator[tuple[int, str]]:
         """Yield what is odd, with the level of each line."""

@@ -31,8 +31,7 @@ def listen(in_file: Mapping[str, Member]) -> dict[str, Member]:
 
 
 _PLACE: Final = ("manager_address", "manager_port")
-_LATER: Final = "has no effect yet: this version stays in the foreground; let the service manager start and stop it"
-_ONE: Final = "has no effect yet: one process does the work"
+_ONE: Final = "has no effect: threads gain nothing here; workers, in the config, is the number of processes"
 _PLUGINS: Final = "plugins come in a later version"
 _BUILTIN: Final = "has no effect: the manager serves the ports itself"
 _MANAGER: Final = (
@@ -87,11 +86,11 @@ _MANAGER: Final = (
         act=Act.NOTHING,
         note="has no effect: it marks sockets of FreeBSD only",
     ),
-    Flag(("-d", "--daemonize"), "accepted (a later version)", act=Act.NOTHING, note=_LATER),
-    Flag(("--daemonize-pid",), "accepted (a later version)", "FILE", act=Act.NOTHING, note=_LATER),
-    Flag(("-a", "--user"), "accepted (a later version)", "NAME", act=Act.NOTHING, note=_LATER),
+    Flag(("-d", "--daemonize"), "run as a daemon", setting="daemonize"),
+    Flag(("--daemonize-pid",), "the same, with this pid file", "FILE", setting="pid_file", also="daemonize"),
+    Flag(("-a", "--user"), "user to become once all ports are open", "NAME", setting="user"),
     Flag(("--single-threaded",), "accepted", act=Act.NOTHING, note=_ONE),
-    Flag(("--worker-threads",), "accepted (a later version)", "COUNT", act=Act.NOTHING, note=_ONE),
+    Flag(("--worker-threads",), "accepted", "COUNT", act=Act.NOTHING, note=_ONE),
     Flag(("--log-config",), "accepted", "FILE", act=Act.NOTHING, note="has no effect: the log goes to standard error"),
     HELP,
     Flag(("-V", "--version"), "show the version and exit", act=Act.VERSION),

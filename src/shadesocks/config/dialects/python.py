@@ -5,6 +5,7 @@
     timeout                 of idle connections and associations, not of dialling
     manager_address         where commands are taken
     tunnel_remote, ...      a second listener, all of whose traffic has one target
+    daemon                  go to the background; pid-file and log-file are its own, and nothing without it
 
 `dns_server`, `prefer_ipv6` and `forbidden_ip` are keys of ours, too, and are read as such: texts with commas are lists,
 and an address without a prefix is one address.
@@ -27,6 +28,9 @@ TIMEOUT: Final = 300
 FORBIDDEN: Final = ("127.0.0.0/8", "::1/128")
 REPLY_PORT: Final = 4112
 """BND.PORT of its SOCKS answers: the bytes 10 10."""
+
+PID_FILE: Final = "/var/run/shadowsocks.pid"
+LOG_FILE: Final = "/var/log/shadowsocks.log"
 
 _TUNNEL: Final[dict[str, str | int]] = {"tunnel_remote": "8.8.8.8", "tunnel_remote_port": 53, "tunnel_port": 53}
 _LIBRARIES: Final = ("libopenssl", "libmbedtls", "libsodium")
@@ -53,6 +57,7 @@ def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     draft.time_out(TIMEOUT)
     draft.verbosity()
     _add_tunnel(draft, role)
+    _daemonize(draft)
     draft.forbid(FORBIDDEN)
     for key, value in _HABITS.items():
         draft.default(key, value)
@@ -86,6 +91,26 @@ def _open_manager(draft: Draft, role: Role | None) -> None:
     elif draft.has("manager_address"):
         draft.move("manager_address", "manager_listen")
         draft.default("manager_dialect", "python")
+
+
+def _daemonize(draft: Draft) -> None:
+    """Go to the background where a file or `-d` says so; its files are nobody else's."""
+    member = draft.get("daemon")
+    if member is None:
+        draft.drop("daemon", "pid-file", "log-file")
+        return
+    draft.drop("daemon")
+    if member.node.value not in ("", "start", "restart"):
+        draft.problem(member, "daemon", "expected start or restart; to stop a daemon, call its program with -d stop")
+    draft.move("pid-file", "pid_file")
+    draft.default("pid_file", PID_FILE)
+    log = draft.pop("log-file")
+    if log is not None and isinstance(log.node.value, str):
+        draft.derive("log.file", log.node.value, said_as(log, "log-file"))
+    elif log is not None:
+        draft.problem(log, "log-file", "expected text in quotes")
+    draft.default("log.file", LOG_FILE)
+    draft.default("daemonize", True)
 
 
 def _add_tunnel(draft: Draft, role: Role | None) -> None:

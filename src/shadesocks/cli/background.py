@@ -1,0 +1,134 @@
+"""A service in the place that its config gives it: its log, its pid file, its user, and perhaps the background.
+
+    the log -> (fork) -> pid file -> run: bind, become the user, say so to whoever waits -> ... -> pid file removed
+
+The log is opened while there are the rights to; the pid file belongs to the process that serves, and so comes behind
+the fork. What keeps a service from starting is told on the terminal, whoever keeps the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .logs import set_up_logs
+from .run import Host, run_service
+from .screen import Screen
+
+if TYPE_CHECKING:
+    from ..config.model import Config
+    from ..process.log_file import LogFile
+    from ..process.user import User
+    from .run import Reread, Start
+
+log = logging.getLogger("shadesocks.cli")
+
+
+def run_placed(
+    config: Config,
+    start: Start,
+    screen: Screen,
+    *,
+    reread: Reread | None = None,
+    at_once: bool = False,
+    started: Callable[[], None] = lambda: None,
+) -> int:
+    """Run one service until a signal ends it, and return the exit code; with `daemonize`, run it in the background.
+
+    Then the code is 0 as soon as it listens, after `started` was called, and both processes return from here.
+
+    Raises:
+        ShadesocksError: the user, the log or the pid file is not to be had, or the service did not start.
+    """
+    run = _Run(config, start, screen, reread, at_once)
+    if not (config.user or config.log_file or config.pid_file or config.daemonize):
+        return run_service(config, start, screen, reread=reread, host=Host(at_once=at_once))
+    user = _find_user(config)
+    log_file = _open_log(config, user)
+    try:
+        if not config.daemonize:
+            return run(user, log_file)
+        from ..process.daemon import run_detached
+
+        if log_file is None:
+            log.warning("the daemon writes no log; name a file for it: log.file, or --log-file")
+        number = None if log_file is None else log_file.fileno()
+        return run_detached(lambda ready: run(user, log_file, ready), log_fd=number, started=started)
+    finally:
+        if log_file is not None:
+            log_file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What is run, once the process is where it belongs."""
+
+    config: Config
+    start: Start
+    screen: Screen
+    reread: Reread | None
+    at_once: bool
+
+    def __call__(self, user: User | None, log_file: LogFile | None, ready: Callable[[], None] | None = None) -> int:
+        from ..process.pid_file import PidFile
+
+        if ready is not None and hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # there is no terminal to lose
+
+        def listening() -> None:
+            if user is not None:
+                from ..process.user import become
+
+                become(user)
+            if ready is not None:
+                ready()
+                if log_file is not None:
+                    log_file.follow(1, 2)
+
+        hangup = None if log_file is None else log_file.reopen
+        held = PidFile.take(self.config.pid_file) if self.config.pid_file else None
+        screen = self.screen if log_file is None else Screen(log_file)
+        try:
+            if log_file is not None:
+                set_up(self.config, screen)
+            return run_service(
+                self.config, self.start, screen, reread=self.reread, host=Host(listening, hangup, self.at_once)
+            )
+        except Exception as error:
+            if log_file is not None:
+                log.error("%s", error)
+            raise
+        finally:
+            if log_file is not None:
+                set_up(self.config, self.screen)
+            if held is not None:
+                held.release()
+
+
+def set_up(config: Config, screen: Screen) -> None:
+    """Send the log to a screen, as a config wants it."""
+    set_up_logs(screen, level=config.log_level, with_time=not config.log_without_time, style=config.log_style)
+
+
+def _find_user(config: Config) -> User | None:
+    if not config.user:
+        return None
+    from ..process.user import check_user, find_user
+
+    user = find_user(config.user)
+    check_user(user)
+    return user
+
+
+def _open_log(config: Config, user: User | None) -> LogFile | None:
+    if not config.log_file:
+        return None
+    from ..process.log_file import LogFile
+
+    log_file = LogFile(config.log_file)
+    if user is not None:
+        log_file.give(user)
+    return log_file
