@@ -101,7 +101,7 @@ def not_bound(port: Port, error: OSError) -> Problem:
 class OpenPort:
     """A port that serves."""
 
-    __slots__ = ("addresses", "face", "listener", "port")
+    __slots__ = ("addresses", "face", "listener", "port", "server")
 
     def __init__(self, port: Port, face: Face, addresses: tuple[Address, ...]) -> None:
         self.port = port
@@ -109,12 +109,9 @@ class OpenPort:
         self.addresses = addresses
         """Where it listens, or did: TCP first, with the number that the system chose."""
         self.listener: Listener | None = None
-
-    @property
-    def server(self) -> ServerConfig | None:
+        server = port.server
+        self.server: ServerConfig | None = server and replace(server, address=Address(server.address.host, self.number))
         """Its server, with the address at which it listens; None for a listener of a client."""
-        server = self.port.server
-        return server and replace(server, address=Address(server.address.host, self.number))
 
     @property
     def number(self) -> int:
