@@ -128,37 +128,42 @@ def stop(path: str, limit: float = STOP_LIMIT) -> bool:
         PidFileError: the file cannot be read.
     """
     pid = holder_of(path)
-    if pid is None:
-        remove(path)
-        return False
-    if not _tell(pid, path):
-        remove(path)
-        return False
-    until = time.monotonic() + limit
-    # The lock is asked for, not the number: a process that ended may be a zombie for long, or another have its number.
-    while holder_of(path) == pid:
-        if time.monotonic() > until:
-            raise DaemonError(f"timed out when stopping pid {pid}")
-        time.sleep(_POLL)
+    told = pid is not None and _end(pid, path, limit)
     remove(path)
-    return True
+    return told
 
 
-def _tell(pid: int, path: str) -> bool:
-    """Send SIGTERM to the holder of a pid file; return False where it is gone."""
+def _end(pid: int, path: str, limit: float) -> bool:
+    """Send SIGTERM to the holder of a pid file, and wait for its end; return False where it is gone already."""
+    fd = None
     try:
-        if not hasattr(os, "pidfd_open"):
+        if hasattr(os, "pidfd_open"):
+            fd = os.pidfd_open(pid)
+        if holder_of(path) != pid:  # looked at once more, now that its number cannot become another's
+            return False
+        if fd is None:
             os.kill(pid, signal.SIGTERM)
-            return True
-        fd = os.pidfd_open(pid)
-        try:
-            if holder_of(path) != pid:  # looked at once more, now that its number cannot be another's
-                return False
+        else:
             signal.pidfd_send_signal(fd, signal.SIGTERM)
-        finally:
-            os.close(fd)
+        if not _wait(pid, fd, path, limit):
+            raise DaemonError(f"timed out when stopping pid {pid}")
     except ProcessLookupError:
         return False
     except PermissionError:
         raise DaemonError(f"cannot stop pid {pid}: it is another user's; stop it as that user, or as root") from None
+    finally:
+        if fd is not None:
+            os.close(fd)
+    return True
+
+
+def _wait(pid: int, fd: int | None, path: str, limit: float) -> bool:
+    """Return True once a process has ended, also as a zombie that nobody asks for; False when the time is up."""
+    if fd is not None:
+        return bool(select.select([fd], [], [], limit)[0])
+    until = time.monotonic() + limit
+    while holder_of(path) == pid:  # the lock is asked for, not the number
+        if time.monotonic() > until:
+            return False
+        time.sleep(_POLL)
     return True
