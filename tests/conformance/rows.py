@@ -62,7 +62,6 @@ _AES: Final = _file("aes-256-cfb", "aes")
 _HOME: Final = os.path.realpath(__file__)
 """A path that exists."""
 _BY_FLAGS: Final = ("-s", "127.0.0.1", "-p", "{8388}", "-k", "password of the suite", "-m", "aes-256-cfb")
-_NO_DAEMON: Final = "running in the background comes with a later version"
 
 _PORT_PASSWORDS: Final = {str(port): f"password of port {port}" for port in range(8381, 8390)}
 
@@ -207,7 +206,7 @@ ROWS: Final = (
         )
     ),
     Row("cli-https", "a page by https", _AES, https=True),
-    Row("test_daemon.sh", "start, stop and restart, and their exit codes", test="", later=_NO_DAEMON),
+    Row("test_daemon.sh", "start, stop and restart, and their exit codes", test="test_daemon_sh"),
     Row("test_command.sh", "each warning and error by its words", test="test_command_sh"),
     Row("test_graceful_restart.sh", "SIGQUIT, and a new process on the port", test="test_graceful_restart_sh"),
     Row("test_large_file.sh", "10 MiB byte by byte", test="test_large_file"),

@@ -6,12 +6,16 @@ import pytest
 
 from tests.ancestors import ANCESTORS
 
-from . import test_conformance, test_graceful, test_modules, test_scripts
+from . import test_conformance, test_daemon, test_graceful, test_modules, test_scripts
 from .__main__ import Table, belongs
 from .crossed import NAMES
 from .rows import ROWS
 
-FUNCTIONS = {name for module in (test_conformance, test_graceful, test_modules, test_scripts) for name in vars(module)}
+FUNCTIONS = {
+    name
+    for module in (test_conformance, test_daemon, test_graceful, test_modules, test_scripts)
+    for name in vars(module)
+}
 
 
 def report(name: str, outcome: str, text: str = "", **properties: object) -> pytest.TestReport:
