@@ -137,7 +137,7 @@ def test_messages_name_the_key_that_stands_there() -> None:
         "server_port[1]: expected a port: a number from 1 to 65535, found text"
     ]
     assert problems({**MULTI_PASSWORDS, "port_password": {"x": "foobar1"}}, "server", "python") == [
-        "port_password.x: expected a port: a number from 1 to 65535, found text"
+        "port_password: expected a port: a number from 1 to 65535, found text"
     ]
     assert problems({**AES, "timeout": "soon"}, "server", "python") == [
         "timeout: expected a number of seconds, found text"
