@@ -99,6 +99,7 @@ CONFIGS = [
         outbound_send_buffer=3,
         outbound_receive_buffer=4,
     ),
+    Config((replace(ONE, raw_key=True),)),
     Config(
         (replace(ONE, method=METHODS["rc4-md5"], password=Secret(STRONG), one_time_auth=True, compat="procurator"),),
         (replace(LOCAL, protocol="tunnel", forward=Address("8.8.8.8", 53), socks_reply_port=4112),),

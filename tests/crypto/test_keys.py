@@ -147,3 +147,20 @@ def test_a_made_key_is_one_of_its_method(method: Method) -> None:
     keys = parse_keys(method, text)
     if method.edition is Edition.AEAD2022:
         assert keys == (bytes(range(method.key_size)),)
+
+
+# Keys instead of passwords
+
+
+def test_a_raw_key_is_taken_as_it_is() -> None:
+    key = bytes(range(0xE0, 0x100))
+    for text in (base64.urlsafe_b64encode(key).decode(), base64.b64encode(key).decode().rstrip("=")):
+        assert parse_keys(METHODS["aes-256-gcm"], text, raw=True) == (key,)
+        assert parse_keys(METHODS["aes-256-cfb"], text, raw=True) == (key,)
+        assert parse_keys(METHODS["2022-blake3-aes-256-gcm"], text, raw=True) == (key,)
+
+
+def test_a_raw_key_has_the_size_of_its_method() -> None:
+    with pytest.raises(KeyTextError) as caught:
+        parse_keys(METHODS["aes-128-gcm"], base64.b64encode(bytes(15)).decode(), raw=True)
+    assert caught.value.code == "key_length"

@@ -49,7 +49,7 @@ _OTHERS: Final = {
     "this is shadowsocks-libev's; give the port with the host, as in -s HOST:8388": "-p",
     "this is shadowsocks-libev's; give the port with the host, as in -b 127.0.0.1:1080": "-l",
     "this is shadowsocks-libev's; write --timeout SECONDS": "-t",
-    "this is shadowsocks-libev's; give a 2022 method, and its base64 key with -k": "--key",
+    "this is shadowsocks-libev's; write it as key in the config, where the list of processes does not show it": "--key",
 }
 
 

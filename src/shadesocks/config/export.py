@@ -87,6 +87,7 @@ def _judge_for_rust(server: ServerConfig, export: Export) -> None:
         export.lose("method", f"shadowsocks-rust has {name} only where it was built with stream ciphers")
     elif server.method.legacy:
         export.lose("method", f"shadowsocks-rust does not have {name}")
+    _lose_key(server, "servers[]", export)
     if any(not isinstance(hop, ProxyConfig) for hop in server.outbound_proxy):
         export.lose("outbound_proxy", "shadowsocks-rust takes no ss:// proxies")
 
@@ -117,6 +118,12 @@ def lose_beside_link(server: ServerConfig, path: str, export: Export) -> None:
     for name in ("one_time_auth", "compat", "outbound_proxy", "outbound", "acl"):
         if getattr(server, name) != getattr(plain, name):
             export.lose(f"{path}.{name}", "there is no place for it beside a server")
+    _lose_key(server, path, export)
+
+
+def _lose_key(server: ServerConfig, path: str, export: Export) -> None:
+    if server.raw_key:
+        export.lose(f"{path}.key", "only shadowsocks-libev takes a key; what stands in its place is no password")
 
 
 def lose_all_but_servers(config: Config, role: Role, export: Export) -> None:

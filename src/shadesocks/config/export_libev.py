@@ -78,7 +78,7 @@ def _servers(config: Config, role: Role, export: Export) -> dict[str, Any]:
         "server": hosts if len(hosts) > 1 else first.address.host,
         "server_port": first.address.port,
         "method": first.method.name,
-        "password": first.password.reveal(),
+        "key" if first.raw_key else "password": first.password.reveal(),
         **_outbound(first.outbound),
     }
 
@@ -100,6 +100,9 @@ def _ports(config: Config, first: ServerConfig, export: Export) -> dict[str, Any
             export.lose(f"servers[{index}]", "ports in one file share host and method; give it its own file")
             continue
         _judge(server, f"servers[{index}]", export)
+        if server.raw_key:
+            export.lose(f"servers[{index}]", "ports in one file have passwords, and no keys; give it its own file")
+            continue
         ports[str(server.address.port)] = server.password.reveal()
     export.lost.append("several ports are a file for ss-manager, which wants manager_address, too")
     return {

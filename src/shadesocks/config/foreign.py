@@ -87,7 +87,6 @@ _TABLE: Final = (
         GO, "server_password", "cannot be honoured in this dialect: write servers[], or give --dialect go", lock=True
     ),
     *_rows(LIBEV, "auth", "cannot be honoured here: write one_time_auth, or read the file as --dialect go", lock=True),
-    *_rows(LIBEV, "key", "cannot be honoured yet: give a password, or a 2022 method with its base64 key", lock=True),
     # Plugins, beside `plugin` itself
     *_rows(RUST, "plugin_opts plugin_args plugin_mode", "has no effect without a plugin", _SERVERS),
     # UDP

@@ -119,6 +119,8 @@ class ServerConfig:
     """Whether a client sends one-time authentication, and a server takes nothing else. Resolved as the mode."""
     compat: str = _str("compat")
     """What the program at the other end needs. Resolved as the mode."""
+    raw_key: bool = False
+    """True where the password is no password, but the key itself in base64."""
 
 
 Hop = ServerConfig | ProxyConfig

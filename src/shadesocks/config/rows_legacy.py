@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .setting import LOCAL_END, LOCALS, PYTHON, SERVER_END, SERVERS, Kind, Setting
+from .setting import LIBEV, LOCAL_END, LOCALS, PYTHON, SERVER_END, SERVERS, Kind, Setting
 
 ROWS: Final = (
     Setting(
@@ -42,6 +42,15 @@ ROWS: Final = (
         default="none",
         choices=("none", "procurator"),
         roles=LOCAL_END,
+        since="0.2",
+    ),
+    Setting(
+        "raw_key",
+        Kind.SECRET,
+        "The key itself, in base64, instead of a password. The 2022 methods take theirs as `password`, too.",
+        key="key",
+        places=SERVERS,
+        source=LIBEV,
         since="0.2",
     ),
     Setting(

@@ -101,7 +101,7 @@ def _server(server: ServerConfig, config: Config, mode: Mode | None) -> dict[str
         "server": server.address.host,
         "server_port": server.address.port,
         "method": server.method.name,
-        "password": server.password.reveal(),
+        "key" if server.raw_key else "password": server.password.reveal(),
     }
     if server.remarks:
         keys["remarks"] = server.remarks

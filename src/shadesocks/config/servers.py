@@ -104,6 +104,7 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         acl_of(section, around.acl, around.base, findings),
         habits.one_time_auth,
         habits.compat,
+        section.has("raw_key"),
     )
 
 
@@ -281,17 +282,21 @@ _WHY_NOT: Final = {
 
 
 def _password(section: Section, method: Method | None, environ: Mapping[str, str], findings: Findings) -> Secret | None:
-    """Return the password once it fits the method, None after a problem."""
-    if not section.has("password"):
+    """Return the password, or the key in its place, once it fits the method; None after a problem."""
+    name = "raw_key" if section.has("raw_key") else "password"
+    if not section.has(name):
         if method is not None and method.edition is Edition.PLAIN:
             return Secret("")
         recipe = _recipe(method) if method is not None else "make one with: shadesocks genkey -m METHOD"
         findings.problem(section.mark, section.key("password"), f"is missing; {recipe}")
         return None
-    text = section.value("password", findings)
+    text = section.value(name, findings)
     if not isinstance(text, str):
         return None
-    entry = section.entries["password"]
+    entry = section.entries[name]
+    if name == "raw_key" and section.has("password"):
+        other = section.entries["password"]
+        findings.warn(other.mark, other.key, "has no effect beside key, which goes before it; remove one of the two")
     try:
         text = from_environment(text, environ)
     except UnfitError as unfit:
@@ -299,11 +304,11 @@ def _password(section: Section, method: Method | None, environ: Mapping[str, str
         return None
     if method is None:
         return Secret(text)
-    problem = _judge(text, method)
+    problem = _judge(text, method, raw=name == "raw_key")
     if problem:
         findings.problem(entry.mark, entry.key, problem)
         return None
-    _warn_if_weak(text, method, entry, findings)
+    _warn_if_weak(text, method, entry, findings, raw=name == "raw_key")
     return Secret(text)
 
 
@@ -311,14 +316,16 @@ def _recipe(method: Method) -> str:
     return f"make one with: shadesocks genkey -m {method.name}"
 
 
-def _judge(text: str, method: Method) -> str:
+def _judge(text: str, method: Method, *, raw: bool) -> str:
     """Return what keeps a text from being the password of a method; empty for nothing."""
     if method.edition is Edition.PLAIN:
         return ""
     if not text:
-        return f"the password is empty; {_recipe(method)}"
+        return f"the {'key' if raw else 'password'} is empty; {_recipe(method)}"
+    if raw and not method.key_size:
+        return f"{method.name} has no key but its password; give a password"
     try:
-        keys = parse_keys(method, text)
+        keys = parse_keys(method, text, raw=raw)
     except KeyTextError as error:
         return f"{error}; {_recipe(method)}"
     if len(keys) > 1:
@@ -326,11 +333,11 @@ def _judge(text: str, method: Method) -> str:
     return ""
 
 
-def _warn_if_weak(text: str, method: Method, entry: Entry, findings: Findings) -> None:
+def _warn_if_weak(text: str, method: Method, entry: Entry, findings: Findings, *, raw: bool) -> None:
     if method.edition is Edition.PLAIN:
         return
-    if method.edition is Edition.AEAD2022:
-        if any(is_weak_key(key) for key in parse_keys(method, text)):
+    if raw or method.edition is Edition.AEAD2022:
+        if any(is_weak_key(key) for key in parse_keys(method, text, raw=raw)):
             findings.warn_once(
                 entry.mark, entry.key, f"this key is not random, so it can be guessed; {_recipe(method)}"
             )

@@ -11,6 +11,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from hashlib import md5, sha1
+from typing import Final
 
 from blake3 import blake3
 
@@ -81,11 +82,11 @@ def key_hash(key: bytes) -> bytes:
     return blake3(key).digest(16)
 
 
-def parse_keys(method: Method, text: str) -> tuple[bytes, ...]:
+def parse_keys(method: Method, text: str, *, raw: bool = False) -> tuple[bytes, ...]:
     """Turn the password of a configuration into the keys of its method, identity keys first.
 
     One key, but for AEAD-2022 with identity headers (`iPSK:...:uPSK`); none for method `none`; for `table` the
-    password itself. Whoever composes a server asks once for all of its connections: no key is kept here.
+    password itself. With `raw` the text is no password but the key, in base64 of either alphabet. Whoever composes a server asks once for all of its connections: no key is kept here.
 
     Raises:
         KeyTextError: `bad_base64`, `key_length` or `eih_not_supported`. Never repeats the text.
@@ -94,12 +95,18 @@ def parse_keys(method: Method, text: str) -> tuple[bytes, ...]:
         return ()
     if method.edition is Edition.STREAM and not method.key_size:
         return (_utf8(text),)
+    if raw:
+        return (_parse_psk(method, text.translate(_URL_SAFE)),)
     if method.edition is not Edition.AEAD2022:
         return (evp_bytes_to_key(_utf8(text), method.key_size),)
     parts = text.split(":")
     if len(parts) > 1 and not method.cipher.startswith("aes"):
         raise KeyTextError("eih_not_supported", f"{method.name} takes one key; identity keys need an AES method")
     return tuple(_parse_psk(method, part) for part in parts)
+
+
+_URL_SAFE: Final = str.maketrans("-_", "+/")
+"""The alphabet of RFC 4648 §5, which shadowsocks-libev writes keys in, to that of §4."""
 
 
 def _utf8(text: str) -> bytes:

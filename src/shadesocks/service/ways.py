@@ -149,13 +149,13 @@ def _hop(shared: Shared, hop: ServerConfig | ProxyConfig) -> Hop:
 
 def shadow_of(shared: Shared, server: ServerConfig) -> Shadow:
     """The wire format of a server, with its key: derived here, and not for each connection."""
-    keys = parse_keys(server.method, server.password.reveal())
+    keys = parse_keys(server.method, server.password.reveal(), raw=server.raw_key)
     return make_shadow(server.method, keys, quirks_of(shared.config, server))
 
 
 def packets_of(shared: Shared, server: ServerConfig) -> PacketShadow:
     """The wire format of a server for datagrams, with its key."""
-    keys = parse_keys(server.method, server.password.reveal())
+    keys = parse_keys(server.method, server.password.reveal(), raw=server.raw_key)
     claim = None if shared.siblings is None else shared.siblings.windows.claim
     return make_packets(server.method, keys, draw, shared.packet_salts.insert, quirks_of(shared.config, server), claim)
 

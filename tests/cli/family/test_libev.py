@@ -35,6 +35,7 @@ SERVING: list[Row] = [
     ("-m aes-256-cfb", "servers.0.method.name", "aes-256-cfb"),
     ("-p 9000", "servers.0.address.port", 9000),
     ("--key x", REFUSES, "--key: "),
+    ("--key AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "servers.0.raw_key", True),
     ("--password=another-long-password", "servers.0.password.reveal()", "another-long-password"),
     ("-u", "servers.0.mode.value", "tcp_and_udp"),
     ("-U", "servers.0.mode.value", "udp_only"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from shadesocks.config import Config, Mode
 from shadesocks.config.setting import Role
 from shadesocks.core.address import Address
+from shadesocks.crypto.keys import parse_keys
 
 from .samples import PASSWORD, config_of, problems, servers, warnings
 
@@ -137,11 +139,28 @@ def test_one_time_auth_is_refused_as_there() -> None:
     assert problems({**ONE, "auth": False}, "server", "libev") == []
 
 
-def test_a_raw_key_is_refused() -> None:
+RAW = "_-" + "A" * 41
+"""32 bytes in the alphabet of URLs."""
+
+
+@pytest.mark.parametrize("server", ["192.0.2.1", ["192.0.2.1", "192.0.2.2"]])
+def test_a_raw_key(server: object) -> None:
     keys = {key: value for key, value in ONE.items() if key != "password"}
-    assert any(
-        "cannot be honoured yet: give a password" in line for line in problems({**keys, "key": "QUJD"}, "server")
-    )
+    config = libev({**keys, "server": server, "method": "aes-256-gcm", "key": RAW}, "server")
+    for each in config.servers:
+        assert (each.raw_key, each.password.reveal()) == (True, RAW)
+        assert parse_keys(each.method, each.password.reveal(), raw=True) == (base64.urlsafe_b64decode(RAW + "="),)
+
+
+def test_a_raw_key_that_does_not_fit() -> None:
+    keys = {key: value for key, value in ONE.items() if key != "password"}
+    (line,) = problems({**keys, "method": "aes-256-gcm", "key": "QUJD"}, "server", "libev")
+    assert line.startswith("key: the key of aes-256-gcm has 3 bytes, it must have exactly 32; make one with:")
+
+
+def test_a_raw_key_goes_before_a_password() -> None:
+    lines = warnings({**ONE, "method": "aes-256-gcm", "key": RAW}, "server", "libev")
+    assert any(line.startswith("password: has no effect beside key, which goes before it") for line in lines)
 
 
 def test_a_mode_that_is_none_is_tcp() -> None:

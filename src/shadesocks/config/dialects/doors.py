@@ -77,7 +77,9 @@ def put_doors(draft: Draft, doors: Iterable[Door]) -> None:
             draft.set(key, member)
         return
     draft.drop("method")
-    draft.append("servers", [door.entry() for door in doors])
+    raw = draft.pop("key")  # libev's, in the place of the password
+    shared = {} if raw is None else {"key": said_as(raw, "key")}
+    draft.append("servers", [{**door.entry(), **shared} for door in doors])
 
 
 def keep_template(draft: Draft, method: str) -> None:
