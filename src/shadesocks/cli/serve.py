@@ -78,7 +78,9 @@ def _file(role: Role, file: str | None, given: Mapping[str, Given]) -> str | Non
     """Return the config to read; look for one where nothing names a server."""
     if file is not None or not _SERVER_FLAGS.isdisjoint(given):
         return file
-    found = find_config(role)
+    # Who starts a program by its old name has that program's places in mind, and no other's.
+    by_old_name = click.get_current_context().find_root().info_name in _HABITS
+    found = find_config(role, old_places=not by_old_name)
     if found is None:
         raise click.UsageError(
             "no server is named, and no config was found; give -c FILE, or -s HOST:PORT with -m and -k"

@@ -77,9 +77,12 @@ def _directories(environ: Mapping[str, str]) -> Iterator[Path]:
         yield root / _RUST
 
 
-def find_config(role: Role, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Path | None:
+def find_config(
+    role: Role, environ: Mapping[str, str] | None = None, cwd: Path | None = None, *, old_places: bool = True
+) -> Path | None:
     """Return the first file of the search list, or else of the old places, that is there; None where none is."""
-    return next((path for path in (*search_list(role, environ, cwd), *OLD_PLACES) if path.is_file()), None)
+    places = (*search_list(role, environ, cwd), *(OLD_PLACES if old_places else ()))
+    return next((path for path in places if path.is_file()), None)
 
 
 def read_config(path: str | os.PathLike[str]) -> str:

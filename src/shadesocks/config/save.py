@@ -60,7 +60,7 @@ def keys_of(config: Config) -> dict[str, object]:
 _TOP_FIELDS: Final = tuple(field.name for field in fields(Config) if field.name in SETTINGS)
 _ONLY_IN_LISTS: Final = frozenset(
     (
-        *("id", "handshake_timeout", "dial_timeout", "mode", "acl"),
+        *("id", "key", "handshake_timeout", "dial_timeout", "mode", "acl"),
         *("outbound_bind_addr", "local_ipv4_address", "local_ipv6_address"),
         *("outbound_bind_interface", "outbound_fwmark"),
     )

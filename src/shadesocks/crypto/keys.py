@@ -86,7 +86,8 @@ def parse_keys(method: Method, text: str, *, raw: bool = False) -> tuple[bytes, 
     """Turn the password of a configuration into the keys of its method, identity keys first.
 
     One key, but for AEAD-2022 with identity headers (`iPSK:...:uPSK`); none for method `none`; for `table` the
-    password itself. With `raw` the text is no password but the key, in base64 of either alphabet. Whoever composes a server asks once for all of its connections: no key is kept here.
+    password itself. With `raw` the text is no password but the key, in base64 of either alphabet. Whoever composes a
+    server asks once for all of its connections: no key is kept here.
 
     Raises:
         KeyTextError: `bad_base64`, `key_length` or `eih_not_supported`. Never repeats the text.

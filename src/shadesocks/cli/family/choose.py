@@ -174,7 +174,7 @@ def _file_of(role: Role, words: Sequence[str]) -> str | None:
 
 def _choose_by_file(role: Role, words: Sequence[str]) -> Choice:
     file = _file_of(role, words)
-    path = Path(file) if file else find_config(role)
+    path = Path(file) if file else find_config(role, old_places=False)
     if path is None:
         return Choice("python", "there is nothing to start with, and it says so")
     if file == "-":
