@@ -126,6 +126,7 @@ class Supervisor:
             with self._signals():
                 return self._watch()
         finally:
+            self._ends = self._ends or "stop"
             for worker in self._workers.values():
                 with suppress(ProcessLookupError):
                     os.kill(worker.pid, signal.SIGKILL)
