@@ -37,6 +37,9 @@ SENDERS_MAX: Final = 64
 PASSED_OVER_MAX: Final = 10
 """Lines about commands that cannot be read, between two reports: a flood of them is not to fill a disk."""
 
+WARNED_MAX: Final = 256
+"""Different warnings that are kept in mind: more than all methods and settings have between them."""
+
 Send = Callable[[bytes, Any], bool]
 """(message, address): send it; False where it cannot be sent."""
 
@@ -76,6 +79,8 @@ class Manager:
         """Who get statistics unasked, the latest last."""
         self._told: Final[dict[int, int]] = {}
         """Bytes by port that were told, or that had passed when it was added: what is told counts from there."""
+        self._warned: Final[set[str]] = set()
+        """Warnings that were told."""
         self._passed_over = 0
         """Commands since the last report that could not be read."""
 
@@ -143,7 +148,12 @@ class Manager:
                 log.warning("manager: port %d was not added: %s", port, _said(problem))
             return self._answer("refused")
         for warning in warnings:
-            log.warning("manager: port %d: %s", port, _said(warning))
+            said = _said(warning)
+            if said not in self._warned:  # two thousand users with one fault are one line
+                if len(self._warned) >= WARNED_MAX:
+                    self._warned.clear()
+                self._warned.add(said)
+                log.warning("manager: port %d: %s; not told again of others", port, said)
         try:
             await self._put(server, there, keeps_hosts="server" not in request.options)
         except ConfigError as error:
