@@ -16,11 +16,10 @@ from typing import Final
 
 import pytest
 
-from tests.peers import PEERS, Program, free_port
+from tests.peers import HOST, PEERS, Program, free_port
 
 from .crowd import Echo, echo, eventually
 from .herd import (
-    HOST,
     LIMIT,
     PacketEcho,
     Packets,
