@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shlex
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from typing import Final
 
 import pytest
 
-from tests.peers import HOST, PEERS, Program, free_port
+from tests.peers import HOST, PEERS, ROOT, Program, free_port
 
 from .crowd import Echo, echo, eventually
 from .herd import (
@@ -297,3 +298,36 @@ def test_clients_are_served_while_workers_are_killed_at_random(tmp_path: Path, t
         pids = workers_of(program)
         program.signal(signal.SIGKILL)
         ended(program, pids)
+
+
+def test_sockets_of_systemd_are_shared_and_datagrams_are_the_first_worker_s(tmp_path: Path, target: Echo) -> None:
+    """One listener for all of them; nothing is bound here, nor refused while the next process takes them over."""
+    with socket.create_server((HOST, 0)) as streams, socket.socket(type=socket.SOCK_DGRAM) as packets:
+        port = streams.getsockname()[1]
+        packets.bind((HOST, port))
+        config = write(tmp_path / "c.json", port, workers=WORKERS, state_dir=str(tmp_path))
+        numbers = streams.fileno(), packets.fileno()
+        script = "exec 3<&{} 4<&{}; LISTEN_PID=$$ LISTEN_FDS=2 exec {} -c {}".format(
+            *numbers, shlex.join(PEERS["ours"].server), config
+        )
+        env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        log = tmp_path / "log"
+        for _ in range(2):
+            with log.open("wb") as out:
+                process = subprocess.Popen(
+                    ("bash", "-c", script), pass_fds=numbers, stdout=out, stderr=out, env=env, stdin=subprocess.DEVNULL
+                )
+            program = Program("ours", process, port, log)
+            try:
+                with contextlib.ExitStack() as held, PacketEcho() as came:
+                    early = held.enter_context(Stream(port, target.port))  # it waits in the socket
+                    eventually(lambda program=program: serving(program) == WORKERS, "all serve")  # type: ignore[misc]
+                    assert early.answered()
+                    assert all(trip(port, target.port) for _ in range(30))
+                    clients = [held.enter_context(Packets(port, came.port)) for _ in range(6)]
+                    assert all(client.trip(b"datagram") for client in clients)
+                    assert len(came.senders) == len(clients)
+            finally:
+                program.stop()
+            assert "closed: " not in program.log()
+            assert program.log().endswith("stopped\n")
