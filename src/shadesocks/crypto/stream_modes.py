@@ -76,8 +76,8 @@ def _first_bytes(encrypt: Encrypt, line: bytes, size: int) -> bytearray:
     return first
 
 
-class Cfb8Opener:
-    """CFB8, from sealed to plain."""
+class _Line:
+    """What CFB keeps between two calls, where bytes will do."""
 
     __slots__ = ("_encrypt", "_last")
 
@@ -85,6 +85,12 @@ class Cfb8Opener:
         self._encrypt = encrypt
         self._last = iv
         """The last 16 bytes that were sealed."""
+
+
+class Cfb8Opener(_Line):
+    """CFB8, from sealed to plain."""
+
+    __slots__ = ()
 
     def __call__(self, data: Buffer, out: memoryview) -> None:
         """See `stream.Update`."""
@@ -94,14 +100,10 @@ class Cfb8Opener:
         out[:size] = xor(data, _first_bytes(self._encrypt, line, size))
 
 
-class Cfb8Sealer:
+class Cfb8Sealer(_Line):
     """CFB8, from plain to sealed."""
 
-    __slots__ = ("_encrypt", "_last")
-
-    def __init__(self, encrypt: Encrypt, iv: bytes) -> None:
-        self._encrypt = encrypt
-        self._last = iv
+    __slots__ = ()
 
     def __call__(self, data: Buffer, out: memoryview) -> None:
         """See `stream.Update`."""
@@ -114,14 +116,10 @@ class Cfb8Sealer:
         out[: len(data)] = view[_BLOCK:]
 
 
-class Cfb1Opener:
+class Cfb1Opener(_Line):
     """CFB1, from sealed to plain."""
 
-    __slots__ = ("_encrypt", "_last")
-
-    def __init__(self, encrypt: Encrypt, iv: bytes) -> None:
-        self._encrypt = encrypt
-        self._last = iv
+    __slots__ = ()
 
     def __call__(self, data: Buffer, out: memoryview) -> None:
         """See `stream.Update`."""

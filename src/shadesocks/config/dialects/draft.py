@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from ..findings import Findings
@@ -29,8 +30,10 @@ class Draft:
         self._default: Final = Mark(f"default of {program}", default=True)
         self._findings: Final = findings
 
-    def build(self) -> Node:
-        """Return the object."""
+    def build(self, habits: Mapping[str, str | int | bool] = MappingProxyType({})) -> Node:
+        """Return the object, with what the program does where nothing is said."""
+        for key, value in habits.items():
+            self.default(key, value)
         return Node(self._members, self._root.mark)
 
     # What is there

@@ -50,9 +50,7 @@ def translate(root: Node, role: Role | None, findings: Findings) -> Node:
             _lay_out_ports(draft, role)
     draft.verbosity()
     draft.forbid(LINK_LOCAL_AND_METADATA)
-    for key, value in _HABITS.items():
-        draft.default(key, value)
-    return draft.build()
+    return draft.build(_HABITS)
 
 
 _HABITS: Final[dict[str, str | int]] = {"mode": "tcp_only", "server_choice": "circuit", "socks_reply_port": REPLY_PORT}

@@ -57,9 +57,7 @@ def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     if (nofile := draft.get("nofile")) is not None and nofile.node.value in (0, "0"):
         draft.drop("nofile")  # 0 leaves the limit as it is
     draft.forbid(LINK_LOCAL_AND_METADATA)
-    for key, value in _HABITS.items():
-        draft.default(key, value)
-    return draft.build()
+    return draft.build(_HABITS)
 
 
 _HABITS: Final[dict[str, str | bool]] = {

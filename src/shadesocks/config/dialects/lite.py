@@ -29,9 +29,7 @@ def translate(root: Node, _role: Role | None, findings: Findings) -> Node:
     draft.default("idle_timeout", IDLE)
     draft.default("udp_timeout", IDLE)
     draft.forbid(LINK_LOCAL_AND_METADATA)
-    for key, value in _HABITS.items():
-        draft.default(key, value)
-    return draft.build()
+    return draft.build(_HABITS)
 
 
 _HABITS: Final[dict[str, str | int | bool]] = {

@@ -34,9 +34,7 @@ def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     draft.time_out(TIMEOUTS[end], none=TIMEOUTS[end])
     draft.verbosity()
     draft.forbid(LINK_LOCAL_AND_METADATA)
-    for key, value in _HABITS.items():
-        draft.default(key, value)
-    return draft.build()
+    return draft.build(_HABITS)
 
 
 _HABITS: Final[dict[str, str | int | bool]] = {

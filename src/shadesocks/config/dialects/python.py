@@ -59,9 +59,7 @@ def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     _add_tunnel(draft, role)
     _daemonize(draft)
     draft.forbid(FORBIDDEN)
-    for key, value in _HABITS.items():
-        draft.default(key, value)
-    return draft.build()
+    return draft.build(_HABITS)
 
 
 _HABITS: Final[dict[str, str | int | bool]] = {
