@@ -94,7 +94,7 @@ def test_a_person_is_asked_for_the_link_and_does_not_see_it(tmp_path: Path) -> N
         (["http://proxy.example"], "link: a link begins with ss://"),
         (["ss://YWVzLTI1Ni1nY206cGFzcw@192.0.2.7"], "link: a link names its port"),
         ([f"{LINK}/?plugin=v2ray-plugin%3Bserver"], "plugins come in a later version"),
-        (["ss://cmM0LW1kNTpwYXNz@192.0.2.7:8388"], "rc4-md5 is an old stream cipher"),
+        (["ss://cmM0LW1kNTpwYXNz@192.0.2.7:8388"], "allow it with allow_legacy (--allow-legacy)"),
         ([LINK, "--port", "65536"], "--port"),
         ([LINK, "--bind", "x"], "--bind"),
     ],
@@ -109,4 +109,11 @@ def test_what_cannot_be_connected_is_told(argv: list[str], words: str, tmp_path:
 def test_a_weak_password_is_warned_of(tmp_path: Path) -> None:
     with running(tmp_path, "connect", "ss://YWVzLTI1Ni1nY206cGFzc3dvcmQ@192.0.2.7:8388", "--port", "0") as client:
         assert "this password is weak" in client.until_err("WARNING")
+        client.until_out("listening on")
+
+
+def test_an_old_cipher_is_warned_of_where_it_is_allowed(tmp_path: Path) -> None:
+    old = "ss://cmM0LW1kNTpwYXNzLXdvcmQtb2Ytb2xk@192.0.2.7:8388"
+    with running(tmp_path, "connect", old, "--allow-legacy", "--port", "0") as client:
+        client.until_err("method rc4-md5 does not notice")
         client.until_out("listening on")

@@ -39,8 +39,9 @@ curl -x socks5h://127.0.0.1:1080 https://example.com/
     type=click.IntRange(0, 65535),
     help="Listen on this port only; 0 means any. Default: 1080, or the next free one.",
 )
+@click.option("--allow-legacy", is_flag=True, help="Allow an old cipher, for a server that knows nothing better.")
 @click.option("-v", "verbose", count=True, help="Log more; twice for all.")
-def command_connect(link: str | None, port: int | None, verbose: int) -> int:
+def command_connect(link: str | None, port: int | None, allow_legacy: bool, verbose: int) -> int:
     """Open a SOCKS5 port on this machine whose connections and datagrams go out through the server of LINK.
 
     The port is one of TCP and of UDP (UDP ASSOCIATE). A link holds the key: treat it as a password. LINK may be - for
@@ -53,7 +54,7 @@ def command_connect(link: str | None, port: int | None, verbose: int) -> int:
     from .screen import standard_error
     from .source import parse, read_link
 
-    config = config_from_link(parse(read_link(link)), where=LINK, role="local")
+    config = config_from_link(parse(read_link(link)), where=LINK, role="local", allow_legacy=allow_legacy)
     where = Address(HOST, _free_port() if port is None else port)
     local = replace(config.locals[0], address=where)
     config = replace(config, locals=(local,), log_level=("info", "debug", "trace")[min(verbose, 2)])

@@ -146,7 +146,9 @@ def examine(
     return replace(builder.report(), taken=taken)
 
 
-def config_from_link(link: LinkLike, *, where: str = "link", role: Role | None = None) -> Config:
+def config_from_link(
+    link: LinkLike, *, where: str = "link", role: Role | None = None, allow_legacy: bool = False
+) -> Config:
     """Return the configuration of the one server that a link names, over TCP and UDP.
 
     Raises:
@@ -155,6 +157,8 @@ def config_from_link(link: LinkLike, *, where: str = "link", role: Role | None =
     findings = Findings(role)
     mark = Mark(where)
     entries = link_entries(link, "", mark, findings) | {"mode": Entry("", mark, Node(LINK_MODE.value, mark))}
+    if allow_legacy:
+        entries["allow_legacy"] = Entry("", mark, Node(True, mark))
     top = Section(Place.TOP, "", mark, entries)
     report = _Builder(top, role, findings).report()
     if report.config is None:
