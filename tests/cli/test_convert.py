@@ -102,7 +102,7 @@ def test_a_client_gets_the_listener_that_its_program_had(file: Path, capsys: pyt
 def test_what_cannot_be_converted(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = Printed(file, {**PYTHON, "port_password": {"eighty": 1}}, capsys=capsys)
     assert (broken.code, broken.out) == (CONFIG, "")
-    assert f"error: {file}:1: port_password.eighty: expected a port" in broken.err
+    assert f"error: {file}:1: port_password: expected a port" in broken.err
     empty = Printed(file, {}, capsys=capsys)
     assert (empty.code, empty.out) == (CONFIG, "")
     assert "there is no server in it" in empty.err
