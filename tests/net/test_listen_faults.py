@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from shadesocks.net import listen as listen_file
-from shadesocks.net.listen import COMPLAINT_INTERVAL, PAUSE, Listener
+from shadesocks.net.listen import COMPLAINT_INTERVAL, PAUSE, RESERVE_MOST, Listener
 
 from .kernel import FIRST_FD, FakeSocket
 from .world import MODELS, World
@@ -131,9 +131,9 @@ def test_a_pause_costs_a_few_calls_a_second_and_one_complaint_in_ten(
 
 
 def test_near_the_limit_it_stops_while_descriptors_are_left_for_the_far_ends(world: World) -> None:
-    descriptors = (FIRST_FD + 20) * 10 // 9 + 1
+    descriptors = FIRST_FD + 20 + RESERVE_MOST
     port = Port(world, descriptors)
-    port.callers(40)  # their numbers reach the ceiling, which is a tenth below the limit
+    port.callers(40)  # their numbers reach the ceiling, which is so far below the limit
     world.run()
     assert 0 < len(port.taken) < 40
     assert max(sock.fd for sock in port.taken) >= FIRST_FD + 20
