@@ -71,6 +71,7 @@ def test_the_line_ends_of_unicode_are_escaped(stream: io.StringIO) -> None:
         ("go", r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d a\\x0ab"),
         ("lite", r"a\\x0ab"),
         ("node", r"\d\d? [A-Z][a-z][a-z] \d\d:\d\d:\d\d - \d{1,3}ms a\\x0ab"),
+        ("procurator", r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} a\\x0ab"),
     ],
 )
 def test_a_line_begins_as_its_style_has_it(style: str, line: str, stream: io.StringIO) -> None:
@@ -92,7 +93,7 @@ def test_trace_is_the_verbose_of_the_python_program(style: str, shown: bool, str
     assert stream.getvalue() == ("VERBOSE  sweeping timeouts\n" if shown else "")
 
 
-@pytest.mark.parametrize("style", ["shadesocks", "python", "go", "lite", "node"])
+@pytest.mark.parametrize("style", ["shadesocks", "python", "go", "lite", "node", "procurator"])
 def test_lines_go_where_the_program_wrote_them(style: str, capsys: pytest.CaptureFixture[str]) -> None:
     log_screen(style).line("hello")
     captured = capsys.readouterr()

@@ -34,7 +34,7 @@ from tests.service.rig import HOST, echo, run, started, target
 
 CONNECTIONS: Final = 60
 DATAGRAMS: Final = 200
-STYLES: Final = ("shadesocks", "python", "go", "lite", "node")
+STYLES: Final = ("shadesocks", "python", "go", "lite", "node", "procurator")
 NAMES: Final = (
     b"a\nb",
     b"\x1b[31mx",

@@ -78,6 +78,7 @@ def test_a_session_of_datagrams_that_ends_is_no_time_out() -> None:
         ("go", "local", "bad_greeting", "socks handshake: not a SOCKS5 greeting"),
         ("go", "local", "bad_command", "error getting request: the command is not supported"),
         ("lite", "server", "refused", "remote a.example:80 error: Error: the far end refused the connection"),
+        ("procurator", "server", "refused", "a.example:80: the far end refused the connection"),
         ("node", "local", "unreachable", "remote a.example:80 error: Error: the network of the far end is unreachable"),
     ],
 )

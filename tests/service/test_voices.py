@@ -380,6 +380,23 @@ def test_node_keeps_its_memory_to_itself(written: Write) -> None:
     assert "rss" not in log.text
 
 
+# -- procurator ---------------------------------------------------------------------------------
+
+
+def test_procurator_says_that_it_started(written: Write) -> None:
+    log = written("procurator", "debug")
+
+    async def story() -> None:
+        async with target(echo) as to, pair(Config(log_style="procurator"), server_config()) as (_, near):
+            assert [line[25:] for line in log.lines[:2]] == ["started!", "started!"]
+            reader, writer, _ = await socks(near, to)
+            await there_and_back(reader, writer)
+            await has(log, f" Connecting to: {to.host}\n")
+            await leave(writer)
+
+    run(story())
+
+
 # -- how lines begin ----------------------------------------------------------------------------
 
 
@@ -394,6 +411,7 @@ def test_node_keeps_its_memory_to_itself(written: Write) -> None:
         ("go", 10, "[DEBUG] 04:05:06 "),
         ("lite", 40, ""),
         ("node", 20, "3 Feb 04:05:06 - 250ms "),
+        ("procurator", 20, "Sat Feb  3 04:05:06 2001 "),
     ],
 )
 def test_lines_begin_as_that_program_began_them(style: str, level: int, start: str) -> None:

@@ -27,7 +27,7 @@ ACCESS: Final = "shadesocks.access"
 _ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
     code: f"\\u{code:04x}" for code in (0x2028, 0x2029)
 }
-_ON_STDOUT: Final = frozenset({"go", "lite", "node"})
+_ON_STDOUT: Final = frozenset({"go", "lite", "node", "procurator"})
 """The styles of programs that wrote their log to stdout."""
 
 

@@ -100,7 +100,7 @@ ROWS: Final = (
         "Whose log lines are written, for tools that read them.",
         key="log.style",
         default="shadesocks",
-        choices=("shadesocks", "python", "go", "lite", "node"),
+        choices=("shadesocks", "python", "go", "lite", "node", "procurator"),
         since="0.2",
     ),
 )

@@ -92,6 +92,10 @@ def _start_node(_level: int, at: float, shows_time: bool) -> str:
     return f"{when.tm_mday} {_MONTHS[when.tm_mon - 1]} {time.strftime('%H:%M:%S', when)} - {int(at * 1000) % 1000}ms "
 
 
+def _start_procurator(_level: int, at: float, shows_time: bool) -> str:
+    return f"{time.ctime(at)} " if shows_time else ""
+
+
 # -- our own ----------------------------------------------------------------------------------------
 
 _MODEL: Final = "using event model: {name}"
@@ -255,12 +259,31 @@ _NODE: Final = Voice(
 )
 _NODE_LOCAL: Final = Voice(_start_node, _NODE.life, {**_REMOTE, "more": _MORE_NODE}, _NODE.pulses)
 
+# -- procurator -------------------------------------------------------------------------------------
+
+_STARTED: Final = dict.fromkeys(("server streams", "local streams"), Said(INFO, "started!"))
+"""What its own suite waited for."""
+_FAILED: Final = dict.fromkeys((*_DIALS, "limit"), (Said(ERROR, "{target}: {why}"),))
+
+_PROCURATOR: Final = Voice(
+    _start_procurator,
+    _STARTED,
+    {
+        CONNECTING: (Said(DEBUG, "Connecting to: {host}"),),
+        SUSPECT: (Said(INFO, "Wrong atype: {client} {why}"),),
+        **_FAILED,
+        "more": _MORE_NODE,
+    },
+)
+_PROCURATOR_LOCAL: Final = Voice(_start_procurator, _STARTED, {**_FAILED, "more": _MORE_NODE})
+
 _VOICES: Final = {
     "shadesocks": (_OURS, _OURS),
     "python": (_PYTHON, _PYTHON),
     "go": (_GO, _GO_LOCAL),
     "lite": (_LITE, _LITE_LOCAL),
     "node": (_NODE, _NODE_LOCAL),
+    "procurator": (_PROCURATOR, _PROCURATOR_LOCAL),
 }
 """By `log.style`: a server's, a client's."""
 

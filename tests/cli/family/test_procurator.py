@@ -23,6 +23,7 @@ BOTH: list[Row] = [
     ("--log-level LL_WARNING", "log_level", "warning"),
     ("", "servers.0.method.name", "aes-256-cfb"),
     ("", "allow_legacy", True),
+    ("", "log_style", "procurator"),
 ]
 ROWS: dict[str, list[Row]] = {
     "procurator-local": [

@@ -12,6 +12,7 @@ _LEVELS: Final = {"LL_DEBUG": "trace", "LL_VERBOSE": "debug", "LL_NOTICE": "info
 _REMOTE_PORT: Final = Flag(("--remote-port",), "port of the server", "PORT", key="remote_port")
 _REMOTE_UDP: Final = Flag(("--remote-udp-port",), "accepted; librdp is not spoken", "PORT", key="remote_udp_port")
 _PASSWORD: Final = Flag(("--password",), "password", "PASSWORD", key="password")
+_FALLBACKS: Final = {**OLD_NAME, "log_style": "procurator"}
 _LAST: Final = (
     Flag(
         ("--log-level",),
@@ -51,7 +52,7 @@ PROGRAMS: Final = {
         "Usage: {name} --remote-host HOST --remote-port PORT --local-port PORT --password PASSWORD",
         usage_code=1,
         needs=_needs("remote_host", "remote_port", "local_port", "password"),
-        fallbacks=OLD_NAME,
+        fallbacks=_FALLBACKS,
     ),
     "procurator-server": OldProgram(
         "procurator-server",
@@ -63,6 +64,6 @@ PROGRAMS: Final = {
         "Usage: {name} --remote-port PORT --password PASSWORD",
         usage_code=1,
         needs=_needs("remote_port", "password"),
-        fallbacks=OLD_NAME,
+        fallbacks=_FALLBACKS,
     ),
 }
