@@ -29,7 +29,7 @@ vectors: $(VENV)/.tests      ## every test vector; DIR=... for another directory
 interop: $(VENV)/.tests      ## the whole interop matrix, against the peers that are installed
 	$(RUN)python -m pytest tests/interop --whole $(ARGS)
 
-conformance: $(VENV)/.tests  ## the Python original's own list, and our ends against the old programs that are here
+conformance: $(VENV)/.tests  ## the old programs' own suites, and our ends against those that are here
 	$(RUN)python -m tests.conformance $(ARGS)
 
 probes: $(VENV)/.tests       ## the whole probe table and the long end-to-end tests

@@ -18,6 +18,7 @@ import pytest
 from tests.ancestors import ANCESTORS, missing
 
 from .rows import ROWS
+from .suites import SUITES
 
 _RANKS: Final = ("failed", "later", "not here", "passed")
 """Worst first: a line with several tests is what the worst of them is."""
@@ -42,6 +43,8 @@ class Table:
         self.results: dict[str, list[tuple[str, str]]] = collections.defaultdict(list)
         """By the id of a line: (what came of it, why)."""
         self.crossed: dict[tuple[str, str], Cells] = collections.defaultdict(Cells)
+        self.suites: dict[str, dict[str, tuple[str, str]]] = collections.defaultdict(dict)
+        """By the id of a line, then by who stands at the ends: (what came of it, why)."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep one result."""
@@ -57,6 +60,11 @@ class Table:
             cells.datagrams += "datagrams" in properties
             if outcome != "passed":
                 cells.others.append(f"{method} {outcome}: {why}")
+            return
+        if "suite" in properties:
+            suite, ends = cast("tuple[str, str]", properties["suite"])
+            if self.suites[suite].get(ends, ("passed", ""))[0] == "passed":
+                self.suites[suite][ends] = outcome, why
             return
         parts = _PARTS.search(report.nodeid)
         if parts is None:
@@ -79,6 +87,8 @@ class Table:
             outcome, why = min(results, key=lambda one: _RANKS.index(one[0]) if one[0] in _RANKS else len(_RANKS))
             counts[outcome] += 1
             lines.append(f"  {row.id:<{width}}  {row.covers:<{what}}  {outcome}{f': {why}' if why else ''}")
+        lines += ["", "The other old programs' suites, ours at both ends, and with an old program at one:", ""]
+        lines += self._suite_lines(counts)
         lines += ["", "Old programs at the other end, each method and each habit of theirs:", ""]
         for name, ancestor in ANCESTORS.items():
             for theirs, which in _ROLES.items():
@@ -97,6 +107,21 @@ class Table:
             f"{counts[word]} {word}" for word in ("failed", "not here", "later", "not run") if counts[word]
         )
         return [*lines, "", f"{counts['passed']} passed{f', {rest}' if rest else ''}"]
+
+    def _suite_lines(self, counts: collections.Counter[str]) -> list[str]:
+        """Return the section of `suites.py`: how many of each line passed, and which did not."""
+        width, what = max(len(suite.id) for suite in SUITES), max(len(suite.covers) for suite in SUITES)
+        lines = []
+        for suite in SUITES:
+            results = {ends.id: self.suites[suite.id].get(ends.id, ("not run", "")) for ends in suite.ends}
+            counts.update(outcome for outcome, _ in results.values())
+            passed = sum(outcome == "passed" for outcome, _ in results.values())
+            said = "passed" if passed == len(results) == 1 else f"{passed} of {len(results)} passed"
+            lines.append(f"  {suite.id:<{width}}  {suite.covers:<{what}}  {said}")
+            for ends, (outcome, why) in results.items():
+                if outcome != "passed":
+                    lines.append(f"      {ends} {outcome}{f': {why}' if why else ''}")
+        return lines
 
 
 def belongs(function: str, test: str) -> bool:

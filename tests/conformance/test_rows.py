@@ -6,10 +6,11 @@ import pytest
 
 from tests.ancestors import ANCESTORS
 
-from . import test_conformance, test_daemon, test_graceful, test_modules, test_scripts
+from . import test_conformance, test_daemon, test_graceful, test_modules, test_scripts, test_suites
 from .__main__ import Table, belongs
 from .crossed import NAMES
 from .rows import ROWS
+from .suites import SUITES
 
 FUNCTIONS = {
     name
@@ -48,6 +49,12 @@ def test_no_test_belongs_to_two_lines() -> None:
     assert not [(one, other) for one in words for other in words if one is not other and belongs(other, one)]
 
 
+def test_every_suite_has_a_test_and_every_such_test_a_suite() -> None:
+    assert len({suite.id for suite in SUITES}) == len(SUITES)
+    tests = {name for name in vars(test_suites) if name.startswith("test_suite_")}
+    assert tests == {suite.test for suite in SUITES}
+
+
 def test_every_old_program_has_a_stand_in() -> None:
     assert NAMES.keys() == ANCESTORS.keys()
 
@@ -62,6 +69,13 @@ def test_a_line_is_what_the_worst_of_its_tests_is(monkeypatch: pytest.MonkeyPatc
     table.pytest_runtest_logreport(report("test_conformance[workers]", "skipped", "later: wait"))
     cell = {"crossed": ("libev", "local", "rc4-md5"), "streams": True}
     table.pytest_runtest_logreport(report("test_crossed[x]", "failed", "no datagram", **cell))
+    for ends, outcome, text in (
+        ("ours", "passed", ""),
+        ("lite-server", "skipped", "it is not here"),
+        ("lite-local", "failed", "no page"),
+    ):
+        suite = {"suite": ("lite-proxy", ends)}
+        table.pytest_runtest_logreport(report(f"test_suite_lite_proxy[{ends}]", outcome, text, **suite))
     lines = table.lines()
 
     def line(id: str) -> str:
@@ -73,4 +87,7 @@ def test_a_line_is_what_the_worst_of_its_tests_is(monkeypatch: pytest.MonkeyPatc
     assert line("workers").endswith("later: wait")
     assert line("table").endswith("not run")
     assert "      rc4-md5 failed: no datagram" in lines
-    assert lines[-1].startswith("1 passed, 2 failed, 1 not here, ")
+    assert line("lite-proxy").endswith("1 of 3 passed")
+    at = lines.index(line("lite-proxy"))
+    assert lines[at + 1 : at + 3] == ["      lite-server not here: it is not here", "      lite-local failed: no page"]
+    assert lines[-1].startswith("2 passed, 3 failed, 2 not here, ")
