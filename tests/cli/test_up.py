@@ -332,3 +332,12 @@ def test_another_port_than_the_config_s_is_refused(tmp_path: Path) -> None:
     assert f"says port {port} already" in done.stderr
     with running(tmp_path, "up", "--port", str(port)) as server:
         told(server)
+
+
+def test_a_config_of_another_program_is_read_as_that(tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    path.write_text(f'{{"server_port": {free_port()}, "password": "mVt5-kd93Qpz_0Lr2xWc", "method": "aes-256-gcm"}}')
+    with running(tmp_path, "up", "--config", str(path), "--dialect", "go", "--host", "h.example") as server:
+        assert server.until_out("listening on").startswith("listening on ")
+    refused = run(tmp_path, "up", "--config", str(path), "--host", "h.example")
+    assert "server: is missing" in refused.stderr

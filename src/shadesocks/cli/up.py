@@ -21,6 +21,7 @@ import click
 
 from .command import command
 from .exits import CONFIG, DIED, USAGE, Failed, say
+from .flags import dialect_option
 
 if TYPE_CHECKING:
     from ..config.model import Config, ServerConfig
@@ -45,6 +46,7 @@ shadesocks up
 shadesocks up --host proxy.example.org
 shadesocks up --config /etc/shadesocks/config.json --port 8388 --name office
 """,
+    params=[dialect_option()],
 )
 @click.option(
     "--config", "file", metavar="FILE", help="The config to use or to make. Default: in the user's config directory."
@@ -53,7 +55,9 @@ shadesocks up --config /etc/shadesocks/config.json --port 8388 --name office
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of a new config. Default: a random free one.")
 @click.option("--name", metavar="NAME", help="What clients show as the name of this server.")
 @click.option("-v", "verbose", count=True, help="Log more; twice for all.")
-def command_up(file: str | None, host: str | None, port: int | None, name: str | None, verbose: int) -> int:
+def command_up(
+    file: str | None, host: str | None, port: int | None, name: str | None, verbose: int, dialect: str | None
+) -> int:
     """Make this machine a Shadowsocks server for TCP and UDP, and print the link for the others.
 
     The first run makes a config with a random key and a random port; later runs use it again, and serve what it
@@ -75,7 +79,7 @@ def command_up(file: str | None, host: str | None, port: int | None, name: str |
     is_new = text is None
     if text is None:
         text = _new_text(port, name)
-    config = _load(text, path)
+    config = _load(text, path, dialect)
     if verbose:
         config = replace(config, log_level=("debug", "trace")[min(verbose, 2) - 1])
     if not is_new and port is not None and all(port != server.address.port for server in config.servers):
@@ -144,13 +148,13 @@ def _new_text(port: int | None, name: str | None) -> str:
     return dump(keys)
 
 
-def _load(text: str, path: Path) -> Config:
+def _load(text: str, path: Path, dialect: str | None) -> Config:
     from ..config.load import load
     from ..core.errors import ConfigError
     from ..wire.uri import parse_link
 
     try:
-        return load(text, where=str(path), role="server", read_link=parse_link, base=path.parent)
+        return load(text, where=str(path), role="server", read_link=parse_link, dialect=dialect, base=path.parent)
     except ConfigError as error:
         error.add_note(f"{path} was not changed; name another file with --config, and `up` makes it")
         raise
