@@ -80,8 +80,6 @@ def test_the_life_of_a_service(supervisor: Supervisor) -> None:
     said = supervisor.next()
     assert before <= int(said.pop("MONOTONIC_USEC")) <= time.monotonic_ns() // 1000
     assert said == {"RELOADING": "1", "STATUS": "reading the config again"}
-    says.main_is(77)
-    assert supervisor.next() == {"MAINPID": "77"}
     says.stopping(10)
     assert supervisor.next() == {
         "STOPPING": "1",

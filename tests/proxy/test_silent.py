@@ -103,7 +103,7 @@ def test_the_oldest_of_the_heaviest_source_goes_first() -> None:
             for sock in (*heavy[1:], light, newcomer):
                 with pytest.raises(BlockingIOError):
                     sock.recv(1)
-            strangers.end_all()
+            strangers.close()
             assert len(strangers) == 0
 
     run(story())

@@ -70,10 +70,6 @@ class Notifier:
         usec = int((limit + STOP_MARGIN) * PER_SECOND)
         self._send("STOPPING=1", f"EXTEND_TIMEOUT_USEC={usec}", f"STATUS=stopping, within {limit:g} s")
 
-    def main_is(self, pid: int) -> None:
-        """Another process is the service from now on: one that took over from this one."""
-        self._send(f"MAINPID={pid}")
-
     def close(self) -> None:
         """Say nothing more by itself."""
         if self._pinging is not None:

@@ -172,12 +172,6 @@ class Strangers:
             if isinstance(stranger, Stranger) and stranger._house is self:
                 stranger.end("stopped")
 
-    def end_all(self) -> None:
-        """Close every stranger: the service stops."""
-        for stranger in list(self.lane.waiting()):
-            if isinstance(stranger, Stranger):
-                stranger.end("stopped")
-
 
 def source_of(client: Any) -> str:
     """Return what counts as one source: an IPv4 address, or the /64 of an IPv6 one (a site gets at least that)."""
