@@ -44,7 +44,7 @@ except SystemExit as error:
     [
         ("shadesocks", "Usage: shadesocks "),
         ("/usr/local/bin/shadesocks", "Usage: shadesocks "),
-        ("/work/__main__.py", "Usage: shadesocks "),
+        ("/opt/shadesocks/__main__.py", "Usage: shadesocks "),
         ("ss-server", "usage: ss-server "),
         ("/opt/bin/ss-local", "usage: ss-local "),
         ("/opt/bin/ss-local.exe", "usage: ss-local "),

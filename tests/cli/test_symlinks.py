@@ -112,7 +112,7 @@ def test_the_program_is_that_which_runs_else_the_one_beside_this_python(
     program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert symlinks.find_program() == program
-    monkeypatch.setattr(sys, "argv", ["/work/__main__.py"])
+    monkeypatch.setattr(sys, "argv", ["/opt/shadesocks/__main__.py"])
     monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
     assert symlinks.find_program() == program
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))

@@ -20,7 +20,7 @@ from tests.ancestors import ANCESTORS, missing
 from .rows import ROWS
 from .suites import SUITES
 
-_RANKS: Final = ("failed", "later", "not here", "passed")
+_RANKS: Final = ("failed", "not here", "passed")
 """Worst first: a line with several tests is what the worst of them is."""
 _ROLES: Final = {"server": "their server, our client", "local": "their client, our server"}
 _PARTS: Final = re.compile(r"::(?P<function>\w+)(?:\[(?P<id>.*)\])?$", re.DOTALL)
@@ -73,7 +73,7 @@ class Table:
             if parts["function"] == "test_conformance":
                 mine = row.id == parts["id"]
             else:
-                mine = bool(row.test) and row.test != "test_conformance" and belongs(parts["function"], row.test)
+                mine = row.test != "test_conformance" and belongs(parts["function"], row.test)
             if mine:
                 self.results[row.id].append((outcome, why))
 
@@ -83,7 +83,7 @@ class Table:
         what = max(len(row.covers) for row in ROWS)
         lines = ["", "The Python original's list, our program at both ends:", ""]
         for row in ROWS:
-            results = self.results.get(row.id) or [("later", row.later) if row.later else ("not run", "")]
+            results = self.results.get(row.id) or [("not run", "")]
             outcome, why = min(results, key=lambda one: _RANKS.index(one[0]) if one[0] in _RANKS else len(_RANKS))
             counts[outcome] += 1
             lines.append(f"  {row.id:<{width}}  {row.covers:<{what}}  {outcome}{f': {why}' if why else ''}")
@@ -103,9 +103,7 @@ class Table:
                     lines += [f"      {other}" for other in cells.others]
                     counts["passed"] += cells.of - len(cells.others)
                     counts["failed"] += len(cells.others)
-        rest = ", ".join(
-            f"{counts[word]} {word}" for word in ("failed", "not here", "later", "not run") if counts[word]
-        )
+        rest = ", ".join(f"{counts[word]} {word}" for word in ("failed", "not here", "not run") if counts[word])
         return [*lines, "", f"{counts['passed']} passed{f', {rest}' if rest else ''}"]
 
     def _suite_lines(self, counts: collections.Counter[str]) -> list[str]:

@@ -37,8 +37,6 @@ class Row:
     """How often a page and a name are asked for."""
     test: str = "test_conformance"
     """The function that runs it."""
-    later: str = ""
-    """Why it is not run yet."""
     sampled: bool = True
     """Whether `make test` runs it too; the rest is run by `make conformance`."""
 

@@ -46,8 +46,6 @@ MANY: Final = 2_000
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.id) for row in HERE])
 def test_conformance(row: Row, tmp_path: Path, whole: bool) -> None:
     """A page by curl and a name by dig come through a server and a client; or do not, where the row says so."""
-    if row.later:
-        pytest.skip(f"later: {row.later}")
     if not whole and not row.sampled:
         pytest.skip("sampled; make conformance runs every row")
     if row.id == "ipv6" and len(hosts()) == 1:
