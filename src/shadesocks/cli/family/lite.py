@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -29,35 +30,25 @@ _NEEDS: Final = tuple(
     for key in ("server", "server_port", "password")
 )
 
+_LOCAL: Final = OldProgram(
+    "ssllocal",
+    "lite",
+    "local",
+    "A SOCKS5 port whose connections go out through a server, as shadowsocks-lite's.",
+    _FLAGS,
+    one_word,
+    _USAGE,
+    needs=_NEEDS,
+    needs_code=1,
+    search=search,
+    nothing=_NOTHING,
+    tells_file=True,
+    fallbacks=_FALLBACKS,
+)
+
 PROGRAMS: Final = {
-    "ssllocal": OldProgram(
-        "ssllocal",
-        "lite",
-        "local",
-        "A SOCKS5 port whose connections go out through a server, as shadowsocks-lite's.",
-        _FLAGS,
-        one_word,
-        _USAGE,
-        needs=_NEEDS,
-        needs_code=1,
-        search=search,
-        nothing=_NOTHING,
-        tells_file=True,
-        fallbacks=_FALLBACKS,
-    ),
-    "sslserver": OldProgram(
-        "sslserver",
-        "lite",
-        "server",
-        "A Shadowsocks server, as shadowsocks-lite's.",
-        _FLAGS,
-        one_word,
-        _USAGE,
-        needs=_NEEDS,
-        needs_code=1,
-        search=search,
-        nothing=_NOTHING,
-        tells_file=True,
-        fallbacks=_FALLBACKS,
+    "ssllocal": _LOCAL,
+    "sslserver": replace(
+        _LOCAL, name="sslserver", role="server", summary="A Shadowsocks server, as shadowsocks-lite's."
     ),
 }
