@@ -77,6 +77,10 @@ EXPECTATIONS = (
     "response",
     "parsed",
     "bytes",
+    "server_count",
+    "servers",
+    "bytes_used",
+    "bytes_remaining",
 )
 """Fields that hold what must come out."""
 
@@ -117,6 +121,7 @@ def test_a_spoiled_vector_fails(vector: Vector, name: str) -> None:
 GOOD = {
     ("address", "decode_error"): {"hex": "017f0000010050"},
     ("uri", "parse_error"): {"uri": "ss://aes-256-gcm:pw@h:1"},
+    ("sip008", "document_error"): {"json": '{"version": 1, "servers": []}'},
     ("kdf", "psk_text"): {"method": "2022-blake3-aes-128-gcm", "text": "3V96jfFdCPDYOnbXmHFUDA==", "error": "bad"},
     ("socks", "socks5_udp_error"): {"datagram_hex": "00000001c000020a1f90"},
 }

@@ -10,7 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tests.vectors.checks import acl, address, aead, aead2022, kdf, manager, ota, packets, socks, stream, uri, window
+from tests.vectors.checks import (
+    acl,
+    address,
+    aead,
+    aead2022,
+    kdf,
+    manager,
+    ota,
+    packets,
+    sip008,
+    socks,
+    stream,
+    uri,
+    window,
+)
 from tests.vectors.vector import Vector
 
 Check = Callable[[Vector], str]
@@ -61,6 +75,8 @@ CHECKS: Final[dict[tuple[str, str], Check]] = {
     ("uri", "parse"): uri.parse,
     ("uri", "parse_error"): uri.parse_error,
     ("uri", "generate"): uri.generate,
+    ("sip008", "document"): sip008.document,
+    ("sip008", "document_error"): sip008.document_error,
     ("manager", "exchange"): manager.exchange,
     ("manager", "request"): manager.request,
     ("manager", "request_error"): manager.request_error,

@@ -1,0 +1,33 @@
+"""sip008.json: documents of servers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from shadesocks.wire.sip008 import Sip008Error, parse_document
+from tests.vectors.vector import Mismatch, Vector, same
+
+
+def document(vector: Vector) -> str:
+    """Read a document: every server of it, and what it says of traffic."""
+    try:
+        read = parse_document(vector.text("json"))
+    except Sip008Error as error:
+        raise Mismatch(f"refused: {error.code}") from None
+    same(len(read.left_out), 0, "left out")
+    same(len(read.servers), vector.number("server_count"), "servers")
+    same([asdict(server) for server in read.servers], vector.fields["servers"], "servers")
+    same(read.bytes_used, vector.fields.get("bytes_used"), "bytes_used")
+    same(read.bytes_remaining, vector.fields.get("bytes_remaining"), "bytes_remaining")
+    return ""
+
+
+def document_error(vector: Vector) -> str:
+    """Refuse a document, or leave out the server that is meant."""
+    try:
+        read = parse_document(vector.text("json"))
+    except Sip008Error as error:
+        return error.code
+    if read.left_out and not read.servers:
+        return read.left_out[0].error.code
+    raise Mismatch("accepted")
