@@ -90,7 +90,7 @@ def test_links(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_client_gets_the_listener_that_its_program_had(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keys: dict[str, object] = {"server_password": [["h.example:1", "Xk29-fkqLm_38sW0"]], "local_port": 1081}
     own = Printed(file, {**keys, "method": "aes-256-cfb"}, "--role", "local", capsys=capsys).keys
-    assert (own["local_address"], own["local_port"], own["server_choice"]) == ("0.0.0.0", 1081, "circuit")
+    assert (own["local_address"], own["local_port"], own["balancer"]["policy"]) == ("0.0.0.0", 1081, "ordered")
     one: dict[str, object] = {"server": "192.0.2.7", "server_port": 8388, "method": METHOD, "password": KEY}
     assert Printed(file, one, "--role", "local", capsys=capsys).keys == {
         **one,

@@ -30,7 +30,7 @@ def keys(export: Export) -> dict[str, Any]:
 
 
 def test_our_own_form_loses_nothing() -> None:
-    config = Config((OLD, TWO), idle_timeout=5.5, server_choice="random", allow_legacy=True)
+    config = Config((OLD, TWO), idle_timeout=5.5, balancer_policy="random", allow_legacy=True)
     export = to_own(config, "local")
     assert (load(export.text), export.lost) == (config, [])
 
@@ -54,11 +54,11 @@ def test_what_shadowsocks_rust_has_goes_there_as_it_is() -> None:
 
 
 def test_what_is_ours_is_told_and_not_written() -> None:
-    config = Config((ONE,), idle_timeout=600.0, forbidden_ip=("10.0.0.0/8",), server_choice="random", log_style="go")
+    config = Config((ONE,), idle_timeout=600.0, forbidden_ip=("10.0.0.0/8",), balancer_policy="random", log_style="go")
     assert to_rust(config, "server").lost == [
         f"{key}: shadowsocks-rust has no such setting" for key in ("idle_timeout", "forbidden_ip", "log.style")
     ]
-    assert "server_choice: shadowsocks-rust has no such setting" in to_rust(config, "local").lost
+    assert "balancer.policy: shadowsocks-rust has no such setting" in to_rust(config, "local").lost
     assert keys(to_rust(config, "server")).keys() == {"server", "server_port", "method", "password"}
 
 

@@ -247,7 +247,6 @@ def test_each_end_is_told_of_its_own_keys_only() -> None:
     assert about["local"] == [
         "local_address",
         "locals[0].client_cache_size",
-        "balancer.check_interval",
         "tunnel_port",
     ]
     assert {*about["server"], *about["local"]} == {*about[None]}

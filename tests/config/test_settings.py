@@ -11,10 +11,13 @@ import pytest
 from shadesocks.config.model import Config, LocalConfig, ServerConfig
 from shadesocks.config.setting import BOTH, Kind, Place, Role, Setting
 from shadesocks.config.settings import SETTINGS, TABLE, known_keys
+from shadesocks.core.address import Address
 from shadesocks.core.nameserver import NameServer
 
 _TYPES: dict[Kind, object] = {
     Kind.TEXT: str,
+    Kind.HOST: str,
+    Kind.ADDRESS: Address,
     Kind.SECONDS: float,
     Kind.COUNT: int,
     Kind.FLAG: bool,

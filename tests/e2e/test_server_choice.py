@@ -43,7 +43,7 @@ def at(place: Service | Address, **options: Any) -> ServerConfig:
 async def choosing(word: str, to: Address, *names: ServerConfig) -> AsyncIterator[Service]:
     """A tunnel to a target through some of these."""
     listener = LocalConfig(Address(HOST, 0), TUNNEL, BOTH, forward=to)
-    async with started(Service.local(Config(servers=names, locals=(listener,), server_choice=word))) as near:
+    async with started(Service.local(Config(servers=names, locals=(listener,), balancer_policy=word))) as near:
         yield near
 
 
@@ -104,7 +104,7 @@ def test_random_spreads_connections_and_sessions_over_all() -> None:
     run(story())
 
 
-@pytest.mark.parametrize("word", ["in_order", "random", "circuit", "fastest"])
+@pytest.mark.parametrize("word", ["score", "random", "ordered", "fastest"])
 def test_a_server_that_refuses_costs_nobody_a_connection(word: str) -> None:
     """N3: lite told the client."""
 
@@ -119,7 +119,7 @@ def test_a_server_that_refuses_costs_nobody_a_connection(word: str) -> None:
     run(story())
 
 
-@pytest.mark.parametrize("word", ["in_order", "random", "circuit", "fastest"])
+@pytest.mark.parametrize("word", ["score", "random", "ordered", "fastest"])
 def test_no_server_at_all_is_an_end_of_file(word: str) -> None:
     async def story() -> None:
         with dead() as one, dead() as other:
@@ -130,7 +130,7 @@ def test_no_server_at_all_is_an_end_of_file(word: str) -> None:
     run(story())
 
 
-@pytest.mark.parametrize("word", ["in_order", "circuit"])
+@pytest.mark.parametrize("word", ["score", "ordered"])
 def test_g10_a_server_that_is_silent_costs_its_dial_time_out(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And in a circuit it costs that once. go waited as long as the system does: minutes, where a test has seconds."""
     monkeypatch.setattr(ways, "randbelow", lambda limit: limit - 1)

@@ -20,7 +20,7 @@ _TEXT: Final = (
     "server server_port local local_port local_address method timeout auth one_time_auth fast_open workers mode "
     "nameserver dns_server forbidden_ip tunnel_remote tunnel_remote_port tunnel_port user pid-file log-file verbose "
     "prefer_ipv6 plugin servers locals manager_address manager_port ipv6_first allow_legacy stream_replay "
-    "manager_listen manager_dialect forward_address socks_reply_port server_choice compat log"
+    "manager_listen manager_dialect forward_address socks_reply_port balancer compat log"
 )
 _KEYS: Final = _TEXT.split()
 _ODD_KEYS: Final = ("a\nb", "\x1b[2J", "x\u2028y", "\u202eabc", "\ud800", "_x", "//", "")

@@ -304,7 +304,7 @@ SEVERAL: Final = {
     "lite": LITE,
     "node": {**FILE, "server": ["192.0.2.1:8388", "192.0.2.2:8388"]},
 }
-CHOICES: Final = {"python": "random", "go": "circuit", "lite": "fastest", "node": "random"}
+CHOICES: Final = {"python": "random", "go": "ordered", "lite": "fastest", "node": "random"}
 COUNT: Final = 40
 
 
@@ -313,7 +313,7 @@ def test_many_servers(system: str, names: Names) -> None:
     """Python and Node: any, for each connection. Go: the first that lives. lite: the one that was quickest."""
     config = names.client(system, file=SEVERAL[system])
     assert [entry.address.host for entry in config.servers] == ["192.0.2.1", "192.0.2.2"]
-    assert config.server_choice == CHOICES[system]
+    assert config.balancer_policy == CHOICES[system]
 
     async def story() -> None:
         async with target(echo) as to, serving() as first, serving() as second, client(config, first, second) as near:

@@ -99,7 +99,7 @@ def test_n02_a_key_is_made_from_its_password_once(monkeypatch: pytest.MonkeyPatc
     run(story())
 
 
-@pytest.mark.parametrize("choice", ["in_order", "fastest"])
+@pytest.mark.parametrize("choice", ["ordered", "fastest"])
 def test_n03_a_choice_of_servers_needs_no_other_program(choice: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Old: the choice read what `ping` printed, asked no TCP port, and did not try another server after an error."""
 
@@ -110,7 +110,7 @@ def test_n03_a_choice_of_servers_needs_no_other_program(choice: str, monkeypatch
         with dead_port() as nobody:
             async with target(echo) as to, serving() as far:
                 dead = replace(server_config(AEAD), address=nobody)
-                async with local_for([dead, entry_for(far)], server_choice=choice) as near:
+                async with local_for([dead, entry_for(far)], balancer_policy=choice) as near:
                     for _ in range(5):
                         reader, writer, reply = await socks(near, to)
                         assert reply == 0

@@ -258,7 +258,7 @@ def test_p13_a_client_of_datagrams_stays_with_its_server() -> None:
             udp_echo() as to,
             serving() as first,
             serving() as second,
-            local_for([entry_for(first), entry_for(second)], server_choice="random") as near,
+            local_for([entry_for(first), entry_for(second)], balancer_policy="random") as near,
         ):
             writer, reply = await ask(near)
             with udp_client() as sock:

@@ -88,11 +88,11 @@ def test_the_habits_of_old_programs_reach_the_wire(
 
 
 @pytest.mark.parametrize(
-    ("word", "kind"), [("in_order", InOrder), ("random", AtRandom), ("circuit", Circuit), ("fastest", Fastest)]
+    ("word", "kind"), [("score", InOrder), ("random", AtRandom), ("ordered", Circuit), ("fastest", Fastest)]
 )
 def test_all_listeners_share_what_chooses_between_servers(word: str, kind: type) -> None:
     async def story() -> None:
-        shared = shared_of(Config(servers=(SS, replace(SS, address=Address(HOST, 2))), server_choice=word))
+        shared = shared_of(Config(servers=(SS, replace(SS, address=Address(HOST, 2))), balancer_policy=word))
         try:
             assert isinstance(client_dialer(shared), ChosenDialer)
             back, idle_min = client_back(shared)

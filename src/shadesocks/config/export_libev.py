@@ -31,7 +31,7 @@ _ELSEWHERE: Final = frozenset(
     ("dns", "idle_timeout", "udp_timeout", "manager_listen", "manager_dialect", "acl_dialect", "allow_legacy")
 )
 """Settings that are said in another way below, or need no word."""
-_HABITS: Final = frozenset(("server_choice", "stream_replay", "allow_none"))
+_HABITS: Final = frozenset(("balancer_policy", "stream_replay", "allow_none"))
 """Settings that are habits of shadowsocks-libev, or permissions."""
 _STREAMS: Final = frozenset(
     (

@@ -41,8 +41,6 @@ _PATHS = "has no effect yet: this version leaves the sizes of packets and their 
 _SOCKETS = "has no effect yet: this version leaves this to the system"
 _THREADS = "has no effect: threads gain nothing here; workers is the number of processes"
 _PLUGIN = "cannot be honoured yet: plugins come in a later version, and the other end would speak through one"
-_BALANCE = "has no effect yet; server_choice says which of several servers is taken"
-_FIRST = "has no effect yet: datagrams go to the first server that serves UDP"
 _FACES = "has no effect yet: this version serves socks and tunnel only"
 _ELSEWHERE = "has no effect in this dialect; with --dialect {} it has"
 _LEGACY = "is not needed: ciphers come with this program"
@@ -92,16 +90,11 @@ _TABLE: Final = (
     # UDP
     *_rows(RUST, "udp_mtu", "has no effect: datagrams of every size are taken"),
     *_rows(RUST, "outbound_udp_allow_fragmentation", _PATHS, _SERVERS),
-    *_rows(RUST, "udp_weight", _FIRST, (Place.SERVER,), roles=LOCAL_END),
     *_rows(LIBEV, "mtu", _PATHS),
     # Sockets and routes
     *_rows(RUST, "outbound_user_cookie", "has no effect: it marks sockets of FreeBSD only", _SERVERS),
     *_rows(LIBEV, "dscp", _SOCKETS),
     # Choice among servers, subscriptions, managers
-    *_rows(RUST, "tcp_weight", _BALANCE, (Place.SERVER,)),
-    *_rows(
-        RUST, "balancer.max_server_rtt balancer.check_interval balancer.check_best_interval", _BALANCE, roles=LOCAL_END
-    ),
     *_rows(
         RUST,
         "online_config.config_url online_config.update_interval online_config.allowed_plugins",

@@ -13,7 +13,7 @@ from .findings import Findings
 from .model import DEFAULT_LOCAL, TUNNEL, LocalConfig, ServerConfig
 from .reader import Node
 from .sections import Entry, Section
-from .servers import Surroundings, acl_of, is_loopback, mode_of
+from .servers import Surroundings, acl_of, group_of, is_loopback, mode_of
 from .setting import LOCAL_END, Place
 
 
@@ -40,7 +40,14 @@ def build_local(section: Section, top: Section, around: Surroundings, findings: 
     acl = acl_of(section, around.acl, around.base, findings)
     forward = _forward(section, protocol, findings)
     return LocalConfig(
-        address, protocol, mode, _udp_listen(section, address, findings), acl=acl, forward=forward, **given
+        address,
+        protocol,
+        mode,
+        _udp_listen(section, address, findings),
+        acl=acl,
+        forward=forward,
+        group=group_of(section, findings),
+        **given,
     )
 
 
@@ -88,7 +95,12 @@ def check_listeners(top: Section, servers: Servers, locals_: Locals, findings: F
     """Warn of what the client is told about UDP that comes to nothing."""
     if locals_ and all(section is not top for section, _ in locals_):
         _warn_all(top, _UDP_LISTEN, "this is of no listener: each entry of locals[] names its own", findings)
+    groups = {server.group for _, server in servers if server is not None}
     for section, local in locals_:
+        if local is not None and local.group and local.group not in groups:
+            entry = section.entries["group"]
+            text = "no server is of this group; give one the same group, or remove it here"
+            findings.problem(entry.mark, entry.key, text)
         if local is not None and not local.mode.udp:
             text = 'has no effect: this listener serves no UDP; write "mode": "tcp_and_udp", or give -U'
             _warn_all(section, (*_UDP_LISTEN, "udp_associate_address"), text, findings)

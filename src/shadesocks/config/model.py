@@ -121,6 +121,13 @@ class ServerConfig:
     """What the program at the other end needs. Resolved as the mode."""
     raw_key: bool = False
     """True where the password is no password, but the key itself in base64."""
+    tcp_weight: float = _float("tcp_weight")
+    """How much a client prefers it for connections; 0: not at all."""
+    udp_weight: float = _float("udp_weight")
+    pool: int = _int("pool")
+    """Connections that a client keeps ready. Resolved as the mode."""
+    group: str = _str("group")
+    """Of the listeners that use it beside those that use all; empty: no other."""
 
 
 Hop = ServerConfig | ProxyConfig
@@ -153,6 +160,8 @@ class LocalConfig:
     """The target of everything (protocol `tunnel`); None for others."""
     socks_reply_port: int = _int("socks_reply_port")
     """What a SOCKS answer names as BND.PORT. Resolved as the mode."""
+    group: str = _str("group")
+    """Of the servers that it uses; empty: all."""
 
     @property
     def udp_address(self) -> Address:
@@ -220,7 +229,20 @@ class Config:
     allow_none: bool = _bool("allow_none")
     allow_legacy: bool = _bool("allow_legacy")
     stream_replay: str = _str("stream_replay")
-    server_choice: str = _str("server_choice")
+    balancer_policy: str = _str("balancer_policy")
+    """How several servers are used; what follows says more of it."""
+    balancer_margin: int = _int("balancer_margin")
+    """Percent."""
+    balancer_drops: bool = _bool("balancer_drops")
+    balancer_max_rtt: float = _float("balancer_max_rtt")
+    balancer_interval: float = _float("balancer_interval")
+    balancer_best_interval: float | None = None
+    """None: as the others."""
+    balancer_probe_url: str = _str("balancer_probe_url")
+    balancer_probe_dns: Address | None = None
+    """Port 0 stands for 53. None: the one that the prober knows."""
+    balancer_probe_name: str = _str("balancer_probe_name")
+    balancer_probe_concurrency: int = _int("balancer_probe_concurrency")
     manager_listen: str | None = None
     """HOST:PORT, or the path of a Unix socket; None: no manager."""
     manager_dialect: str = _str("manager_dialect")

@@ -43,6 +43,7 @@ _METAVARS: Final = {
     Kind.METHOD: "METHOD",
     Kind.SECONDS: "SECONDS",
     Kind.COUNT: "NUMBER",
+    Kind.NUMBER: "NUMBER",
     Kind.CHOICE: "WORD",
     Kind.LEVEL: "LEVEL",
     Kind.LINK: "LINK",

@@ -40,7 +40,7 @@ server -c FILE` and `shadesocks local -c FILE` each take their keys from it.
   `shadesocks check FILE` says whose a file was taken for, and why; `--dialect NAME` takes it for another's;
   `shadesocks convert FILE` prints it in this form.
 - One server and one listener stand at the top level; several stand in the lists `servers` (or `shadowsocks`) and
-  `locals`, which go together with those of the top level. `server_choice` says how several servers are used.
+  `locals`, which go together with those of the top level. `balancer.policy` says how several servers are used.
 - `mode` at the top level is that of every server and listener that names none; so are `udp_associate_addr`,
   `udp_require_association` and `udp_socket_per_association` for listeners, `acl` for both, and for servers
   `outbound_proxy` and the addresses, interface and mark of what leaves, each by itself; an empty value in an entry
@@ -69,6 +69,7 @@ _KINDS: Final = {
     Kind.SECRET: "text, secret",
     Kind.METHOD: "method",
     Kind.SECONDS: "seconds",
+    Kind.NUMBER: "number",
     Kind.COUNT: "whole number",
     Kind.FLAG: "true, false",
     Kind.LINK: "ss:// link, secret",

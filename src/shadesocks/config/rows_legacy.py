@@ -54,17 +54,6 @@ ROWS: Final = (
         since="0.2",
     ),
     Setting(
-        "server_choice",
-        Kind.CHOICE,
-        "Which of several servers takes a connection: the first that answers, any, the first but seldom one that "
-        "failed before (circuit), or the one that was quickest to connect to.",
-        roles=LOCAL_END,
-        default="in_order",
-        choices=("in_order", "random", "circuit", "fastest"),
-        flags=("--server-choice",),
-        since="0.2",
-    ),
-    Setting(
         "socks_reply_port",
         Kind.COUNT,
         "Port that a SOCKS answer names as bound (BND.PORT), which says nothing; old programs have one each.",

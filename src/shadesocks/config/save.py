@@ -60,7 +60,7 @@ def keys_of(config: Config) -> dict[str, object]:
 _TOP_FIELDS: Final = tuple(field.name for field in fields(Config) if field.name in SETTINGS)
 _ONLY_IN_LISTS: Final = frozenset(
     (
-        *("id", "key", "handshake_timeout", "dial_timeout", "mode", "acl"),
+        *("id", "key", "handshake_timeout", "dial_timeout", "mode", "acl", "tcp_weight", "udp_weight", "group"),
         *("outbound_bind_addr", "local_ipv4_address", "local_ipv6_address"),
         *("outbound_bind_interface", "outbound_fwmark"),
     )
@@ -81,6 +81,8 @@ _WRITERS: Final[dict[Kind, Callable[[Any], object]]] = {
     Kind.NAME_SERVERS: lambda servers: list(written(servers)),
     Kind.NETWORKS: list,
     Kind.SECONDS: _seconds,
+    Kind.NUMBER: _seconds,
+    Kind.ADDRESS: lambda address: str(address) if address.port else address.host,
     Kind.PORTS: lambda ranges: [first if first == last else f"{first}-{last}" for first, last in ranges],
 }
 """How a value goes back to JSON; those of other kinds go as they are."""
@@ -111,10 +113,10 @@ def _server(server: ServerConfig, config: Config, mode: Mode | None) -> dict[str
         keys["handshake_timeout"] = _seconds(server.handshake_timeout)
     if server.dial_timeout != config.dial_timeout:
         keys["dial_timeout"] = _seconds(server.dial_timeout)
-    for name in ("one_time_auth", "compat"):
+    for name in ("one_time_auth", "compat", "tcp_weight", "udp_weight", "pool", "group"):
         value = getattr(server, name)
         if value != SETTINGS[name].default:
-            keys[name] = value
+            keys[name] = _WRITERS.get(SETTINGS[name].kind, _same)(value)
     if server.outbound_proxy:
         links = [_link(hop) for hop in server.outbound_proxy]
         keys["outbound_proxy"] = links[0] if len(links) == 1 else links
@@ -173,7 +175,7 @@ def _local(local: LocalConfig, config: Config, mode: Mode | None) -> dict[str, o
     answer = local.udp_associate_address
     if answer is not None:
         keys[SETTINGS["udp_associate_address"].path] = str(answer) if answer.port else answer.host
-    for name in ("udp_require_association", "udp_socket_per_association", "socks_reply_port"):
+    for name in ("udp_require_association", "udp_socket_per_association", "socks_reply_port", "group"):
         value = getattr(local, name)
         if value != SETTINGS[name].default:
             keys[name] = value

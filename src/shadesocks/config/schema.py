@@ -77,7 +77,7 @@ def _foreign(row: Foreign) -> Schema:
 
 def _setting(setting: Setting) -> Schema:
     schema: Schema = {"description": setting.help, **_TYPES.get(setting.kind, {"type": "string"})}
-    if setting.kind in (Kind.SECONDS, Kind.COUNT, Kind.SIZE):
+    if setting.kind in (Kind.SECONDS, Kind.NUMBER, Kind.COUNT, Kind.SIZE):
         schema = {"description": setting.help, "anyOf": [_range(setting), _DIGITS]}
     elif setting.kind is Kind.CHOICE:
         schema["enum"] = list(setting.choices)
@@ -89,7 +89,10 @@ def _setting(setting: Setting) -> Schema:
 
 
 def _range(setting: Setting) -> Schema:
-    schema: Schema = {"type": "number" if setting.kind is Kind.SECONDS else "integer", "minimum": setting.low}
+    schema: Schema = {
+        "type": "number" if setting.kind in (Kind.SECONDS, Kind.NUMBER) else "integer",
+        "minimum": setting.low,
+    }
     if setting.high != float("inf"):
         schema["maximum"] = setting.high
     return schema

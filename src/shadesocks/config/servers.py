@@ -39,10 +39,11 @@ LINK_MODE: Final = Mode.TCP_AND_UDP
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """What old programs at the other end want."""
+    """What old programs at the other end want, and how many connections are kept ready to it."""
 
     one_time_auth: bool
     compat: str
+    pool: int = 0
 
 
 NO_HABITS: Final = Habits(one_time_auth=False, compat="none")
@@ -105,7 +106,22 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         habits.one_time_auth,
         habits.compat,
         section.has("raw_key"),
+        *_weights(section, findings),
+        habits.pool,
+        group_of(section, findings),
     )
+
+
+def _weights(section: Section, findings: Findings) -> tuple[float, float]:
+    """Return how much a server is preferred for connections and for datagrams."""
+    tcp, udp = (section.value(name, findings) if section.has(name) else None for name in ("tcp_weight", "udp_weight"))
+    return tcp if isinstance(tcp, float) else 1.0, udp if isinstance(udp, float) else 1.0
+
+
+def group_of(section: Section, findings: Findings) -> str:
+    """Return the group that an entry of a list belongs to; empty for none, and for the top level."""
+    group = section.value("group", findings) if section.has("group") else None
+    return group if isinstance(group, str) else ""
 
 
 # Outbound proxies
@@ -245,7 +261,7 @@ def _check_none(section: Section, host: str, method: Method, around: Surrounding
 
 def habits_of(section: Section, habits: Habits, findings: Findings) -> Habits:
     """Return the habits of a section: each its own, else the one given."""
-    own = {name: section.value(name, findings) for name in ("one_time_auth", "compat") if section.has(name)}
+    own = {name: section.value(name, findings) for name in ("one_time_auth", "compat", "pool") if section.has(name)}
     # The table says the type of each value.
     return replace(habits, **{name: value for name, value in own.items() if value is not None})  # type: ignore[arg-type]
 

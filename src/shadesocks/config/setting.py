@@ -56,6 +56,7 @@ class Kind(Enum):
     METHOD = "the name of a method in quotes"
     SECONDS = "a number of seconds"
     COUNT = "a whole number"
+    NUMBER = "a number"
     FLAG = "true or false, without quotes"
     CHOICE = "one of the known words in quotes"
     LEVEL = "a level: error, warning, info, debug or trace, or a number from 0 to 3"

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from . import (
+    rows_balance,
     rows_entries,
     rows_legacy,
     rows_names,
@@ -28,6 +29,7 @@ from .setting import Place, Setting
 
 TABLE: Final[tuple[Setting, ...]] = (
     *rows_entries.ROWS,
+    *rows_balance.ROWS,
     *rows_times.ROWS,
     *rows_names.ROWS,
     *rows_outbound.ROWS,

@@ -103,7 +103,7 @@ def _size(setting: Setting, node: Node) -> int | None:
     return _count(setting, node) or None
 
 
-def _seconds(setting: Setting, node: Node) -> float:
+def _real(setting: Setting, node: Node) -> float:
     value = _number(setting, node)
     _check_range(setting, value)
     return float(value)
@@ -302,7 +302,8 @@ _CONVERTERS: Final[dict[Kind, Callable[[Setting, Node], object]]] = {
     Kind.SECRET: _text,
     Kind.LINK: _text,
     Kind.METHOD: _method,
-    Kind.SECONDS: _seconds,
+    Kind.SECONDS: _real,
+    Kind.NUMBER: _real,
     Kind.COUNT: _count,
     Kind.FLAG: _flag,
     Kind.CHOICE: _choice,

@@ -95,7 +95,7 @@ def _serving(config: Config, transport: str) -> dict[int, ServerConfig]:
 def choice_of(shared: Shared) -> Choice:
     """What chooses between the servers of a client."""
     if not shared.choices:
-        shared.choices.append(_CHOICES[shared.config.server_choice](shared))
+        shared.choices.append(_CHOICES.get(shared.config.balancer_policy, _CHOICES["ordered"])(shared))
     return shared.choices[0]
 
 
@@ -115,12 +115,12 @@ def _probe(shared: Shared, server: ServerConfig) -> Probe:
 
 
 _CHOICES: Final[dict[str, Callable[[Shared], Choice]]] = {
-    "in_order": lambda _shared: InOrder(),
+    "score": lambda _shared: InOrder(),
     "random": lambda _shared: AtRandom(randbelow),
-    "circuit": lambda _shared: Circuit(randbelow),
+    "ordered": lambda _shared: Circuit(randbelow),
     "fastest": _fastest,
 }
-"""By `server_choice`."""
+"""By `balancer.policy`."""
 
 
 def _through_hops(shared: Shared, server: ServerConfig) -> Dialer:

@@ -69,7 +69,7 @@ def test_a_client_s_servers_keep_their_order() -> None:
     config = go(MULTI_SERVERS, "local")
     assert servers(config) == ["127.0.0.1:8387 foobar", "127.0.0.1:8388 barfoo", "[::1]:8389 12345"]
     assert [server.method.name for server in config.servers] == ["aes-256-cfb", "aes-128-cfb", "aes-256-cfb"]
-    assert config.server_choice == "circuit"
+    assert config.balancer_policy == "ordered"
 
 
 def test_a_list_of_hosts_has_one_port_or_ports_of_their_own() -> None:

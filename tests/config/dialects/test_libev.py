@@ -50,7 +50,7 @@ def test_its_defaults_of_a_client() -> None:
     assert (server.method.name, server.mode) == ("chacha20-ietf-poly1305", Mode.TCP_ONLY)
     assert (str(local.address), local.mode, local.udp_require_association) == ("127.0.0.1:1080", Mode.TCP_ONLY, False)
     assert (config.idle_timeout, config.udp_timeout) == (60.0, 60.0)
-    assert (config.server_choice, config.acl_dialect) == ("random", "libev")
+    assert (config.balancer_policy, config.acl_dialect) == ("random", "libev")
     assert warnings(ONE, "local", "libev") == []
 
 

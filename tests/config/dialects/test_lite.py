@@ -29,7 +29,7 @@ def test_its_defaults(role: Role) -> None:
     config = lite(SAMPLE, role)
     assert servers(config) == [f"127.0.0.1:8388 {PASSWORD}"]
     assert (config.servers[0].method.name, config.servers[0].mode) == ("aes-256-cfb", Mode.TCP_AND_UDP)
-    assert (config.idle_timeout, config.udp_timeout, config.server_choice) == (600.0, 600.0, "fastest")
+    assert (config.idle_timeout, config.udp_timeout, config.balancer_policy) == (600.0, 600.0, "fastest")
     (local,) = config.locals
     assert (str(local.address), local.socks_reply_port, local.udp_require_association) == ("127.0.0.1:1080", 1, False)
     assert warnings(SAMPLE, role, "lite") == []

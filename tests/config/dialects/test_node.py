@@ -54,7 +54,7 @@ def test_a_client_of_many_servers() -> None:
 def test_a_client_of_many_servers_with_ports() -> None:
     config = node(CLIENT_PLACES, "local")
     assert [str(server.address) for server in config.servers] == CLIENT_PLACES["server"]
-    assert config.server_choice == "random"
+    assert config.balancer_policy == "random"
 
 
 def test_a_server_of_many_passwords_goes_by_them() -> None:

@@ -74,7 +74,7 @@ def test_a_list_of_ports_has_one_password(role: Role) -> None:
 def test_a_client_has_each_host_with_each_port() -> None:
     config = python({**MULTI_PORTS, "server": ["a.example", "b.example:1"], "server_port": [8384, 8345]}, "local")
     assert servers(config) == ["a.example:8384 foobar4", "a.example:8345 foobar4", "b.example:1 foobar4"]
-    assert config.server_choice == "random"
+    assert config.balancer_policy == "random"
     assert len(python(MULTI_SERVER_IP, "local").servers) == 2
 
 
@@ -176,7 +176,7 @@ def test_its_defaults_of_a_client() -> None:
     (local,) = config.locals
     assert (str(local.address), local.mode, local.socks_reply_port) == ("127.0.0.1:1080", Mode.TCP_AND_UDP, 4112)
     assert not local.udp_require_association
-    assert config.server_choice == "random"
+    assert config.balancer_policy == "random"
 
 
 def test_timeout_is_of_idle_connections_and_associations() -> None:
@@ -363,8 +363,10 @@ def test_a_message_about_a_flag_names_it_and_no_key() -> None:
 
 
 def test_keys_of_ours_go_before_its_defaults() -> None:
-    config = python({**AES, "mode": "tcp_only", "server_choice": "fastest", "socks_reply_port": 0, "keep_alive": 5})
-    assert (config.servers[0].mode, config.server_choice, config.keep_alive) == (Mode.TCP_ONLY, "fastest", 5)
+    config = python(
+        {**AES, "mode": "tcp_only", "balancer": {"policy": "fastest"}, "socks_reply_port": 0, "keep_alive": 5}
+    )
+    assert (config.servers[0].mode, config.balancer_policy, config.keep_alive) == (Mode.TCP_ONLY, "fastest", 5)
     assert config.locals[0].socks_reply_port == 0
 
 

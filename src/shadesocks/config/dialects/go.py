@@ -53,7 +53,11 @@ def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     return draft.build(_HABITS)
 
 
-_HABITS: Final[dict[str, str | int]] = {"mode": "tcp_only", "server_choice": "circuit", "socks_reply_port": REPLY_PORT}
+_HABITS: Final[dict[str, str | int]] = {
+    "mode": "tcp_only",
+    "balancer.policy": "ordered",
+    "socks_reply_port": REPLY_PORT,
+}
 _IPV6_HERE: Final = "/proc/net/if_inet6"
 """Linux has this file where it has IPv6."""
 

@@ -64,7 +64,7 @@ _HABITS: Final[dict[str, str | bool]] = {
     "mode": "tcp_only",
     "acl_dialect": "libev",
     "udp_require_association": False,
-    "server_choice": "random",
+    "balancer.policy": "random",
 }
 
 

@@ -35,7 +35,7 @@ def translate(root: Node, _role: Role | None, findings: Findings) -> Node:
 _HABITS: Final[dict[str, str | int | bool]] = {
     "mode": "tcp_and_udp",
     "udp_require_association": False,
-    "server_choice": "fastest",
+    "balancer.policy": "fastest",
     "socks_reply_port": REPLY_PORT,
 }
 

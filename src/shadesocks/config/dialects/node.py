@@ -40,6 +40,6 @@ def translate(root: Node, role: Role | None, findings: Findings) -> Node:
 _HABITS: Final[dict[str, str | int | bool]] = {
     "mode": "tcp_and_udp",
     "udp_require_association": False,
-    "server_choice": "random",
+    "balancer.policy": "random",
     "socks_reply_port": REPLY_PORT,
 }
