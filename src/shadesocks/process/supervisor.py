@@ -29,13 +29,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from ..core.backoff import Backoff
 from ..core.errors import ConfigError, Problem
 from ..net.steer import steer_away
 from ..service.rules import AclShelf
 from ..service.siblings import Siblings
 from ..service.sockets import check_sockets
 from . import line as said
-from .backoff import Backoff
 from .line import Line, make_line, mark_of
 from .notify import Notifier
 from .worker import Work, problems_of, run_worker

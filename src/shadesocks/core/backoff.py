@@ -7,7 +7,7 @@ from typing import Final
 FIRST: Final = 0.1
 """Seconds."""
 MOST: Final = 30.0
-"""Seconds: a worker that cannot live costs one start in half a minute."""
+"""Seconds: what cannot live costs one start in half a minute."""
 SETTLED: Final = 60.0
 """Seconds of a life after which the next wait is the first again."""
 

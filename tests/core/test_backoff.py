@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shadesocks.process.backoff import FIRST, MOST, SETTLED, Backoff
+from shadesocks.core.backoff import FIRST, MOST, SETTLED, Backoff
 
 
 def test_each_wait_is_twice_the_one_before_up_to_the_most() -> None:
