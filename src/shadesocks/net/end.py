@@ -14,7 +14,7 @@ Rules (each has its test in `tests/net/test_relay.py`):
 from __future__ import annotations
 
 from socket import SHUT_WR
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..core.errors import RemoteProtocolError
 from .options import NOW
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 
     from ..wire.shadow import Opens, Seals
     from .relay import Relay
+
+
+class Via(Protocol):
+    """One of several ways, which counts the relays that go through it."""
+
+    def began(self, relay: Relay) -> None:
+        """A relay whose right end went this way begins."""
+
+    def ended(self, relay: Relay) -> None:
+        """It is over."""
 
 
 class End:
@@ -50,6 +60,7 @@ class End:
         "shut",
         "sock",
         "tail",
+        "via",
         "wanted",
     )
 
@@ -77,6 +88,8 @@ class End:
         self.peer: End
         self.relay: Relay | None = None
         self._pipe: Pipe
+        self.via: Via | None = None
+        """Of several ways, the one it took."""
         self.wanted = 0
         """The events it waits for."""
 

@@ -74,7 +74,7 @@ class Session:
         """What leads on from here."""
         self.far: Talk | None = None
         """The talk with the next server, where there is one."""
-        self.via: Back | None = None
+        self.via: Via | None = None
         """Of several backs that could serve it, the one that was chosen for its socket."""
         self.outlet: DatagramSocket | None = None
         self.on_close: Callable[[], None] | None = None
@@ -127,6 +127,16 @@ class Back(Protocol):
 
     def tick(self) -> None:
         """A second or so has passed."""
+
+
+class Via(Back, Protocol):
+    """One of several backs, which counts the sessions that go through it."""
+
+    def began(self) -> None:
+        """A session chose it."""
+
+    def ended(self) -> None:
+        """The session is over, or chose another."""
 
 
 class PacketLedger(Protocol):
@@ -287,6 +297,8 @@ class PacketRelay:
         del self.sessions[session.key]
         self._crowd.leave(session.group)
         self.close_outlet(session)
+        if session.via is not None:
+            session.via.ended()
         self.up_packets += session.up_packets
         self.up_bytes += session.up_bytes
         self.down_packets += session.down_packets

@@ -87,6 +87,8 @@ class Flow:
             )
             self.relays.add(relay)
             self._ledger.relays.add(relay)
+            if far.via is not None:
+                far.via.began(relay)
             relay.begin(self._inbound.header_lane)
         except (DialError, LocalProtocolError) as error:
             word = reason(error.code).word
@@ -104,6 +106,8 @@ class Flow:
     def _ended(self, relay: Relay, word: str) -> None:
         self.relays.discard(relay)
         self.moved += relay.up + relay.down
+        if relay.right.via is not None:
+            relay.right.via.ended(relay)
         self._ledger.ended(relay, word)
 
     @property

@@ -155,7 +155,7 @@ def server_flow(shared: Shared, server: ServerConfig, inbound: ShadowsocksInboun
 
 def local_flow(shared: Shared, local: LocalConfig, inbound: Inbound) -> Flow:
     """A port for programs: their requests in, the servers out."""
-    dialer = client_dialer(shared)
+    dialer = client_dialer(shared, local.group)
     router: Router = OneWay(dialer)
     acl = shared.acls.at(local.acl)
     if acl is not None:
@@ -189,7 +189,7 @@ def tunnel_inbound(shared: Shared, local: LocalConfig) -> TunnelInbound:
 
 def local_back(shared: Shared, local: LocalConfig) -> tuple[Back, int]:
     """Where the datagrams of a local listener go, and how long a session is remembered at least."""
-    back, idle_min = client_back(shared)
+    back, idle_min = client_back(shared, local.group)
     acl = shared.acls.at(local.acl)
     if acl is not None:
         options = datagram_options(shared.config, shared.config.outbound)

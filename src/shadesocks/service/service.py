@@ -34,9 +34,9 @@ from .given import GivenSockets
 from .journal import Journal
 from .limits import raise_nofile
 from .manager_socket import ManagerSocket, open_manager
-from .names import make_resolver
+from .needs import prepare
 from .ports import Bound, OpenPort, Ports, bind_port, close_sockets, not_bound
-from .rules import AclShelf, origin_policy
+from .rules import origin_policy
 from .shared import Shared
 from .sockets import check_sockets, dialled_options
 from .speaker import Speaker
@@ -45,7 +45,6 @@ from .voices import place, voice_of
 
 if TYPE_CHECKING:
     from ..config.model import ServerConfig
-    from ..net.resolve import Resolver
     from ..net.story import Wait
     from .siblings import Siblings
 
@@ -82,7 +81,7 @@ class Service:
         self._sweeps = 0
         self._shared: Shared
         self._crowd: Crowd | None = None
-        role = "local" if any(port.role != "server" for port in ports) else "server"
+        self._role = role = "local" if any(port.role != "server" for port in ports) else "server"
         self._manages = role == "server" and config.manager_listen is not None
         self._has_packets = self._manages or any(port.has_packets for port in ports)
         self.speaker = Speaker(voice_of(config.log_style, role), shows_time=not config.log_without_time)
@@ -166,7 +165,7 @@ class Service:
 
     async def _start(self) -> None:
         config = self._config
-        acls, resolver = _prepare(config)
+        acls, resolver = prepare(config)
         for warning in acls.warnings:
             log.warning("%s", warning)
         self._descriptors = descriptors = raise_nofile(config.nofile)
@@ -294,9 +293,14 @@ class Service:
 
         One that is as before is left alone. One that is gone or is another listens no more, while its connections go
         on; its UDP sessions end. What was added beside the configuration stays. All but the servers is as it was: it
-        needs a restart, and the log says so.
+        needs a restart, and the log says so. A client's listeners stay, and use the servers that it names.
         """
         async with self._changing:
+            for roster in self._shared.rosters:
+                roster.update(config.servers)
+            if self._role == "local":
+                self._follow(config)
+                return ()
             problems: list[Problem] = []
             old = {port.port.server: port for port in self._ports if port.port.server is not None}
             taken = {server.address for server in config.servers if server.address.port}
@@ -365,7 +369,8 @@ class Service:
         if changed and not self.speaker.is_silent:
             log.warning("changed, and in force after a restart only: %s", ", ".join(changed))
         self._config = replace(config, **{name: getattr(self._config, name) for name in _NEED_RESTART})
-        self._wanted = [server_port(server) for server in config.servers]
+        if self._role == "server":
+            self._wanted = [server_port(server) for server in config.servers]
 
     def _settle_ports(self) -> None:
         """Really close what was closed, and let go of its numbers."""
@@ -392,6 +397,8 @@ class Service:
                 relay.sweep(now, idle, half_closed)
             self._shared.salts.tell()
         self._shared.crowd.sweep()
+        for roster in self._shared.rosters:
+            roster.settle()
         reactor.settle()
         self._ports.settle()
         self.journal.flush()
@@ -443,6 +450,8 @@ class Service:
         for packets in list(shared.crowd.relays):
             self.speaker.say("closed packets", port=packets.front.sock.getsockname()[1])
             packets.close()
+        for roster in shared.rosters:
+            roster.close()
         shared.reactor.stop()
         await shared.names.close()
         shared.salts.close()
@@ -466,20 +475,6 @@ class Service:
         if self._sweeper is not None:
             self._ports.stop_listening()
             self._shared.reactor.settle()
-
-
-def _prepare(config: Config) -> tuple[AclShelf, Resolver]:
-    """Return what can be had without a socket; raises ConfigError with all that is missing."""
-    problems: list[Problem] = []
-    made: list[Any] = []
-    for make in (check_sockets, AclShelf, make_resolver):
-        try:
-            made.append(make(config))
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(problems)
-    return made[1], made[2]
 
 
 def _close(bound: Sequence[tuple[Port, Bound]]) -> None:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ..net.pipe import Scratch
     from ..net.reactor import Reactor
     from ..net.resolve import Resolver
-    from ..proxy.outbound.choice import Choice
     from .journal import Journal
+    from .roster import Roster
     from .rules import AclShelf
     from .siblings import Siblings
     from .state import SaltMemory
@@ -48,5 +48,5 @@ class Shared:
     packet_salts: PacketSalts
     siblings: Siblings | None = None
     """What the processes share that serve the same ports; None: there is one."""
-    choices: list[Choice] = field(default_factory=list)
-    """What chooses between servers, once a listener has needed it: all of them learn from one another."""
+    rosters: list[Roster] = field(default_factory=list)
+    """The servers of a client, once a listener has needed them: one at most."""

@@ -3,33 +3,33 @@
 direct     DirectDialer       DirectBack
 a server   ShadowsocksDialer  ShadowBack
 a chain    chain_dialer       ChainBack
-any of several servers        ChosenDialer       ChosenBack
+a client's servers  Balancer      BalancerBack
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
-from secrets import randbelow
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ..config.model import ProxyConfig
 from ..crypto.keys import parse_keys
+from ..crypto.methods import Edition
 from ..crypto.random import draw
 from ..net.backs import ClosedBack, DirectBack, ShadowBack
 from ..net.connect import Anywhere, Connector
+from ..proxy.balance.balancer import Balancer
+from ..proxy.balance.balancer_packets import BalancerBack
 from ..proxy.outbound.chain import ChainMeans, Hop, HttpHop, ShadowHop, SocksHop, can_packets, chain_dialer
-from ..proxy.outbound.choice import AtRandom, Choice, ChosenDialer, Circuit, InOrder
-from ..proxy.outbound.choice_packets import ChosenBack
 from ..proxy.outbound.direct import DirectDialer
-from ..proxy.outbound.fastest import PROBE_LIMIT, Fastest, Probe
 from ..proxy.outbound.guarded import GuardedBack, GuardedDialer
 from ..proxy.outbound.packets import ChainBack
 from ..proxy.outbound.shadowsocks import ShadowsocksDialer
 from ..wire.editions import make_packets, make_shadow
+from ..wire.packet_aead2022 import REMEMBERED
 from ..wire.shadow import Quirks
+from .roster import Makes, Roster
 from .rules import has_rules, target_judge
 from .shared import Shared, wall
 from .sockets import datagram_options, dialled_options, route_of
@@ -70,57 +70,31 @@ def shadow_dialer(shared: Shared, server: ServerConfig) -> ShadowsocksDialer:
     return ShadowsocksDialer(partial(way, server.address), shadow_of(shared, server), shared.scratch, wall, draw)
 
 
-def client_dialer(shared: Shared) -> Dialer:
-    """The way through the servers of a client."""
-    dialers = {number: shadow_dialer(shared, server) for number, server in _serving(shared.config, "tcp").items()}
-    return next(iter(dialers.values())) if len(dialers) == 1 else ChosenDialer(dialers, choice_of(shared))
+def client_dialer(shared: Shared, group: str) -> Dialer:
+    """The way through the servers of a client that are of a group."""
+    return Balancer(roster_of(shared).group(group), shared.reactor.loop.time)
 
 
-def client_back(shared: Shared) -> tuple[Back, int]:
-    """The way of datagrams through the servers of a client, and how long a session is remembered at least."""
-    servers = _serving(shared.config, "udp")
-    packets = {number: packets_of(shared, server) for number, server in servers.items()}
-    idle_min = max(each.idle_min for each in packets.values())
-    backs = {number: shadow_back(shared, server, packets[number]) for number, server in servers.items()}
-    back = next(iter(backs.values())) if len(backs) == 1 else ChosenBack(backs, choice_of(shared))
-    return back, idle_min
+def client_back(shared: Shared, group: str) -> tuple[Back, int]:
+    """The way of datagrams through them, and how long a session is remembered at least."""
+    back = BalancerBack(roster_of(shared).group(group), shared.datagrams.middle, shared.reactor.loop.time)
+    is_2022 = any(server.method.edition is Edition.AEAD2022 for server in shared.config.servers)
+    return back, REMEMBERED if is_2022 else 0
 
 
-def _serving(config: Config, transport: str) -> dict[int, ServerConfig]:
-    """The servers that serve a transport, by number; all of them, where each says that it does not."""
-    servers = dict(enumerate(config.servers))
-    return {number: each for number, each in servers.items() if getattr(each.mode, transport)} or servers
+def roster_of(shared: Shared) -> Roster:
+    """The servers of a client."""
+    if not shared.rosters:
+        shared.rosters.append(Roster(shared, Makes(shadow_dialer, _client_way_back, _let_go)))
+    return shared.rosters[0]
 
 
-def choice_of(shared: Shared) -> Choice:
-    """What chooses between the servers of a client."""
-    if not shared.choices:
-        shared.choices.append(_CHOICES.get(shared.config.balancer_policy, _CHOICES["ordered"])(shared))
-    return shared.choices[0]
+def _client_way_back(shared: Shared, server: ServerConfig) -> Back:
+    return shadow_back(shared, server, packets_of(shared, server))
 
 
-def _fastest(shared: Shared) -> Fastest:
-    return Fastest(
-        shared.reactor, {number: _probe(shared, server) for number, server in enumerate(shared.config.servers)}
-    )
-
-
-def _probe(shared: Shared, server: ServerConfig) -> Probe:
-    """What connects to a server to see how long it takes: really, and not with the first bytes that are sent."""
-    timeout = min(server.dial_timeout, PROBE_LIMIT)
-    if server.outbound_proxy:
-        return partial(_through_hops(shared, server).dial, server.address, b"")
-    plain = replace(shared, config=replace(shared.config, fast_open=False))
-    return partial(connector(plain, Anywhere(), timeout, server.outbound).connect, server.address)
-
-
-_CHOICES: Final[dict[str, Callable[[Shared], Choice]]] = {
-    "score": lambda _shared: InOrder(),
-    "random": lambda _shared: AtRandom(randbelow),
-    "ordered": lambda _shared: Circuit(randbelow),
-    "fastest": _fastest,
-}
-"""By `balancer.policy`."""
+def _let_go(shared: Shared, server: ServerConfig) -> None:
+    """Give back what a server had that its client does not use any more."""
 
 
 def _through_hops(shared: Shared, server: ServerConfig) -> Dialer:
