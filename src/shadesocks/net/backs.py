@@ -249,15 +249,17 @@ def hold(
     session.held += 1
 
     def found(lookup: asyncio.Future[Any]) -> None:
-        session.held -= 1
-        if lookup.cancelled():
-            return
-        error = lookup.exception()  # asked for in any case, or the loop would complain that nobody did
-        if relay.sessions.get(session.key) is not session:
-            return
-        begin = middle.at + back.room
-        stop = begin + len(message)
-        middle.view[begin:stop] = message
-        relay.retry(session, (begin, begin + payload - start, stop), error)
+        try:
+            if lookup.cancelled():
+                return
+            error = lookup.exception()  # asked for in any case, or the loop would complain that nobody did
+            if relay.sessions.get(session.key) is not session:
+                return
+            begin = middle.at + back.room
+            stop = begin + len(message)
+            middle.view[begin:stop] = message
+            relay.retry(session, (begin, begin + payload - start, stop), error)
+        finally:
+            session.held -= 1  # not before: whoever is held waits for the server that was chosen
 
     lookup.add_done_callback(found)

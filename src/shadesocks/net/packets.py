@@ -138,6 +138,9 @@ class Via(Back, Protocol):
     def ended(self) -> None:
         """The session is over, or chose another."""
 
+    def failed(self, word: str) -> None:
+        """What a message waited for failed: the name of a server, or the way to it."""
+
 
 class PacketLedger(Protocol):
     """Who is told of sessions that end; the service's journal."""
@@ -252,6 +255,8 @@ class PacketRelay:
             session.back.forward(self, session, span, self.wall())
         except (DialError, LimitError) as failed:
             self.dropped[reason(failed.code).word] += 1
+            if error is not None and session.via is not None:
+                session.via.failed(failed.code)
         except Exception as failed:  # rule 6
             self.reactor.failed(failed)
         self.reactor.settle()

@@ -2,18 +2,19 @@
 
     Roster.update(servers) -> Member for each -> Group for each name -> Balancer, BalancerBack (`ways.py`)
 
-A server that stays keeps all that is known of it, and whatever goes through it. One that is gone takes nothing new; it
-is let go when the last connection through it has ended.
+A server that stays keeps all that is known of it, and whatever goes through it, even where it has another name or
+weight now. One that is gone takes nothing new; it is let go when the last connection through it has ended.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from secrets import randbelow
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..proxy.balance.group import TCP, Group
+from ..proxy.balance.group import TCP, UDP, Group
 from ..proxy.balance.health import SAMPLES, Health
 from ..proxy.balance.member import Member, MemberBack, Side
 from ..proxy.balance.policies import PROBED
@@ -27,35 +28,46 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Makes:
-    """What makes the ways through one server; `ways.py`."""
+def _nothing() -> None:
+    """Close what has nothing to close."""
 
-    __slots__ = ("back", "close", "dialer")
 
-    def __init__(
-        self,
-        dialer: Callable[[Shared, ServerConfig], Dialer],
-        back: Callable[[Shared, ServerConfig], Back],
-        close: Callable[[Shared, ServerConfig], None],
-    ) -> None:
-        self.dialer = dialer
-        self.back = back
-        self.close = close
+def _says_nothing() -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one server is reached, and what that keeps open."""
+
+    dialer: Dialer
+    back: Back | None
+    """None: no listener takes datagrams."""
+    close: Callable[[], None] = _nothing
+    """Gives back what it keeps open: warm connections, a plugin."""
+    about: Callable[[], Mapping[str, Any]] = _says_nothing
+    """What is told of that in `Roster.table`: `pool`, `plugin`."""
+
+
+MakeWay = Callable[["Shared", "ServerConfig"], Way]
+"""`ways.client_way`."""
 
 
 class Roster:
     """The servers of one client."""
 
-    def __init__(self, shared: Shared, makes: Makes) -> None:
+    def __init__(self, shared: Shared, make: MakeWay) -> None:
         self._shared = shared
-        self._makes = makes
+        self._make_way = make
+        self._sources: dict[str, Sequence[ServerConfig]] = {}
         self._members: dict[ServerConfig, Member] = {}
-        self._leaving: dict[ServerConfig, Member] = {}
+        self._leaving: set[Member] = set()
+        self._ways: dict[Member, Way] = {}
         self._groups: dict[str, Group] = {}
         self.update(shared.config.servers)
 
     @property
-    def members(self) -> dict[ServerConfig, Member]:
+    def members(self) -> Mapping[ServerConfig, Member]:
         """The servers that take connections, in their order."""
         return self._members
 
@@ -74,36 +86,53 @@ class Roster:
         """Those that listeners use."""
         return tuple(self._groups.values())
 
-    def update(self, servers: Sequence[ServerConfig]) -> None:
-        """Let these be the servers from now on."""
-        before = self._members
-        self._members = {server: before.get(server) or self._back_again(server) for server in servers}
-        for server, member in before.items():
-            if server not in self._members:
-                self._leaving[server] = member
+    def wanted(self) -> None:
+        """A program asks for a server."""
+
+    # -- servers that come and go ----------------------------------------------------------------
+
+    def update(self, servers: Sequence[ServerConfig], source: str = "") -> None:
+        """Let these be the servers of a source from now on; the empty one is the client's own configuration.
+
+        Those of other sources, subscriptions, stay as they are, and stand behind.
+        """
+        self._sources[source] = servers
+        wanted = dict.fromkeys(server for each in self._sources.values() for server in each)
+        before, known = self._members, {_core(server): member for server, member in self._members.items()}
+        kept = {before[server] for server in wanted if server in before}
+        self._members = {}
+        for server in wanted:
+            member = before.get(server)
+            if member is None:
+                member = known.get(_core(server))
+                if member is None or member in kept:
+                    member = self._make(server)
+                else:
+                    self._rename(member, server)
+                kept.add(member)
+            self._members[server] = member
+        self._leaving.update(member for member in before.values() if member not in kept)
         for name, group in self._groups.items():
+            pinned = group.pinned
             group.take(self._of(name))
+            if pinned is not None and group.pinned is None:
+                log.info("%s is pinned no more: it is gone", pinned.name)
         self.settle()
 
     def settle(self) -> None:
         """Let go of servers that are gone, once nothing goes through them."""
-        for server in [server for server, member in self._leaving.items() if member.is_idle]:
-            del self._leaving[server]
-            self._makes.close(self._shared, server)
+        for member in [member for member in self._leaving if member.is_idle]:
+            self._leaving.discard(member)
+            self._ways.pop(member).close()
 
     def close(self) -> None:
         """Let go of all of them."""
-        for server in (*self._members, *self._leaving):
-            self._makes.close(self._shared, server)
-        self._members, self._leaving = {}, {}
+        for way in self._ways.values():
+            way.close()
+        self._members, self._leaving, self._ways = {}, set(), {}
 
     def _of(self, name: str) -> list[Member]:
         return [member for member in self._members.values() if not name or member.group == name]
-
-    def _back_again(self, server: ServerConfig) -> Member:
-        """Return the member of a server that is new, or was about to be let go."""
-        member = self._leaving.pop(server, None)
-        return self._make(server) if member is None else member
 
     def _make(self, server: ServerConfig) -> Member:
         shared = self._shared
@@ -111,31 +140,106 @@ class Roster:
         tcp = Health(window)
         # Datagrams that get lost tell nobody: where nobody probes, connections find out for both.
         udp = Health(window) if shared.config.balancer_policy in PROBED else tcp
-        name = self._name_of(server)
-        member = Member(
-            name,
-            server.group,
-            Side(name, tcp, server.tcp_weight, serves=server.mode.tcp),
-            Side(name, udp, server.udp_weight, serves=server.mode.udp),
-        )
-        member.dialer = self._makes.dialer(shared, server)
-        if any(local.mode.udp for local in shared.config.locals):
-            member.back = MemberBack(member, self._makes.back(shared, server))
+        member = Member("", "", Side("", tcp, 1.0), Side("", udp, 1.0))
+        self._rename(member, server)
+        way = self._ways[member] = self._make_way(shared, server)
+        member.dialer = way.dialer
+        if way.back is not None:
+            member.back = MemberBack(member, way.back, shared.reactor.loop.time)
         return member
 
-    def _name_of(self, server: ServerConfig) -> str:
+    def _rename(self, member: Member, server: ServerConfig) -> None:
+        """Let a member be called, weighed and grouped as its configuration says."""
+        member.group = server.group
+        member.name = member.tcp.name = member.udp.name = self._name_of(member, server)
+        member.tcp.weight, member.tcp.serves = server.tcp_weight, server.mode.tcp
+        member.udp.weight, member.udp.serves = server.udp_weight, server.mode.udp
+
+    def _name_of(self, member: Member, server: ServerConfig) -> str:
         """Return a name for people that no other server has."""
-        taken = {member.name for member in (*self._members.values(), *self._leaving.values())}
+        taken = {other.name for other in self._ways if other is not member}
         names = [server.remarks or str(server.address)]
         names += [f"{names[0]} ({server.address})", *(f"{names[0]} #{number}" for number in range(2, len(taken) + 3))]
         return next(name for name in names if name not in taken)
+
+    # -- by hand ---------------------------------------------------------------------------------
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return what is known of each server, as JSON has it: for people and programs that ask.
+
+        `chosen`: the transports whose best server it is now, or that it is pinned for. `score` and `latency_ms` are
+        None where nothing is known; a score of 10,000 is dead.
+        """
+        now, config = self._shared.reactor.loop.time(), self._shared.config
+        rows = []
+        for server, member in self._members.items():
+            groups = [group for group in self._groups.values() if member in group.members]
+            pinned = [group for group in groups if group.pinned is member]
+            rows.append(
+                {
+                    "name": member.name,
+                    "address": str(server.address),
+                    "id": server.id,
+                    "group": server.group,
+                    "policy": config.balancer_policy,
+                    "pinned": bool(pinned),
+                    "chosen": [
+                        transport
+                        for transport in (TCP, UDP)
+                        if pinned or any(group.best(transport) is member for group in groups)
+                    ],
+                    TCP: _row(member.tcp, now, config.balancer_max_rtt),
+                    UDP: _row(member.udp, now, config.balancer_max_rtt),
+                    "bytes": member.heard,
+                    **self._ways[member].about(),
+                }
+            )
+        return rows
+
+    def pin(self, name: str) -> str:
+        """Let all connections go through one server, named by its name, id or address; return its name.
+
+        Raises:
+            LookupError: none, or more than one, is called so. Nothing changed.
+        """
+        member = self._find(name)
+        for group in self._groups.values():
+            if member in group.members:
+                group.pinned = member
+        log.info("%s is pinned: all goes through it", member.name)
+        return member.name
+
+    def unpin(self) -> bool:
+        """Choose by the policy again; False where nothing was pinned."""
+        pinned = {group.pinned for group in self._groups.values() if group.pinned is not None}
+        for group in self._groups.values():
+            group.pinned = None
+        for member in pinned:
+            log.info("%s is pinned no more", member.name)
+        return bool(pinned)
+
+    def _find(self, name: str) -> Member:
+        for called in (
+            [member for member in self._members.values() if member.name == name],
+            [member for server, member in self._members.items() if name and server.id == name],
+            [member for server, member in self._members.items() if name in (str(server.address), server.address.host)],
+        ):
+            if len(called) == 1:
+                return called[0]
+            if called:
+                raise LookupError(f"{len(called)} servers are called {name!r}; name one by its name")
+        raise LookupError(f"no server is called {name!r}")
+
+    # -- switches --------------------------------------------------------------------------------
 
     def _switched(self, group: Group, transport: str, before: Member | None, after: Member, why: str) -> None:
         """Tell of another best server, and end what goes through the old one, where that is wanted."""
         what = "connections" if transport == TCP else "datagrams"
         of = f" of group {group.name}" if group.name else ""
         log.info("%s%s: %s -> %s: %s", what, of, "none" if before is None else before.name, after.name, why)
-        if before is not None and self._shared.config.balancer_drops:
+        if before is None or not self._shared.config.balancer_drops:
+            return
+        if not any(other is not group and other.best(transport) is before for other in self._groups.values()):
             self.drop(before, transport)
 
     def drop(self, member: Member, transport: str) -> None:
@@ -149,3 +253,20 @@ class Roster:
             for session in packets.sessions.values():
                 if session.via is member.back:
                     packets.close_outlet(session)
+
+
+def _core(server: ServerConfig) -> ServerConfig:
+    """Return what makes a server the same one whatever it is called, and however much it is preferred."""
+    return replace(server, remarks="", id="", group="", tcp_weight=1.0, udp_weight=1.0)
+
+
+def _row(side: Side, now: float, longest: float) -> dict[str, Any]:
+    health = side.health
+    return {
+        "weight": side.weight,
+        "score": health.score(now, longest, 1.0) if health.count else None,
+        "latency_ms": None if health.latency is None else round(health.latency * 1000, 1),
+        "failures": health.failures(now),
+        "error": health.last_word,
+        "live": side.live,
+    }

@@ -29,7 +29,7 @@ from ..proxy.outbound.shadowsocks import ShadowsocksDialer
 from ..wire.editions import make_packets, make_shadow
 from ..wire.packet_aead2022 import REMEMBERED
 from ..wire.shadow import Quirks
-from .roster import Makes, Roster
+from .roster import Roster, Way
 from .rules import has_rules, target_judge
 from .shared import Shared, wall
 from .sockets import datagram_options, dialled_options, route_of
@@ -72,12 +72,14 @@ def shadow_dialer(shared: Shared, server: ServerConfig) -> ShadowsocksDialer:
 
 def client_dialer(shared: Shared, group: str) -> Dialer:
     """The way through the servers of a client that are of a group."""
-    return Balancer(roster_of(shared).group(group), shared.reactor.loop.time)
+    roster = roster_of(shared)
+    return Balancer(roster.group(group), shared.reactor.loop.time, roster.wanted)
 
 
 def client_back(shared: Shared, group: str) -> tuple[Back, int]:
     """The way of datagrams through them, and how long a session is remembered at least."""
-    back = BalancerBack(roster_of(shared).group(group), shared.datagrams.middle, shared.reactor.loop.time)
+    roster = roster_of(shared)
+    back = BalancerBack(roster.group(group), shared.datagrams.middle, shared.reactor.loop.time, roster.wanted)
     is_2022 = any(server.method.edition is Edition.AEAD2022 for server in shared.config.servers)
     return back, REMEMBERED if is_2022 else 0
 
@@ -85,16 +87,15 @@ def client_back(shared: Shared, group: str) -> tuple[Back, int]:
 def roster_of(shared: Shared) -> Roster:
     """The servers of a client."""
     if not shared.rosters:
-        shared.rosters.append(Roster(shared, Makes(shadow_dialer, _client_way_back, _let_go)))
+        shared.rosters.append(Roster(shared, client_way))
     return shared.rosters[0]
 
 
-def _client_way_back(shared: Shared, server: ServerConfig) -> Back:
-    return shadow_back(shared, server, packets_of(shared, server))
-
-
-def _let_go(shared: Shared, server: ServerConfig) -> None:
-    """Give back what a server had that its client does not use any more."""
+def client_way(shared: Shared, server: ServerConfig) -> Way:
+    """The way of a client through one server."""
+    takes_packets = any(local.mode.udp for local in shared.config.locals)
+    back = shadow_back(shared, server, packets_of(shared, server)) if takes_packets else None
+    return Way(shadow_dialer(shared, server), back)
 
 
 def _through_hops(shared: Shared, server: ServerConfig) -> Dialer:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ...core.errors import DialError
 from .group import TCP
+from .member import NOT_THE_SERVERS
 
 if TYPE_CHECKING:
     from ...core.address import Address
@@ -14,19 +15,23 @@ if TYPE_CHECKING:
     from ..seams import First
     from .group import Group
 
-_NOT_THE_SERVERS: Final = frozenset(("limit", "denied"))
-"""Words of failures that say nothing of the server: we have no descriptors, or may not dial."""
-
 
 class Balancer:
     """A `seams.Dialer` of a group."""
 
-    __slots__ = ("_group", "_time")
+    __slots__ = ("_group", "_time", "_wanted")
 
-    def __init__(self, group: Group, time: Callable[[], float]) -> None:
-        """Make one; `time` is the clock of the group's health, in seconds."""
+    def __init__(self, group: Group, time: Callable[[], float], wanted: Callable[[], None]) -> None:
+        """Make one.
+
+        Args:
+            group: the servers.
+            time: the clock of their health, in seconds.
+            wanted: is told of each request: whoever probes the servers rests while there are none.
+        """
         self._group = group
         self._time = time
+        self._wanted = wanted
 
     async def dial(self, target: Address, first: First) -> End:
         """Dial through the first that can, as the policy orders them; the error of the last where none can.
@@ -34,6 +39,7 @@ class Balancer:
         A program hears of a failure only when the last server failed, too; each attempt is bounded by its server's
         dial time-out.
         """
+        self._wanted()
         error = DialError("no_server", "there is no server yet")
         for member in self._group.order(TCP, target, self._time()):
             assert member.dialer is not None, "a server of a client has its way"
@@ -43,7 +49,7 @@ class Balancer:
                 error = failed.with_traceback(None)  # which would hold this frame, and it the error
                 if error.code == "limit":
                     break
-                if error.code not in _NOT_THE_SERVERS:
+                if error.code not in NOT_THE_SERVERS:
                     member.tcp.health.failed(self._time(), error.code)
             else:
                 member.tcp.health.succeeded(self._time())

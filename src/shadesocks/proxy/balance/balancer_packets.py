@@ -26,32 +26,44 @@ class BalancerBack:
 
     room = HEADROOM
 
-    def __init__(self, group: Group, middle: Arena, time: Callable[[], float]) -> None:
-        """Make one; the messages of programs are in `middle`."""
+    def __init__(self, group: Group, middle: Arena, time: Callable[[], float], wanted: Callable[[], None]) -> None:
+        """Make one; the messages of programs are in `middle`. `wanted` is told when a session looks for a server."""
         self._group = group
         self._middle = middle
         self._time = time
+        self._wanted = wanted
 
     def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
         """See `packets.Back`."""
         via = session.via
         if via is None or (session.outlet is None and not session.held):  # what waits, waits for the one chosen
-            via = self._choose(span)
-            if via is not session.via:
-                if session.via is not None:
-                    session.via.ended()
-                via.began()
-                session.via, session.far = via, None
-        via.forward(relay, session, span, now)
+            self._choose(relay, session, span, now)
+        else:
+            via.forward(relay, session, span, now)
 
-    def _choose(self, span: Span) -> Via:
-        """Return the back of the server that a session takes for the target of its first datagram."""
+    def _choose(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
+        """Send a message through the first server that can, which is the session's from now on."""
+        self._wanted()
         start, payload, _ = span
         target, _ = parse_address(self._middle.view[start:payload])
-        members = self._group.order(UDP, target, self._time())
-        if not members or members[0].back is None:
-            raise DialError("no_server", "there is no server yet")
-        return members[0].back
+        error = DialError("no_server", "there is no server yet")
+        for member in self._group.order(UDP, target, self._time()):
+            via = member.back
+            if via is None:
+                continue
+            if via is not session.via:
+                _move(relay, session, via)
+            try:
+                via.forward(relay, session, span, now)
+            except DialError as failed:
+                error = failed.with_traceback(None)  # which would hold this frame, and it the error
+                via.failed(error.code)
+            else:
+                return
+        try:
+            raise error
+        finally:
+            del error  # it holds this frame by its traceback: a cycle, if the frame held it too
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
         """See `packets.Back`."""
@@ -63,3 +75,12 @@ class BalancerBack:
         for member in self._group.members:
             if member.back is not None:
                 member.back.tick()
+
+
+def _move(relay: PacketRelay, session: Session, via: Via) -> None:
+    """Let a session go another way from now on."""
+    if session.via is not None:
+        relay.close_outlet(session)  # and what the old way lived by beside it
+        session.via.ended()
+    via.began()
+    session.via, session.far = via, None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from ...net.datagrams import Arena
     from ...net.packets import Back, Session
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ...wire.packet import Span
     from ..seams import Dialer
     from .health import Health
+
+
+NOT_THE_SERVERS: Final = frozenset(("limit", "denied", "too_large"))
+"""Words of failures that say nothing of a server: we have no descriptors, or may not dial."""
 
 
 class Side:
@@ -82,10 +86,13 @@ class Member:
 class MemberBack:
     """A server's `net.packets.Via`, which also counts the answers that came by it."""
 
-    __slots__ = ("_read", "answers", "forward", "member", "room", "tick")
+    __slots__ = ("_read", "_time", "answers", "forward", "inner", "member", "room", "tick")
 
-    def __init__(self, member: Member, back: Back) -> None:
+    def __init__(self, member: Member, back: Back, time: Callable[[], float]) -> None:
         self.member = member
+        self.inner: Final = back
+        """The same without an account; probes go by it."""
+        self._time = time
         self.room = back.room
         self.forward = back.forward
         self.tick = back.tick
@@ -99,6 +106,11 @@ class MemberBack:
     def ended(self) -> None:
         """See `net.packets.Via`."""
         self.member.udp.live -= 1
+
+    def failed(self, word: str) -> None:
+        """See `net.packets.Via`."""
+        if word not in NOT_THE_SERVERS:
+            self.member.udp.health.failed(self._time(), word)
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
         """See `packets.Back`."""
