@@ -41,7 +41,7 @@ def test_a_server_listens_on_every_interface() -> None:
 def test_a_client() -> None:
     config = procurator(CLIENT, "local")
     (server,), (local,) = config.servers, config.locals
-    assert (str(server.address), server.compat) == ("h.example:8080", "procurator")
+    assert (str(server.address), server.compat, server.pool) == ("h.example:8080", "procurator", 8)
     assert (str(local.address), local.socks_reply_port, local.mode) == ("0.0.0.0:1080", 1, Mode.TCP_AND_UDP)
     assert [line.partition(":")[0] for line in warnings(None, "local", "procurator", CLIENT)] == ["local_address"]
 

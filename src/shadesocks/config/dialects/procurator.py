@@ -24,6 +24,8 @@ METHOD: Final = "aes-256-cfb"
 IDLE: Final = 600
 UDP_TIMEOUT: Final = 30
 REPLY_PORT: Final = 1
+POOL: Final = 8
+"""Connections to its server that its client keeps ready."""
 _LEVELS: Final = {"LL_DEBUG": "trace", "LL_VERBOSE": "debug", "LL_NOTICE": "info", "LL_WARNING": "warning"}
 _TARGET: Final = ("udp_target_host", "udp_target_port")
 
@@ -39,6 +41,7 @@ def translate(root: Node, role: Role | None, findings: Findings) -> Node:
         draft.default("server", every_address())
     else:
         draft.default("local_address", "0.0.0.0")  # noqa: S104 - its users count on it, and are warned
+        draft.default("pool", POOL)
     draft.default("method", METHOD)
     lay_out(draft)
     _forward_datagrams(draft, end)
