@@ -11,11 +11,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from secrets import randbelow
 from typing import TYPE_CHECKING, Any
 
 from ..proxy.balance.group import TCP, UDP, Group
-from ..proxy.balance.health import SAMPLES, Health
+from ..proxy.balance.health import Health
 from ..proxy.balance.member import Member, MemberBack, Side
 from ..proxy.balance.policies import PROBED
 
@@ -47,6 +46,8 @@ class Way:
     """Gives back what it keeps open: warm connections, a plugin."""
     about: Callable[[], Mapping[str, Any]] = _says_nothing
     """What is told of that in `Roster.table`: `pool`, `plugin`."""
+    rest: Callable[[], None] = _nothing
+    """Keeps nothing ready from now on: nothing new is to come."""
 
 
 MakeWay = Callable[["Shared", "ServerConfig"], Way]
@@ -76,7 +77,7 @@ class Roster:
         group = self._groups.get(name)
         if group is None:
             config = self._shared.config
-            group = Group(name, config.balancer_policy, config.balancer_margin / 100, randbelow, self._switched)
+            group = Group(name, config.balancer_policy, config.balancer_margin / 100, told=self._switched)
             self._groups[name] = group
             group.take(self._of(name))
         return group
@@ -111,7 +112,10 @@ class Roster:
                     self._rename(member, server)
                 kept.add(member)
             self._members[server] = member
-        self._leaving.update(member for member in before.values() if member not in kept)
+        gone = [member for member in before.values() if member not in kept]
+        self._leaving.update(gone)
+        for member in gone:
+            self._ways[member].rest()
         for name, group in self._groups.items():
             pinned = group.pinned
             group.take(self._of(name))
@@ -125,6 +129,11 @@ class Roster:
             self._leaving.discard(member)
             self._ways.pop(member).close()
 
+    def rest(self) -> None:
+        """Keep nothing ready from now on: no listener accepts any more."""
+        for way in self._ways.values():
+            way.rest()
+
     def close(self) -> None:
         """Let go of all of them."""
         for way in self._ways.values():
@@ -136,10 +145,10 @@ class Roster:
 
     def _make(self, server: ServerConfig) -> Member:
         shared = self._shared
-        window = SAMPLES * shared.config.balancer_interval
-        tcp = Health(window)
+        interval, longest = shared.config.balancer_interval, shared.config.balancer_max_rtt
+        tcp = Health(interval, longest)
         # Datagrams that get lost tell nobody: where nobody probes, connections find out for both.
-        udp = Health(window) if shared.config.balancer_policy in PROBED else tcp
+        udp = Health(interval, longest) if shared.config.balancer_policy in PROBED else tcp
         member = Member("", "", Side("", tcp, 1.0), Side("", udp, 1.0))
         self._rename(member, server)
         way = self._ways[member] = self._make_way(shared, server)
@@ -188,8 +197,8 @@ class Roster:
                         for transport in (TCP, UDP)
                         if pinned or any(group.best(transport) is member for group in groups)
                     ],
-                    TCP: _row(member.tcp, now, config.balancer_max_rtt),
-                    UDP: _row(member.udp, now, config.balancer_max_rtt),
+                    TCP: _row(member.tcp, now),
+                    UDP: _row(member.udp, now),
                     "bytes": member.heard,
                     **self._ways[member].about(),
                 }
@@ -260,11 +269,11 @@ def _core(server: ServerConfig) -> ServerConfig:
     return replace(server, remarks="", id="", group="", tcp_weight=1.0, udp_weight=1.0)
 
 
-def _row(side: Side, now: float, longest: float) -> dict[str, Any]:
+def _row(side: Side, now: float) -> dict[str, Any]:
     health = side.health
     return {
         "weight": side.weight,
-        "score": health.score(now, longest, 1.0) if health.count else None,
+        "score": health.score(1.0),
         "latency_ms": None if health.latency is None else round(health.latency * 1000, 1),
         "failures": health.failures(now),
         "error": health.last_word,

@@ -20,6 +20,14 @@ NEW_SHARE: Final = 0.2
 FORGET_AFTER: Final = 600.0
 """Seconds in which the failures of a server fade to none, where no other follows: go never forgot, and a server that
 was mended overnight got one connection in fifty."""
+BURST: Final = 0.1
+"""Of an interval, in which failures are one sample: a server that restarts fails all who dial it in that second. They
+tell once what they have to tell, and the window holds a bounded number of samples."""
+STEADY_AFTER: Final = 6
+"""Intervals without a failure after which a server is steady again, and seconds that this is at most."""
+STEADY_MOST: Final = 60.0
+LASTING: Final = 1.0
+"""Seconds after which one failure that nothing made good counts as an end, as two in a row do."""
 _SCALE: Final = 10_000
 _FAILURE_WEIGHT: Final = 3
 _WEIGHTS: Final = 5
@@ -31,21 +39,41 @@ _WEIGHT_LEAST: Final = 2.0**-23
 class Health:
     """One server, one transport. All times are seconds."""
 
-    __slots__ = ("_failures", "_samples", "_window", "failed_at", "last_word", "latency", "worked_at")
+    __slots__ = (
+        "_badness",
+        "_failures",
+        "_interval",
+        "_longest",
+        "_sampled_failure_at",
+        "_samples",
+        "failed_at",
+        "last_word",
+        "latency",
+        "revision",
+        "worked_at",
+    )
 
-    def __init__(self, window: float) -> None:
-        """Begin to know nothing; samples count for `window`."""
-        self._window = window
+    def __init__(self, interval: float, longest: float) -> None:
+        """Begin to know nothing; `interval` is between two probes, `longest` is how long one may take."""
+        self._interval = interval
+        self._longest = longest
         self._samples: deque[tuple[float, float | None]] = deque()
         """When, and how long it took; None for a failure."""
+        self._sampled_failure_at: float | None = None
         self._failures = 0
+        self._badness: float | None = None
+        """Of all samples; None: not computed since the last one came."""
+        self.revision = 0
+        """Grows with all that is learnt."""
         self.latency: float | None = None
-        """Smoothed; None before the first sample, and after a failure."""
+        """Smoothed; None before the first sample, and after two failures in a row: it begins anew."""
         self.worked_at: float | None = None
         """When it last did what it was asked."""
         self.failed_at: float | None = None
         self.last_word = ""
         """The reason word of the last failure; empty where it worked since."""
+
+    # -- what is told of it --------------------------------------------------------------------
 
     def measured(self, now: float, seconds: float) -> None:
         """A probe was answered after so long."""
@@ -53,28 +81,41 @@ class Health:
         self.latency = seconds if self.latency is None else OLD_SHARE * self.latency + NEW_SHARE * seconds
         self.succeeded(now)
 
+    def carried(self, now: float) -> None:
+        """A probe was due and not sent, since what programs move shows that it works: what was known still holds."""
+        if self.latency is not None:
+            self._push(now, self.latency)
+        self.succeeded(now)
+
     def succeeded(self, now: float) -> None:
         """It did what a program asked: it is as good as one that never failed."""
-        self._failures = 0
         self.worked_at = now
-        self.last_word = ""
+        if self._failures:
+            self._failures = 0
+            self.last_word = ""
+            self.revision += 1
 
     def failed(self, now: float, word: str) -> None:
         """A probe or a connection of a program failed."""
-        self._push(now, None)
+        if self._sampled_failure_at is None or now - self._sampled_failure_at >= BURST * self._interval:
+            self._sampled_failure_at = now
+            self._push(now, None)
         self._failures = min(self.failures(now) + 1, FAILURES_MOST)
         self.failed_at = now
         self.last_word = word
-        self.latency = None
+        if self._failures > 1:
+            self.latency = None
+        self.revision += 1
 
     def _push(self, now: float, seconds: float | None) -> None:
-        self._forget(now)
-        self._samples.append((now, seconds))
-
-    def _forget(self, now: float) -> None:
         samples = self._samples
-        while samples and now - samples[0][0] > self._window:
+        samples.append((now, seconds))
+        while now - samples[0][0] > SAMPLES * self._interval:
             samples.popleft()
+        self._badness = None
+        self.revision += 1
+
+    # -- what it comes to ----------------------------------------------------------------------
 
     def failures(self, now: float) -> int:
         """Return how often it failed in a row, less what time has made good."""
@@ -83,17 +124,31 @@ class Health:
         left = 1.0 - (now - self.failed_at) / FORGET_AFTER
         return max(0, round(self._failures * left))
 
-    def score(self, now: float, longest: float, weight: float) -> int:
-        """Return shadowsocks-rust's score: less is better, 10,000 is dead; `longest` is how long a probe may take."""
-        self._forget(now)
+    def is_down(self, now: float) -> bool:
+        """True where its failures are more than bad luck: two in a row, or one that nothing made good for a while."""
+        failures = self.failures(now)
+        return failures > 1 or (failures == 1 and self.failed_at is not None and now - self.failed_at >= LASTING)
+
+    def is_steady(self, now: float) -> bool:
+        """True where it did not fail of late."""
+        return self.failed_at is None or now - self.failed_at >= min(STEADY_AFTER * self._interval, STEADY_MOST)
+
+    def score(self, weight: float) -> int | None:
+        """Return shadowsocks-rust's score: less is better, 10,000 is dead; None where nothing is known."""
         if not self._samples:
-            return int(_SCALE / max(weight, _WEIGHT_LEAST))
+            return None
+        if self._badness is None:
+            self._badness = self._find_badness()
+        return int(_SCALE * self._badness / max(weight, _WEIGHT_LEAST))
+
+    def _find_badness(self) -> float:
         good = [seconds for _, seconds in self._samples if seconds is not None]
         failure_rate = 1 - len(good) / len(self._samples)
-        middle = min(median(good), longest) if good else longest
-        deviation = median(abs(seconds - middle) for seconds in good) if good else longest
-        bad = middle / longest + _FAILURE_WEIGHT * failure_rate + deviation / longest
-        return int(_SCALE * bad / _WEIGHTS / max(weight, _WEIGHT_LEAST))
+        middle = deviation = self._longest
+        if good:
+            middle = median(good)
+            deviation = median([abs(seconds - middle) for seconds in good])
+        return ((middle + deviation) / self._longest + _FAILURE_WEIGHT * failure_rate) / _WEIGHTS
 
     @property
     def count(self) -> int:

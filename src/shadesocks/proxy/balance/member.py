@@ -33,10 +33,15 @@ class Side:
         self.serves = serves
         """False where the configuration says that the server does not: it is asked only if no other does."""
         self.live = 0
-        """Connections, or sessions, that go through it now."""
+        """Connections that go through it now or are being made, or sessions."""
 
     def __repr__(self) -> str:
         return f"<Side {self.name}>"
+
+    @property
+    def share(self) -> float:
+        """The weight as policies take it: they see a server that is not chosen only where no other is there."""
+        return self.weight or 1.0
 
 
 class Member:
@@ -80,7 +85,7 @@ class Member:
     @property
     def is_idle(self) -> bool:
         """True while nothing goes through it."""
-        return not self.relays and not self.udp.live
+        return not self.tcp.live and not self.udp.live
 
 
 class MemberBack:

@@ -9,25 +9,32 @@
     score               the best score of the last minutes (shadowsocks-rust)
 
 A policy orders servers that could all be tried: the first is taken, and the next where that one cannot be dialled.
+Those that live by probes are in `leader.py`. The others learn of failures from the connections of programs alone, so
+that one that failed has to be tried again now and then: `willing_first`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from math import log
+from random import Random
 from typing import TYPE_CHECKING, Final, Protocol
+
+from .leader import Latency, Leader, Score, Told
 
 if TYPE_CHECKING:
     from ...core.address import Address
     from .member import Side
 
-Below = Callable[[int], int]
-"""A random number from 0 up to, and not with, the one given; `secrets.randbelow`."""
-Told = Callable[["Side", "Side", str], None]
-"""Is told that one server took the place of another, and why."""
-
 SKIP_BASE: Final = 20
 """One that failed n times is tried in its turn with a chance of 1 in n + 20: 1 in 21 at first, 1 in 50 at last. Both
 numbers are shadowsocks-go's."""
+_BITS: Final = 64
+_MASK: Final = (1 << _BITS) - 1
+_NAMES_MOST: Final = 1024
+"""Names whose hashes are kept: more than the servers of any list."""
 
 
 class Policy(Protocol):
@@ -36,37 +43,143 @@ class Policy(Protocol):
     leader: Side | None
     """The one that is preferred to all others until another is better; None where the policy knows no such thing."""
 
-    def order(self, sides: Sequence[Side], target: Address | None, now: float) -> list[Side]:
+    def order(self, sides: Sequence[Side], target: Address | None, now: float) -> Sequence[Side]:
         """Return all of these, of which there are two at least, in the order in which they are tried."""
 
 
-class Ordered:
-    """The order of the configuration, where a server that failed is seldom tried before the others."""
-
-    leader: Side | None = None
-
-    def __init__(self, _margin: float, below: Below, _told: Told) -> None:
-        self._below = below
-
-    def order(self, sides: Sequence[Side], _target: Address | None, now: float) -> list[Side]:
-        """See `Policy`. Whoever is skipped is the last resort, not left out."""
-        return willing_first(sides, now, self._below)
-
-
-def willing_first(sides: Sequence[Side], now: float, below: Below) -> list[Side]:
-    """Return servers that failed behind the others, but for a small chance to show that they work again."""
+def willing_first(sides: Sequence[Side], now: float, chance: Random) -> tuple[list[Side], list[Side]]:
+    """Return who takes its turn, and who failed and is tried after them: but for a small chance to show its mending."""
     willing: list[Side] = []
     failed: list[Side] = []
     for side in sides:
         failures = side.health.failures(now)
-        (failed if failures and below(failures + SKIP_BASE) else willing).append(side)
-    return willing + failed
+        skipped = failures and chance.randrange(failures + SKIP_BASE)
+        (failed if skipped else willing).append(side)
+    return willing, failed
 
 
-Make = Callable[[float, Below, Told], Policy]
+class Ordered:
+    """The order of the configuration."""
 
-_WORDS: Final = ("ordered", "random", "round-robin", "least-connections", "sticky", "fastest", "score")
-POLICIES: Final[Mapping[str, Make]] = dict.fromkeys(_WORDS, Ordered)
+    leader: Side | None = None
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+
+    def order(self, sides: Sequence[Side], _target: Address | None, now: float) -> Sequence[Side]:
+        """See `Policy`. Whoever is skipped is the last resort, not left out."""
+        willing, failed = willing_first(sides, now, self._chance)
+        return willing + failed
+
+
+class AtRandom:
+    """A draw of its own for each connection and each session: a race, in which a server is as fast as its weight."""
+
+    leader: Side | None = None
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+
+    def order(self, sides: Sequence[Side], _target: Address | None, now: float) -> Sequence[Side]:
+        """See `Policy`. The first one is drawn by weight, the second from those that are left, and so on."""
+        willing, failed = willing_first(sides, now, self._chance)
+        willing.sort(key=self._arrival)
+        failed.sort(key=self._arrival)
+        return willing + failed
+
+    def _arrival(self, side: Side) -> float:
+        return -log(1.0 - self._chance.random()) / side.share
+
+
+class RoundRobin:
+    """Each in turn, a heavy one spread among the others: each earns its weight each time, and who has most pays all."""
+
+    leader: Side | None = None
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+        self._credit: dict[Side, float] = {}
+
+    def order(self, sides: Sequence[Side], _target: Address | None, now: float) -> Sequence[Side]:
+        """See `Policy`. Who is skipped earns nothing meanwhile: it does not come back to a row of turns."""
+        willing, failed = willing_first(sides, now, self._chance)
+        credit, total = self._credit, 0.0
+        turns = willing or failed
+        for side in turns:
+            total += side.share
+            credit[side] = credit.get(side, 0.0) + side.share
+        turns.sort(key=credit.__getitem__, reverse=True)
+        credit[turns[0]] -= total
+        if len(credit) > len(sides):
+            self._credit = {side: credit[side] for side in sides if side in credit}
+        return willing + failed
+
+
+class LeastConnections:
+    """The one that would have the fewest connections for its weight with this one; of equals, any."""
+
+    leader: Side | None = None
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+
+    def order(self, sides: Sequence[Side], _target: Address | None, now: float) -> Sequence[Side]:
+        """See `Policy`."""
+        willing, failed = willing_first(sides, now, self._chance)
+        willing.sort(key=self._load)
+        failed.sort(key=self._load)
+        return willing + failed
+
+    def _load(self, side: Side) -> tuple[float, float]:
+        return (side.live + 1) / side.share, self._chance.random()
+
+
+class Sticky:
+    """The same race for each target, whatever its port: who is added or lost moves its own share of targets alone.
+
+    Its luck comes from the names of both, so it is the same after a restart, and in each process.
+    """
+
+    leader: Side | None = None
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+
+    def order(self, sides: Sequence[Side], target: Address | None, now: float) -> Sequence[Side]:
+        """See `Policy`. The targets of a server that failed go each to the next in its own order, and come back."""
+        willing, failed = willing_first(sides, now, self._chance)
+        left, right = _hash("" if target is None else target.host.lower().removesuffix("."))
+
+        def arrival(side: Side) -> float:
+            mine, its = _hash_of_name(side.name)
+            product = (left ^ mine) * (right ^ its)
+            return -log((((product >> _BITS) ^ product) & _MASK | 1) / (_MASK + 1)) / side.share
+
+        willing.sort(key=arrival)
+        failed.sort(key=arrival)
+        return willing + failed
+
+
+def _hash(text: str) -> tuple[int, int]:
+    """Return two numbers of 64 bits that are the same everywhere, which Python's own hash is not."""
+    number = int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
+    return number >> _BITS, number & _MASK
+
+
+_hash_of_name: Final = lru_cache(_NAMES_MOST)(_hash)
+
+Make = Callable[[float, Random, Told], Policy]
+"""Makes a policy: the margin, who draws, and who is told of another leader."""
+
+POLICIES: Final[Mapping[str, Make]] = {
+    "random": lambda _margin, chance, _told: AtRandom(chance),
+    "ordered": lambda _margin, chance, _told: Ordered(chance),
+    "round-robin": lambda _margin, chance, _told: RoundRobin(chance),
+    "least-connections": lambda _margin, chance, _told: LeastConnections(chance),
+    "sticky": lambda _margin, chance, _told: Sticky(chance),
+    "fastest": lambda margin, _chance, told: Leader(Latency(), margin, told),
+    "score": lambda margin, _chance, told: Leader(Score(), margin, told),
+}
 """By their words in the configuration."""
 PROBED: Final = frozenset(("score", "fastest"))
 """Those that live by probes."""
