@@ -36,7 +36,21 @@ SIZE_MAX: Final = 500
 HOT: Final = {"net/reactor.py", "net/story.py", "net/end.py", "net/relay.py", "net/pipe.py", "wire/chunks.py"}
 HOT_SIZE_MAX: Final = 300
 
-ROWS: Final = ("entries", "times", "names", "outbound", "sockets", "rules", "legacy", "state", "process", "workers")
+ROWS: Final = (
+    "entries",
+    "times",
+    "names",
+    "outbound",
+    "sockets",
+    "rules",
+    "legacy",
+    "state",
+    "process",
+    "workers",
+    "balance",
+    "online",
+    "plugins",
+)
 """Topics of the table of settings."""
 
 NO_TEST_OF_THEIR_OWN: Final = {

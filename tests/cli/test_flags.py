@@ -75,8 +75,6 @@ def test_a_flag_is_ours_or_a_stranger_but_not_both(role: Role) -> None:
 @pytest.mark.parametrize(
     ("role", "argv", "words"),
     [
-        ("server", ["--plugin", "x"], "--plugin: plugins come in a later version"),
-        ("server", ["--plugin=x"], "--plugin: plugins come in a later version"),
         ("server", ["-p", "8388"], "-p: this is shadowsocks-libev's; give the port with the host"),
         ("server", ["-p8388"], "-p: this is shadowsocks-libev's"),
         ("local", ["-l", "1080"], "as in -b 127.0.0.1:1080"),

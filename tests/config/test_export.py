@@ -101,7 +101,7 @@ def test_a_document_of_servers() -> None:
     }
     assert (second["id"], second["remarks"]) == ("i-2", "two")
     assert to_sip008(Config((ONE, TWO)), "server").text == export.text
-    assert load(export.text).servers[1] == TWO
+    assert load(export.text).servers[1] == replace(TWO, mode=Mode.TCP_AND_UDP)
 
 
 def test_what_stands_beside_servers_is_told() -> None:

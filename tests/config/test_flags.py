@@ -211,3 +211,28 @@ def test_a_path_of_a_flag_starts_at_the_working_directory() -> None:
     report = examine(text_of(acl="a.acl"), overrides={"acl": "b.acl"}, environ={}, base="/etc/x")
     assert report.config is not None
     assert (report.config.acl, report.config.servers[0].acl) == ("b.acl", "b.acl")
+
+
+# Several links
+
+
+LINKS = (f"ss://aes-256-gcm:{STRONG}@one.example:1#one", f"ss://aes-256-gcm:{STRONG}@two.example:2")
+
+
+def test_several_links_are_several_servers() -> None:
+    config = config_of(text_of(servers=[SERVER]), {"server_url": LINKS})
+    assert [str(server.address) for server in config.servers] == ["one.example:1", "two.example:2"]
+    assert config_of(None, {"server_url": LINKS[:1]}) == config_of(None, {"server_url": LINKS[0]})
+
+
+def test_a_link_among_several_that_is_none() -> None:
+    assert problems(None, overrides={"server_url": (LINKS[0], "ss://aes-256-gcm:hunter2@h")}) == [
+        "--server-url: this is no usable link: a link names its port after the host, as in host:8388, from 1 to 65535"
+    ]
+
+
+def test_a_link_to_a_document_is_a_subscription() -> None:
+    config = config_of(None, {"server_url": ("ssconf://h.example/key#Home", LINKS[1])})
+    assert [str(server.address) for server in config.servers] == ["two.example:2"]
+    assert config.online is not None
+    assert [url.reveal() for url in config.online.urls] == ["https://h.example/key"]

@@ -18,11 +18,13 @@ from shadesocks.config import (
     ProxyConfig,
     ServerConfig,
     config_from_link,
+    config_from_links,
     examine,
     for_local,
     for_server,
     load,
 )
+from shadesocks.config.model import PluginConfig
 from shadesocks.config.setting import Role
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError, Problem
@@ -31,6 +33,7 @@ from shadesocks.core.secret import Secret
 from shadesocks.crypto.methods import METHODS
 from shadesocks.wire.uri import parse_link
 
+from . import samples
 from .samples import KEY, METHOD, STRONG, look, problems, text_of, warnings
 
 SERVER = ServerConfig(Address("203.0.113.5", 8388), METHODS[METHOD], Secret(KEY))
@@ -164,13 +167,11 @@ def test_every_problem_at_once_in_the_order_of_the_file() -> None:
         "c.json:5: method: no method has this name; the nearest known one is aes-256-gcm",
         "c.json:6: timeout: expected a number of seconds, found text",
         "c.json:7: mode: the word is not known; write tcp_only, tcp_and_udp or udp_only",
-        "c.json:8: plugin: this key of shadowsocks-rust cannot be honoured yet: plugins come in a later version, and "
-        "the other end would speak through one; remove it only if you can do without",
         "c.json:8: a comma is missing after this value (column 32)",
         "c.json:11: servers[0].server: this is no host name; names are made of letters, digits, hyphens and dots",
         "c.json:14: servers[0].password: the key of 2022-blake3-aes-256-gcm has 5 bytes, it must have exactly 32; "
         "make one with: shadesocks genkey -m 2022-blake3-aes-256-gcm",
-        "c.json:16: servers[1]: expected an object in braces, found 7",
+        "c.json:16: servers[1]: expected an object in braces or a link in quotes, found 7",
         "c.json:18: locals[0].local_port: 0 is no port; ports are numbers from 1 to 65535",
         "c.json:18: locals[0].protocol: http comes in a later version; this one serves socks and tunnel",
         "c.json:19: log: expected an object in braces, found 3",
@@ -356,9 +357,47 @@ def test_a_link_says_nothing_of_a_mode_so_both_are_served() -> None:
     assert for_local(config_from_link(link)) == config
 
 
-def test_a_link_that_asks_for_too_much() -> None:
-    with pytest.raises(ConfigError, match=r"^link: the plugin of this link cannot be honoured yet"):
-        config_from_link(parse_link("ss://aes-256-gcm:x@h.example:1/?plugin=obfs-local"))
+def test_a_link_may_name_a_plugin_but_no_path() -> None:
+    config = config_from_link(parse_link("ss://aes-256-gcm:x@h.example:1/?plugin=obfs-local%3Bobfs%3Dhttp"))
+    assert config.servers[0].plugin == PluginConfig("obfs-local", Secret("obfs=http"))
+    with pytest.raises(ConfigError, match=r"^link: the plugin of a link is a name"):
+        config_from_link(parse_link("ss://aes-256-gcm:x@h.example:1/?plugin=/tmp/x"))
+
+
+def test_a_config_from_several_links() -> None:
+    links = [f"ss://aes-256-gcm:{STRONG}@h.example:{port}" for port in (1, 2)]
+    config = config_from_links(links, parse_link, role="local")
+    assert [server.address.port for server in config.servers] == [1, 2]
+    assert config_from_links(links[:1], parse_link, role="local") == config_from_link(
+        parse_link(links[0]), role="local"
+    )
+    subscribed = config_from_links(["ssconf://h.example/key"], parse_link, role="local")
+    assert (subscribed.servers, subscribed.online is None, len(subscribed.locals)) == ((), False, 1)
+    with pytest.raises(ConfigError, match=r"^link: this is no usable link"):
+        config_from_links([links[0], "ss://x"], parse_link)
+    old = [f"ss://rc4-md5:{STRONG}@h.example:1", links[0]]
+    with pytest.raises(ConfigError, match="allow_legacy"):
+        config_from_links(old, parse_link)
+    assert len(config_from_links(old, parse_link, allow_legacy=True).servers) == 2
+
+
+def test_a_server_of_a_list_may_be_a_link() -> None:
+    link = f"ss://aes-256-gcm:{STRONG}@h.example:1#tag"
+    entry = {**samples.SERVER, "server_port": 2}
+    config = load(text_of(servers=[link, entry], mode="tcp_and_udp"), read_link=parse_link)
+    assert [str(server.address) for server in config.servers] == ["203.0.113.5:8388", "h.example:1", "203.0.113.5:2"]
+    assert (config.servers[1].remarks, config.servers[1].mode) == ("tag", Mode.TCP_AND_UDP)
+    with pytest.raises(ConfigError) as caught:
+        load('{"servers": [\n"ss://aes-256-gcm:hunter2@h"]}', where="c.json", read_link=parse_link)
+    assert str(caught.value).startswith("c.json:2: servers[0]: this is no usable link: a link names its port")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_identity_keys_are_taken_where_nothing_is_started() -> None:
+    text = text_of(password=f"{KEY}:{KEY[::-1][1:]}=")
+    with pytest.raises(ConfigError, match="come in a later version"):
+        load(text)
+    assert load(text, starts=False).servers[0].password.reveal().count(":") == 1
 
 
 def test_dialects_by_name() -> None:

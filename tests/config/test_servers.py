@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from shadesocks.config import Config, Mode, Outbound, ProxyConfig, ServerConfig, for_local, load
-from shadesocks.config.servers import is_loopback
+from shadesocks.config.hosts import is_loopback
 from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.keys import make_key_text
@@ -218,8 +218,7 @@ def test_a_proxy_for_all_and_one_s_own(link: object) -> None:
         ),
         (
             f"ss://aes-256-gcm:{STRONG}@proxy.example:1?plugin=x",
-            "the plugin of this link cannot be honoured yet: plugins come in a later version, and the other end would "
-            "speak through one",
+            "a proxy on the way has no plugin: that would connect by itself, and not through the others",
         ),
     ],
 )

@@ -64,7 +64,7 @@ def test_every_field_of_the_config_is_a_setting() -> None:
     hints = get_type_hints(Config)
     given = Config()
     for field in fields(Config):
-        if field.name in ("servers", "locals", "outbound", "template", "warnings"):
+        if field.name in ("servers", "locals", "outbound", "online", "template", "warnings"):
             continue
         setting = SETTINGS[field.name]
         assert Place.TOP in setting.places
@@ -90,8 +90,14 @@ def test_every_setting_of_the_top_has_a_field() -> None:
         "local_ipv6_address": "outbound",
         "outbound_bind_interface": "outbound",
         "outbound_fwmark": "outbound",
+        "online_urls": "online",
+        "online_interval": "online",
+        "online_plugins": "online",
         "forward_address": "forward",
         "forward_port": "forward",
+        "plugin_opts": "plugin",
+        "plugin_args": "plugin",
+        "plugin_mode": "plugin",
     }
     assert {elsewhere.get(name, name) for name in SETTINGS} - held - {"servers"} == set()
 

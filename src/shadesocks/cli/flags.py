@@ -23,13 +23,10 @@ if TYPE_CHECKING:
 _PREFIX: Final = "row_"
 """Of the names of the parameters that come from rows of the table; the number of the row follows."""
 
-_PLUGINS = "plugins come in a later version"
 _ONE = "threads gain nothing here; --workers is the number of processes"
 _SOCKS = "this version serves socks and tunnel; others come later"
-_SUBSCRIBE = "subscriptions come in a later version"
 
 _RUST: Final = {
-    _PLUGINS: "--plugin --plugin-opts --plugin-mode",
     "this marks sockets of FreeBSD only; --outbound-fwmark marks those of Linux": "--outbound-user-cookie",
     _ONE: "--single-threaded --worker-threads",
     "the log goes to stderr; its level is --log-level, or -v": "--log-config",
@@ -38,7 +35,6 @@ _RUST_LOCAL: Final = {
     _SOCKS: "--tcp-redir --udp-redir --local-dns-addr --remote-dns-addr --tun-interface-name "
     "--tun-interface-address --tun-interface-destination --tun-device-fd-from-path --fake-dns-record-expire-duration "
     "--fake-dns-ipv4-network --fake-dns-ipv6-network --fake-dns-database-path",
-    _SUBSCRIBE: "--online-config-url --online-config-update-interval --online-config-allowed-plugin",
     "this belongs to Android, which comes in a later version": "--vpn --dns-addr --stat-path --stat-addr",
 }
 _RUST_SERVER: Final = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .place import default_address, is_wildcard
@@ -16,7 +17,11 @@ def link_of(server: ServerConfig, host: str | None, name: str | None = None) -> 
 
     where = host or server.address.host
     tag = name or server.remarks or None
-    return format_link(Link(server.method.name, server.password.reveal(), where, server.address.port, tag=tag))
+    link = Link(server.method.name, server.password.reveal(), where, server.address.port, tag=tag)
+    plugin = server.plugin
+    if plugin is not None:  # by its name: where it lies there, only that machine knows
+        link = replace(link, plugin=plugin.name.rpartition("/")[2], plugin_opts=plugin.options.reveal() or None)
+    return format_link(link)
 
 
 def public_host(server: ServerConfig, host: str | None) -> tuple[str, str]:

@@ -5,7 +5,7 @@ Imports nothing above the cipher table; opens files only in `files.py`.
 """
 
 from .files import default_path, find_config, read_config, search_list, write_private
-from .load import Report, config_from_link, examine, for_local, for_server, load
+from .load import Report, config_from_link, config_from_links, examine, for_local, for_server, load
 from .model import DEFAULT_LOCAL, Config, Hop, LocalConfig, Mode, Outbound, ProxyConfig, ServerConfig
 from .options import Option, options
 from .save import dump
@@ -22,6 +22,7 @@ __all__ = [
     "Report",
     "ServerConfig",
     "config_from_link",
+    "config_from_links",
     "default_path",
     "dump",
     "examine",

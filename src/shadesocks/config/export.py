@@ -8,11 +8,11 @@ The texts hold passwords in the clear.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ..crypto.methods import Edition
-from .model import Config, ProxyConfig, ServerConfig
+from .model import DEFAULT_PLUGIN_MODE, Config, PluginConfig, ProxyConfig, ServerConfig
 from .nameservers import written
 from .save import dump, keys_of
 from .setting import RUST, SIP008, Place, Role, Setting
@@ -48,6 +48,10 @@ _NOTHING_LOST: Final = frozenset(("allow_legacy", "allow_none", "socks_reply_por
 def to_rust(config: Config, role: Role) -> Export:
     """Return shadowsocks-rust's form: our own without the keys that are ours."""
     export = Export()
+    online = config.online
+    if online is not None and len(online.urls) > 1:
+        config = replace(config, online=replace(online, urls=online.urls[:1]))
+        export.lose("online_config.config_url", "shadowsocks-rust takes one; the first is kept")
     keys = _cut(keys_of(config), Place.TOP, role, "", export)
     if config.dns:
         keys["dns"] = ",".join(written(config.dns))
@@ -105,7 +109,10 @@ def to_sip008(config: Config, role: Role) -> Export:
         name = server.id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"ss://{server.address}"))
         entry: dict[str, object] = {"id": name, "remarks": server.remarks, "server": server.address.host}
         entry |= {"server_port": server.address.port, "method": server.method.name}
-        servers.append(entry | {"password": server.password.reveal()})
+        entry["password"] = server.password.reveal()
+        if server.plugin is not None:
+            entry |= {"plugin": server.plugin.name, "plugin_opts": server.plugin.options.reveal()}
+        servers.append(entry)
         lose_beside_link(server, f"servers[{index}]", export)
     lose_all_but_servers(config, role, export)
     export.text = dump({"version": 1, "servers": servers})
@@ -118,7 +125,17 @@ def lose_beside_link(server: ServerConfig, path: str, export: Export) -> None:
     for name in ("one_time_auth", "compat", "outbound_proxy", "outbound", "acl"):
         if getattr(server, name) != getattr(plain, name):
             export.lose(f"{path}.{name}", "there is no place for it beside a server")
+    if server.plugin is not None:
+        lose_of_plugin(server.plugin, path, "plugin_args plugin_mode", export)
     _lose_key(server, path, export)
+
+
+def lose_of_plugin(plugin: PluginConfig, path: str, keys: str, export: Export) -> None:
+    """Note what is said of a plugin beside its name and its options."""
+    said = {"plugin_args": bool(plugin.args), "plugin_mode": plugin.mode is not DEFAULT_PLUGIN_MODE}
+    for key in keys.split():
+        if said[key]:
+            export.lose(f"{path}.{key}", "there is no word for it")
 
 
 def _lose_key(server: ServerConfig, path: str, export: Export) -> None:
@@ -135,7 +152,10 @@ def lose_all_but_servers(config: Config, role: Role, export: Export) -> None:
         export.lost.append(f"only servers have a place in this form; left out are {', '.join(rest)}")
 
 
-_OF_SERVERS: Final = frozenset(("servers", "server", "server_port", "method", "password", "remarks", "id", "mode"))
+_OF_PLUGIN: Final = ("plugin", "plugin_opts", "plugin_args", "plugin_mode")
+_OF_SERVERS: Final = frozenset(
+    ("servers", "server", "server_port", "method", "password", "remarks", "id", "mode", *_OF_PLUGIN)
+)
 
 
 def _paths(keys: Mapping[str, object], prefix: str = "") -> Iterator[str]:

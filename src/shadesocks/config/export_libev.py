@@ -13,7 +13,7 @@ from typing import Any, Final
 from ..core.nameserver import Transport
 from ..crypto.methods import Edition, Method
 from .dialects.libev import SERVER_IDLE_LEAST
-from .export import Export
+from .export import Export, lose_of_plugin
 from .model import TUNNEL, Config, LocalConfig, Mode, Outbound, ServerConfig
 from .save import dump
 from .setting import SERVER_END, Role
@@ -79,6 +79,7 @@ def _servers(config: Config, role: Role, export: Export) -> dict[str, Any]:
         "server_port": first.address.port,
         "method": first.method.name,
         "key" if first.raw_key else "password": first.password.reveal(),
+        **_plugin(first, export),
         **_outbound(first.outbound),
     }
 
@@ -109,6 +110,7 @@ def _ports(config: Config, first: ServerConfig, export: Export) -> dict[str, Any
         "server": first.address.host,
         "port_password": ports,
         "method": first.method.name,
+        **_plugin(first, export),
         **_outbound(first.outbound),
     }
 
@@ -119,6 +121,14 @@ def _judge(server: ServerConfig, path: str, export: Export) -> None:
     for name in ("one_time_auth", "compat", "outbound_proxy"):
         if getattr(server, name) != getattr(ServerConfig(server.address, server.method, server.password), name):
             export.lose(f"{path}.{name}", _NOTHING)
+
+
+def _plugin(server: ServerConfig, export: Export) -> dict[str, str]:
+    if server.plugin is None:
+        return {}
+    lose_of_plugin(server.plugin, "servers[]", "plugin_args plugin_mode", export)
+    keys = {"plugin": server.plugin.name, "plugin_opts": server.plugin.options.reveal()}
+    return {key: text for key, text in keys.items() if text}
 
 
 def _has(method: Method) -> bool:
@@ -168,6 +178,8 @@ def _process(config: Config, role: Role, export: Export) -> dict[str, Any]:
             export.lose(setting.path, _NOTHING)
     if config.outbound.fwmark:
         export.lose("outbound_fwmark", _NOTHING)
+    if config.online is not None and role == "local":
+        export.lose("online_config", _NOTHING)
     for special in _SPECIAL:
         special(config, role, keys, export)
     return keys

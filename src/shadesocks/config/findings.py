@@ -34,6 +34,18 @@ class Findings:
             self.warn(mark, key, text, roles)
         places.add((mark, key))
 
+    def apart(self) -> Findings:
+        """Return another collection for the same end, for what may be left out."""
+        return Findings(self._role)
+
+    def adopt(self, other: Findings) -> None:
+        """Take over all that was found apart from this."""
+        self._problems += other._problems
+        told = [text for text in other._said if text in self._said]
+        self._warnings += [each for each in other._warnings if each[1].text not in told]
+        for text, places in other._said.items():
+            self._said.setdefault(text, set()).update(places)
+
     def concerns(self, roles: tuple[Role, ...]) -> bool:
         """True when one of these ends is the one to be started, or none was named."""
         return self._role is None or self._role in roles
@@ -53,6 +65,17 @@ class Findings:
         if others < 1:
             return warning
         return replace(warning, text=f"{warning.text} (and {others:,} more like this)")
+
+
+def left_out(problems: tuple[Problem, ...]) -> str:
+    """Say that a server of somebody else's document is not used, and why."""
+    keys = [problem.key.rpartition(".")[2] for problem in problems]
+    whole = [not key or key.endswith("]") for key in keys]  # no key of the server's, but its place
+    reasons = [
+        problem.text if of_all else f"{key}: {problem.text}"
+        for problem, key, of_all in zip(problems, keys, whole, strict=True)
+    ]
+    return f"this server is left out: {'; '.join(reasons)}"
 
 
 def _in_order(found: list[tuple[Mark, Problem]]) -> tuple[Problem, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from .findings import Findings
+from .hops import scheme_of
 from .hosts import split_port
 from .links import ReadLink, link_entries, parse_entry
 from .options import MODE_FLAGS
@@ -18,6 +19,7 @@ from .reader import Mark, Node
 from .sections import Entry, Section
 from .setting import Place, Setting
 from .settings import SETTINGS
+from .urls import OUTLINE
 
 Given = str | tuple[str, ...]
 """The text of an option, or the texts of one that may be given again."""
@@ -38,7 +40,8 @@ _LIST_OF: Final = {"server": Place.SERVER, "server_url": Place.SERVER, "local_ad
 """Settings whose flag takes the place of a whole list."""
 _WORDS: Final = {row.switch: row.flags[0] for row in MODE_FLAGS}
 """Flags that are a word of `mode`, which has no flag by its own name."""
-_SERVER_KEYS: Final = ("server", "server_port", "method", "password", "remarks")
+PLUGIN_PARTS: Final = ("plugin", "plugin_opts", "plugin_args", "plugin_mode")
+_SERVER_KEYS: Final = ("server", "server_port", "method", "password", "remarks", *PLUGIN_PARTS)
 
 
 def add_flags(
@@ -53,17 +56,30 @@ def add_flags(
         place = _LIST_OF.get(name)
         top.lists = [(at, entry) for at, entry in top.lists if at is not place]
     if "server_url" in overrides:
-        entry = _entry(SETTINGS["server_url"], overrides["server_url"])
-        link = parse_entry(entry, read_link, findings)
         for name in _SERVER_KEYS:
             top.entries.pop(name, None)
-        if link is not None:
-            top.entries |= link_entries(link, entry.key, entry.mark, findings)
+        add_links(top, overrides["server_url"], _mark(SETTINGS["server_url"], ""), read_link, findings)
     for name, entry in _entries(overrides, findings):
         top.entries[name] = entry
     if "server" in overrides and not top.has("password") and PASSWORD_VARIABLE in environ:
         mark = Mark(PASSWORD_VARIABLE)
         top.entries["password"] = Entry("", mark, Node(environ[PASSWORD_VARIABLE], mark))
+
+
+def add_links(top: Section, given: Given, mark: Mark, read_link: ReadLink | None, findings: Findings) -> None:
+    """Put what links name: one server at the top level, several in the list; an ssconf:// link is a subscription."""
+    texts = (given,) if isinstance(given, str) else given
+    documents = [text for text in texts if scheme_of(text) == OUTLINE]
+    nodes = [Node(text.strip(), mark) for text in texts if scheme_of(text) != OUTLINE]
+    if documents:
+        top.entries["online_urls"] = _entry(SETTINGS["online_urls"], tuple(documents), mark)
+    if len(nodes) > 1:
+        top.lists.append((Place.SERVER, Entry("", mark, Node(tuple(nodes), mark))))
+        return
+    for node in nodes:
+        link = parse_entry(Entry("", mark, node), read_link, findings)
+        if link is not None:
+            top.entries |= link_entries(link, "", mark, findings)
 
 
 def _entries(overrides: Mapping[str, Given], findings: Findings) -> Iterator[tuple[str, Entry]]:
@@ -86,6 +102,6 @@ def _mark(setting: Setting, text: str) -> Mark:
     return Mark(setting.flags[-1] if setting.flags else _WORDS.get(text, f"--{setting.name.replace('_', '-')}"))
 
 
-def _entry(setting: Setting, given: Given) -> Entry:
-    mark = _mark(setting, given if isinstance(given, str) else "")
+def _entry(setting: Setting, given: Given, mark: Mark | None = None) -> Entry:
+    mark = mark or _mark(setting, given if isinstance(given, str) else "")
     return Entry("", mark, Node(given if isinstance(given, str) else tuple(Node(text, mark) for text in given), mark))

@@ -2,9 +2,8 @@
 
 A file that was written for another program starts as it is: what `dialects/` has
 no meaning for comes here, and each of these keys gets one warning with its reason.
-Some of them are locks (a login, a plugin that others depend on): to
-start without the lock would be worse than not to start, so those are refused
-as soon as they hold something.
+Some of them are locks (a login that others depend on): to start
+without the lock would be worse than not to start, so those are refused as soon as they hold something.
 
 Called by `load.py`, `schema.py` and `reference.py`. When a later version learns
 a key, its row moves to `settings.py`.
@@ -40,7 +39,6 @@ class Foreign:
 _PATHS = "has no effect yet: this version leaves the sizes of packets and their fragments to the system"
 _SOCKETS = "has no effect yet: this version leaves this to the system"
 _THREADS = "has no effect: threads gain nothing here; workers is the number of processes"
-_PLUGIN = "cannot be honoured yet: plugins come in a later version, and the other end would speak through one"
 _FACES = "has no effect yet: this version serves socks and tunnel only"
 _ELSEWHERE = "has no effect in this dialect; with --dialect {} it has"
 _LEGACY = "is not needed: ciphers come with this program"
@@ -59,7 +57,6 @@ def _rows(
 
 _TABLE: Final = (
     # Locks
-    *_rows(RUST, "plugin", _PLUGIN, _SERVERS, lock=True),
     *_rows(
         RUST,
         "users",
@@ -85,8 +82,6 @@ _TABLE: Final = (
         GO, "server_password", "cannot be honoured in this dialect: write servers[], or give --dialect go", lock=True
     ),
     *_rows(LIBEV, "auth", "cannot be honoured here: write one_time_auth, or read the file as --dialect go", lock=True),
-    # Plugins, beside `plugin` itself
-    *_rows(RUST, "plugin_opts plugin_args plugin_mode", "has no effect without a plugin", _SERVERS),
     # UDP
     *_rows(RUST, "udp_mtu", "has no effect: datagrams of every size are taken"),
     *_rows(RUST, "outbound_udp_allow_fragmentation", _PATHS, _SERVERS),
@@ -95,12 +90,6 @@ _TABLE: Final = (
     *_rows(RUST, "outbound_user_cookie", "has no effect: it marks sockets of FreeBSD only", _SERVERS),
     *_rows(LIBEV, "dscp", _SOCKETS),
     # Choice among servers, subscriptions, managers
-    *_rows(
-        RUST,
-        "online_config.config_url online_config.update_interval online_config.allowed_plugins",
-        "has no effect yet: subscriptions come in a later version",
-        roles=LOCAL_END,
-    ),
     *_rows(
         RUST,
         "manager_address manager_port",

@@ -83,6 +83,14 @@ def check_ip(text: str, *, brackets: bool = False) -> str:
     return host
 
 
+def is_loopback(host: str) -> bool:
+    """True for an address or a name that never leaves the machine."""
+    packed = pack_ip(host)
+    if packed is None:
+        return host.lower().removesuffix(".") == "localhost"
+    return packed[0] == 127 if len(packed) == 4 else packed == bytes(15) + b"\x01"
+
+
 def _check_name(host: str) -> None:
     try:
         name = host if host.isascii() else host.encode("idna").decode("ascii")

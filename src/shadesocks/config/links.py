@@ -12,10 +12,8 @@ from typing import Protocol
 
 from ..core.errors import ShadesocksError
 from .findings import Findings
-from .foreign import FOREIGN
 from .reader import BROKEN, Mark, Node
 from .sections import Entry
-from .setting import Place
 
 
 class LinkLike(Protocol):
@@ -31,6 +29,8 @@ class LinkLike(Protocol):
     def port(self) -> int: ...
     @property
     def plugin(self) -> str | None: ...
+    @property
+    def plugin_opts(self) -> str | None: ...
     @property
     def tag(self) -> str | None: ...
 
@@ -59,9 +59,9 @@ def parse_entry(entry: Entry, read_link: ReadLink | None, findings: Findings) ->
 
 def link_entries(link: LinkLike, key: str, mark: Mark, findings: Findings) -> dict[str, Entry]:
     """Return what a link says as entries of a server's section."""
-    if link.plugin:
-        reason = FOREIGN[Place.SERVER, "plugin"].reason
-        findings.problem(mark, key, f"the plugin of this link {reason}")
+    if link.plugin and "/" in link.plugin:
+        text = "the plugin of a link is a name, to be found in PATH: a link may come from somebody else"
+        findings.problem(mark, key, text)
     said: dict[str, str | int] = {
         "server": link.host,
         "server_port": link.port,
@@ -70,4 +70,7 @@ def link_entries(link: LinkLike, key: str, mark: Mark, findings: Findings) -> di
     }
     if link.tag:
         said["remarks"] = link.tag
+    if link.plugin:
+        said["plugin"] = link.plugin
+        said["plugin_opts"] = link.plugin_opts or ""
     return {name: Entry(key, mark, Node(value, mark)) for name, value in said.items()}

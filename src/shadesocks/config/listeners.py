@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from ..core.address import Address
 from .findings import Findings
+from .hosts import is_loopback
 from .model import DEFAULT_LOCAL, TUNNEL, LocalConfig, ServerConfig
 from .reader import Node
 from .sections import Entry, Section
-from .servers import Surroundings, acl_of, group_of, is_loopback, mode_of
+from .servers import Surroundings, acl_of, group_of, mode_of
 from .setting import LOCAL_END, Place
 
 

@@ -12,28 +12,27 @@ no message repeats the text of a value.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
-from ..core.address import Address
 from ..core.errors import ConfigError, Problem
 from ..core.networks import NetworkSet, parse_network
-from .dialects import DIALECTS, Taken, find_dialect
-from .findings import Findings
-from .flags import NO_FILE, Given, add_flags
-from .links import LinkLike, ReadLink, link_entries
+from .dialects import DIALECTS, Taken, find_dialect, find_text_dialect
+from .findings import Findings, left_out
+from .flags import NO_FILE, Given, add_flags, add_links
+from .links import LinkLike, ReadLink, link_entries, parse_entry
 from .listeners import build_local, check_listeners
 from .manager import build_template, check_manager, is_template
 from .model import (
-    DEFAULT_LOCAL,
     DEFAULT_MODE,
     DEFAULT_OUTBOUND,
     Config,
-    LocalConfig,
-    Mode,
     ServerConfig,
 )
+from .needs import check_needs, filled, ways_of
+from .online import build_online
+from .plugins import check_top, check_workers
 from .reader import BROKEN, Mark, Member, Node, read
 from .sections import Entry, Section, sort_members
 from .servers import (
@@ -77,6 +76,7 @@ def load(
     dialect: str | None = None,
     overlay: Mapping[str, Member] | None = None,
     base: str | os.PathLike[str] = "",
+    starts: bool = True,
 ) -> Config:
     """Return the configuration that a text and the options over it make.
 
@@ -93,6 +93,8 @@ def load(
         overlay: members of the file's top level, in its dialect, that go before those of the text: what the command
             line of an old program said.
         base: the directory of the file, where its relative paths start; empty for the working directory.
+        starts: False where nothing is started from it, but it is written in another form: what only other programs
+            can run is taken as well.
 
     Raises:
         ConfigError: with every problem, in the order of the file.
@@ -109,6 +111,7 @@ def load(
         dialect=dialect,
         overlay=overlay,
         base=base,
+        starts=starts,
     )
     if report.config is None:
         raise ConfigError(report.problems)
@@ -128,12 +131,12 @@ def examine(
     dialect: str | None = None,
     overlay: Mapping[str, Member] | None = None,
     base: str | os.PathLike[str] = "",
+    starts: bool = True,
 ) -> Report:
     """Do what `load` does, and return the problems beside the warnings instead of raising."""
     environ = os.environ if environ is None else environ
     findings = Findings(role)
-    tree = _read(text, where, overlay or {}, findings)
-    taken = None if tree is None else _find_dialect(dialect, tree, findings)
+    tree, taken = _take(text, where, dialect, overlay or {}, findings)
     if tree is None or taken is None:
         return Report(None, findings.problems, findings.warnings)
     root = taken.dialect.translate(tree, role, findings)
@@ -142,7 +145,17 @@ def examine(
         add_flags(top, overrides, environ, read_link, findings)
     for name, value in (fallbacks or {}).items():
         top.entries.setdefault(name, Entry("", NO_FILE, Node(value, NO_FILE)))
-    builder = _Builder(top, role, findings, strict=strict, environ=environ, read_link=read_link, base=os.fspath(base))
+    builder = _Builder(
+        top,
+        role,
+        findings,
+        strict=strict,
+        environ=environ,
+        read_link=read_link,
+        base=os.fspath(base),
+        is_document=taken.dialect.is_document,
+        starts=starts,
+    )
     return replace(builder.report(), taken=taken)
 
 
@@ -161,6 +174,30 @@ def config_from_link(
         entries["allow_legacy"] = Entry("", mark, Node(True, mark))
     top = Section(Place.TOP, "", mark, entries)
     report = _Builder(top, role, findings).report()
+    if report.config is None:
+        raise ConfigError(report.problems)
+    return report.config
+
+
+def config_from_links(
+    links: Sequence[str],
+    read_link: ReadLink,
+    *,
+    where: str = "link",
+    role: Role | None = None,
+    allow_legacy: bool = False,
+) -> Config:
+    """Return the configuration of the servers that several links name, over TCP and UDP; ssconf:// is a subscription.
+
+    Raises:
+        ConfigError: one of them is no usable link, or asks for what this version cannot do.
+    """
+    findings = Findings(role)
+    mark = Mark(where)
+    said = {"mode": LINK_MODE.value} | ({"allow_legacy": True} if allow_legacy else {})
+    top = Section(Place.TOP, "", mark, {key: Entry("", mark, Node(value, mark)) for key, value in said.items()})
+    add_links(top, tuple(links), mark, read_link, findings)
+    report = _Builder(top, role, findings, read_link=read_link).report()
     if report.config is None:
         raise ConfigError(report.problems)
     return report.config
@@ -189,54 +226,27 @@ def _for_role(config: Config, role: Role, where: str) -> Config:
     mark = Mark(where)
     entries = config.servers if role == "server" else config.locals
     managed = role == "server" and config.manager_listen is not None
-    _check_needs(bool(config.servers) or managed, [(_ways(entry), mark, "") for entry in entries], mark, findings)
+    subscribed = role == "local" and config.online is not None
+    check_needs(
+        bool(config.servers) or managed or subscribed, [(ways_of(entry), mark, "") for entry in entries], mark, findings
+    )
     if findings.problems:
         raise ConfigError(findings.problems)
-    return _filled(config, role)
+    return filled(config, role)
 
 
-_NO_SERVER: Final = "no server is named; give server, server_port, method and password, or -s, -m and -k"
-
-Way = tuple[str, Address]
-"""What follows "is taken", and an address to listen on: a port of TCP and the same port of UDP are two."""
-Listener = tuple[Iterable[Way], Mark, str]
-"""Where an entry listens, and the place and key of the entry."""
-
-
-def _ways(entry: ServerConfig | LocalConfig) -> Iterator[Way]:
-    """Yield where an entry listens."""
-    if isinstance(entry, LocalConfig):
-        yield "", entry.address  # whatever the mode: associations are connections
-        if entry.mode.udp and not entry.udp_socket_per_association:
-            yield " for UDP", entry.udp_address
-        return
-    if entry.mode.tcp:
-        yield "", entry.address
-    if entry.mode.udp:
-        yield " for UDP", entry.address
-
-
-def _check_needs(has_server: bool, listeners: Iterable[Listener], mark: Mark, findings: Findings) -> None:
-    """Report what an end lacks to be started."""
-    if not has_server:
-        findings.problem(mark, "", _NO_SERVER)
-    seen: set[Way] = set()
-    for ways, place, key in listeners:
-        found = set(ways)
-        if found & seen:
-            which, address = min(found & seen, key=lambda way: way[0])
-            text = f"{address} is taken{which} by an entry before this one; choose another port"
-            findings.problem(place, key, text)
-        seen |= found
-
-
-def _filled(config: Config, role: Role | None) -> Config:
-    """Add what an end has by default: a listener for what the servers serve."""
-    if role == "local" and not config.locals:
-        modes = {server.mode for server in config.servers}
-        mode = modes.pop() if len(modes) == 1 else Mode.TCP_AND_UDP
-        return replace(config, locals=(replace(DEFAULT_LOCAL, mode=mode, acl=config.acl),))
-    return config
+def _take(
+    text: str | None, where: str, dialect: str | None, overlay: Mapping[str, Member], findings: Findings
+) -> tuple[Node | None, Taken | None]:
+    """Read a text into its tree, and find its dialect; None for what could not be had, after a problem."""
+    taken = find_text_dialect(dialect, text or "", where, findings)
+    if taken is not None:
+        tree, by_text = taken
+        if not isinstance(tree.value, Mapping):
+            return None, by_text
+        return Node({**tree.value, **overlay}, tree.mark), by_text
+    root = _read(text, where, overlay, findings)
+    return root, None if root is None else _find_dialect(dialect, root, findings)
 
 
 def _read(text: str | None, where: str, overlay: Mapping[str, Member], findings: Findings) -> Node | None:
@@ -286,6 +296,8 @@ class _Builder:
         environ: Mapping[str, str] | None = None,
         read_link: ReadLink | None = None,
         base: str = "",
+        is_document: bool = False,
+        starts: bool = True,
     ) -> None:
         self._top = top
         self._role = role
@@ -294,6 +306,8 @@ class _Builder:
         self._environ = environ or {}
         self._read_link = read_link
         self._base = base
+        self._is_document = is_document
+        self._starts = starts
 
     def report(self) -> Report:
         config, findings = self._config(), self._findings
@@ -320,34 +334,42 @@ class _Builder:
             self._base,
             given.get("allow_legacy", defaults.allow_legacy),
             habits_of(top, NO_HABITS, findings),
+            starts=self._starts,
         )
         if top.has("outbound_proxy"):
             around = replace(around, outbound_proxy=build_hops(top.entries["outbound_proxy"], around, findings))
-        server_sections = self._sections(Place.SERVER, _ONE_SERVER)
-        local_sections = self._sections(Place.LOCAL, _ONE_LOCAL)
+        servers = self._servers(around)
+        server_sections = [section for section, _ in servers]
+        local_sections = [section for section, _ in self._sections(Place.LOCAL, _ONE_LOCAL)]
         if self._role == "local" and not local_sections:
             local_sections = [top]  # the default listener, with what the top level says of it
-        servers = [(section, build_server(section, around, findings)) for section in server_sections]
         locals_ = [(section, build_local(section, top, around, findings)) for section in local_sections]
         for section in (top, *server_sections, *local_sections):
             section.check(findings)
         if top.has("method") and top not in server_sections and not top.has("manager_listen"):
             entry = top.entries["method"]
             findings.warn(entry.mark, entry.key, "this method is of no server: each entry of servers[] names its own")
+        managed = top.has("manager_listen")
+        check_top(top, top in server_sections or managed, findings)
+        if any(server is not None and server.plugin is not None for _, server in servers) and not managed:
+            check_workers(top, findings)
+            given["workers"] = 1
         check_listeners(top, servers, locals_, findings)
         _check_names(top, given, findings)
         _check_forbidden(top, given, findings)
         check_manager(top, findings)
+        online = build_online(top, around, findings)
         if top.has("manager_listen") or self._role == "local":
             given["workers"] = 1  # a server's; and whoever asked for more beside a manager was told
         if self._role is not None:
             listeners = [
-                (_ways(model), section.mark, section.path)
+                (ways_of(model), section.mark, section.path)
                 for section, model in (servers if self._role == "server" else locals_)
                 if model is not None
             ]
             managed = self._role == "server" and top.has("manager_listen")
-            _check_needs(bool(servers) or managed, listeners, top.mark, findings)
+            subscribed = self._role == "local" and online is not None
+            check_needs(bool(servers) or managed or subscribed, listeners, top.mark, findings)
         return Config(
             tuple(server for _, server in servers if server is not None),
             tuple(local for _, local in locals_ if local is not None),
@@ -355,13 +377,26 @@ class _Builder:
             dial,
             outbound=around.outbound,
             acl=around.acl,
+            online=online,
             template=build_template(top, around, servers, findings) if top.has("manager_listen") else None,
             **given,
         )
 
-    def _sections(self, place: Place, single: tuple[str, ...]) -> list[Section]:
-        """Return the entries of one list that are in use, the one of the top level first."""
-        found = [self._top] if self._top.has(*single) and not (place is Place.SERVER and is_template(self._top)) else []
+    def _servers(self, around: Surroundings) -> list[tuple[Section, ServerConfig | None]]:
+        """Return the servers and their sections: of a document only those that can be used."""
+        servers: list[tuple[Section, ServerConfig | None]] = []
+        for section, findings in self._sections(Place.SERVER, _ONE_SERVER):
+            server = build_server(section, around, findings)
+            section.check(findings)
+            if self._may_stay(section.mark, section.path, findings):
+                servers.append((section, server))
+        return servers
+
+    def _sections(self, place: Place, single: tuple[str, ...]) -> list[tuple[Section, Findings]]:
+        """Return the entries of one list that are in use, the one of the top level first, and who hears of faults."""
+        found: list[tuple[Section, Findings]] = []
+        if self._top.has(*single) and not (place is Place.SERVER and is_template(self._top)):
+            found.append((self._top, self._findings))
         for at, entry in self._top.lists:
             if at is not place or entry.node.value is BROKEN:
                 continue
@@ -370,17 +405,38 @@ class _Builder:
                 self._findings.problem(entry.mark, entry.key, text)
                 continue
             for index, item in enumerate(entry.node.value):
-                section = self._item(item, place, f"{entry.key}[{index}]")
-                if section is not None and section.value("disabled", self._findings) is not True:
-                    found.append(section)
+                path = entry.key and f"{entry.key}[{index}]"
+                findings = self._findings.apart() if self._is_document and place is Place.SERVER else self._findings
+                section = self._item(item, place, path, findings)
+                if section is None:
+                    self._may_stay(item.mark, path, findings)
+                elif section.value("disabled", findings) is not True:
+                    found.append((section, findings))
         return found
 
-    def _item(self, item: Node, place: Place, path: str) -> Section | None:
+    def _item(self, item: Node, place: Place, path: str, findings: Findings) -> Section | None:
         if isinstance(item.value, Mapping):
-            return sort_members(item, place, path, self._findings, strict=self._strict)
+            return sort_members(item, place, path, findings, strict=self._strict)
+        if isinstance(item.value, str) and place is Place.SERVER:
+            link = parse_entry(Entry(path, item.mark, item), self._read_link, findings)
+            return (
+                None if link is None else Section(place, path, item.mark, link_entries(link, path, item.mark, findings))
+            )
         if item.value is not BROKEN:
-            self._findings.problem(item.mark, path, f"expected an object in braces, found {shown(item)}")
+            also = " or a link in quotes" if place is Place.SERVER else ""
+            findings.problem(item.mark, path, f"expected an object in braces{also}, found {shown(item)}")
         return None
+
+    def _may_stay(self, mark: Mark, path: str, findings: Findings) -> bool:
+        """Take over what was found of an entry apart; False where that leaves it out."""
+        if findings is self._findings:
+            return True
+        problems = findings.problems
+        if problems:
+            self._findings.warn(mark, path, left_out(problems))
+        else:
+            self._findings.adopt(findings)
+        return not problems
 
 
 # What the top level says of names and targets

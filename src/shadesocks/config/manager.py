@@ -15,11 +15,12 @@ from ..core.errors import ConfigError, Problem
 from ..core.secret import Secret
 from ..crypto.methods import Method, find_method
 from .findings import Findings
-from .hosts import UnfitError, check_host, split_port
+from .hosts import UnfitError, check_host, is_loopback, split_port
 from .model import NO_SECRET, Config, ServerConfig
+from .plugins import build_plugin
 from .reader import Mark, Member, Node
 from .sections import Entry, Section, sort_members
-from .servers import Habits, Surroundings, build_server, is_loopback
+from .servers import Habits, Surroundings, build_server
 from .setting import SERVER_END, Place
 
 HOST: Final = "0.0.0.0"  # noqa: S104 - a server is there to be reached
@@ -85,6 +86,7 @@ def build_template(
     first = next((server for _, server in servers if server is not None), None)
     host = top.value("server", findings) if top.has("server") else first and first.address.host
     method = top.value("method", findings) if top.has("method") else first and first.method
+    plugin = build_plugin(top, first.plugin if first else None, findings)
     return ServerConfig(
         Address(host if isinstance(host, str) else HOST, 0),
         method if isinstance(method, Method) else find_method(METHOD),
@@ -99,6 +101,7 @@ def build_template(
         around.acl,
         around.habits.one_time_auth,
         around.habits.compat,
+        plugin=plugin,
     )
 
 
@@ -143,6 +146,8 @@ def added_server(config: Config, keys: Mapping[str, Any]) -> tuple[ServerConfig,
         "",
         config.allow_legacy,
         Habits(template.one_time_auth, template.compat),
+        template.plugin,
+        commanded=True,
     )
     server = build_server(section, around, findings)
     section.check(findings)

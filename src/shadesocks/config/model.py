@@ -77,6 +77,7 @@ class Outbound:
     """0: none."""
 
 
+DEFAULT_PLUGIN_MODE: Final = Mode(_str("plugin_mode"))
 DEFAULT_OUTBOUND: Final = Outbound()
 NO_SECRET: Final = Secret("")
 
@@ -90,6 +91,19 @@ class ProxyConfig:
     user: str = ""
     """Empty: it asks for no login."""
     password: Secret = NO_SECRET
+
+
+@dataclass(frozen=True, slots=True)
+class PluginConfig:
+    """A program (SIP003) that carries what goes between a client and its server."""
+
+    name: str
+    """To be found in PATH, or an absolute path."""
+    options: Secret = NO_SECRET
+    """As they were written, with their escapes."""
+    args: tuple[str, ...] = field(default=(), repr=False)
+    mode: Mode = DEFAULT_PLUGIN_MODE
+    """What goes through it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +142,8 @@ class ServerConfig:
     """Connections that a client keeps ready. Resolved as the mode."""
     group: str = _str("group")
     """Of the listeners that use it beside those that use all; empty: no other."""
+    plugin: PluginConfig | None = None
+    """What it is reached through; None: the network."""
 
 
 Hop = ServerConfig | ProxyConfig
@@ -171,6 +187,20 @@ class LocalConfig:
 
 DEFAULT_LOCAL: Final = LocalConfig(Address(_str("local_address"), _int("local_port")))
 """Where a client listens whose configuration does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineConfig:
+    """Where servers come from that no file names: subscriptions."""
+
+    urls: tuple[Secret, ...]
+    """As `urls.check_url` leaves them."""
+    interval: float = _float("online_interval")
+    """Seconds from one fetch to the next."""
+    allowed_plugins: tuple[str, ...] = ()
+    """What a document may start."""
+    template: ServerConfig | None = None
+    """What its servers have where a document has no word for it; without address and password. None: the defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +273,8 @@ class Config:
     """Port 0 stands for 53. None: the one that the prober knows."""
     balancer_probe_name: str = _str("balancer_probe_name")
     balancer_probe_concurrency: int = _int("balancer_probe_concurrency")
+    online: OnlineConfig | None = None
+    """None: all servers are in `servers`."""
     manager_listen: str | None = None
     """HOST:PORT, or the path of a Unix socket; None: no manager."""
     manager_dialect: str = _str("manager_dialect")

@@ -55,8 +55,11 @@ _METAVARS: Final = {
     Kind.NETWORKS: "LIST",
     Kind.PORTS: "LIST",
     Kind.HOPS: "LINK",
+    Kind.TEXTS: "TEXT",
+    Kind.URLS: "URL",
+    Kind.NAMES: "LIST",
 }
-_SECRETS: Final = (Kind.SECRET, Kind.LINK, Kind.HOPS)
+_SECRETS: Final = (Kind.SECRET, Kind.LINK, Kind.HOPS, Kind.URLS)
 
 MODE_FLAGS: Final = (
     Option(

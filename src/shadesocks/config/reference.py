@@ -81,7 +81,10 @@ _KINDS: Final = {
     Kind.NAME_SERVERS: "name servers: list, or text with commas",
     Kind.NETWORKS: "networks: list, or text with commas",
     Kind.PORTS: "ports: list, number, or text with commas",
+    Kind.TEXTS: "list of texts",
     Kind.HOPS: "link or list of links, secret",
+    Kind.URLS: "https:// address or list of them, secret",
+    Kind.NAMES: "names: list, or text with commas",
 }
 
 

@@ -10,7 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, Final
 
-from .model import DEFAULT_MODE, DEFAULT_OUTBOUND, Config, Hop, LocalConfig, Mode, Outbound, ProxyConfig, ServerConfig
+from .model import (
+    DEFAULT_MODE,
+    DEFAULT_OUTBOUND,
+    Config,
+    Hop,
+    LocalConfig,
+    Mode,
+    OnlineConfig,
+    Outbound,
+    PluginConfig,
+    ProxyConfig,
+    ServerConfig,
+)
 from .nameservers import written
 from .setting import Kind
 from .settings import SETTINGS
@@ -54,6 +66,8 @@ def keys_of(config: Config) -> dict[str, object]:
         value = getattr(config, name)
         if value != SETTINGS[name].default:
             _put(keys, SETTINGS[name].path, _WRITERS.get(SETTINGS[name].kind, _same)(value))
+    if config.online is not None:
+        keys["online_config"] = _online(config.online)
     return keys | _outbound(config.outbound, DEFAULT_OUTBOUND)
 
 
@@ -117,6 +131,7 @@ def _server(server: ServerConfig, config: Config, mode: Mode | None) -> dict[str
         value = getattr(server, name)
         if value != SETTINGS[name].default:
             keys[name] = _WRITERS.get(SETTINGS[name].kind, _same)(value)
+    keys |= _plugin(server.plugin)
     if server.outbound_proxy:
         links = [_link(hop) for hop in server.outbound_proxy]
         keys["outbound_proxy"] = links[0] if len(links) == 1 else links
@@ -127,9 +142,28 @@ def _server(server: ServerConfig, config: Config, mode: Mode | None) -> dict[str
     return keys | _outbound(server.outbound, config.outbound)
 
 
+def _plugin(plugin: PluginConfig | None) -> dict[str, object]:
+    if plugin is None:
+        return {}
+    parts = {"plugin_opts": plugin.options.reveal(), "plugin_args": list(plugin.args), "plugin_mode": plugin.mode.value}
+    return {"plugin": plugin.name} | {
+        key: value for key, value in parts.items() if value and value != SETTINGS[key].default
+    }
+
+
+def _online(online: OnlineConfig) -> dict[str, object]:
+    urls = [url.reveal() for url in online.urls]
+    keys: dict[str, object] = {"config_url": urls[0] if len(urls) == 1 else urls}
+    if online.interval != SETTINGS["online_interval"].default:
+        keys["update_interval"] = _seconds(online.interval)
+    if online.allowed_plugins:
+        keys["allowed_plugins"] = list(online.allowed_plugins)
+    return keys
+
+
 def _template(server: ServerConfig) -> dict[str, object]:
     """Return what the ports of a manager have in common; an empty list, too, where an old method stands at the top."""
-    keys: dict[str, object] = {"server": server.address.host, "method": server.method.name}
+    keys: dict[str, object] = {"server": server.address.host, "method": server.method.name, **_plugin(server.plugin)}
     return keys | ({"servers": []} if server.method.legacy else {})
 
 

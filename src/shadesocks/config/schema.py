@@ -118,5 +118,8 @@ _TYPES: Final[dict[Kind, Schema]] = {
     Kind.HOPS: _several({"type": "string", "pattern": "^((ss|socks5?h?|http)://.*)?$"}),
     Kind.NAME_SERVERS: _several({"type": "string"}),
     Kind.NETWORKS: _several({"type": "string"}),
+    Kind.TEXTS: {"type": "array", "items": {"type": "string"}},
     Kind.PORTS: _several({"type": ["integer", "string"]}),
+    Kind.URLS: _several({"type": "string", "pattern": "^((https|ssconf|http)://.*)?$"}),
+    Kind.NAMES: _several({"type": "string"}),
 }

@@ -11,17 +11,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..core.address import Address, pack_ip
+from ..core.address import Address
 from ..core.errors import KeyTextError
 from ..core.secret import Secret
 from ..crypto.keys import parse_keys
 from ..crypto.methods import Edition, Method
 from .findings import Findings
 from .hops import SHADOW, from_environment, parse_proxy, scheme_of
-from .hosts import UnfitError
+from .hosts import UnfitError, is_loopback
 from .links import ReadLink, link_entries, parse_entry
-from .model import DEFAULT_MODE, DEFAULT_OUTBOUND, Hop, Mode, Outbound, ServerConfig
+from .model import DEFAULT_MODE, DEFAULT_OUTBOUND, Hop, Mode, Outbound, PluginConfig, ServerConfig
 from .passwords import ENOUGH_BITS, is_weak_key, strength
+from .plugins import build_plugin, check_plugin
 from .reader import BROKEN
 from .sections import Entry, Section
 from .setting import Place
@@ -67,6 +68,12 @@ class Surroundings:
     """The directory at which relative paths of the file start; empty: the working directory."""
     allow_legacy: bool = False
     habits: Habits = NO_HABITS
+    plugin: PluginConfig | None = None
+    """Of whoever names none."""
+    commanded: bool = False
+    """True for a server that a manager's command makes."""
+    starts: bool = True
+    """Whether something is to be started from it; else what only other programs can run is taken as well."""
 
 
 def build_server(section: Section, around: Surroundings, findings: Findings) -> ServerConfig | None:
@@ -77,14 +84,19 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
     host = section.value("server", findings)
     port = section.value("server_port", findings)
     method = section.value("method", findings)
-    password = _password(section, method if isinstance(method, Method) else None, around.environ, findings)
+    password = _password(section, method if isinstance(method, Method) else None, around, findings)
     remarks = section.value("remarks", findings)
     server_id = section.value("id", findings)
     handshake, dial = timeouts(section, around.handshake_timeout, around.dial_timeout, findings)
     proxy = around.outbound_proxy
     if section.place is Place.SERVER and section.has("outbound_proxy"):
         proxy = build_hops(section.entries["outbound_proxy"], around, findings)
-    if isinstance(host, str) and isinstance(method, Method):
+    mode, acl = mode_of(section, around.mode, findings), acl_of(section, around.acl, around.base, findings)
+    plugin = build_plugin(section, around.plugin, findings, commanded=around.commanded)
+    if plugin is not None:
+        check_plugin(section, plugin, acl, bool(proxy), findings)
+    covered = plugin is not None and plugin.mode in (mode, Mode.TCP_AND_UDP)
+    if isinstance(host, str) and isinstance(method, Method) and not covered:
         _check_none(section, host, method, around, findings)
     habits = habits_of(section, around.habits, findings)
     if isinstance(method, Method):
@@ -100,15 +112,16 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         handshake,
         dial,
         proxy,
-        mode_of(section, around.mode, findings),
+        mode,
         around.outbound if section.place is Place.TOP else outbound_of(section, around.outbound, findings),
-        acl_of(section, around.acl, around.base, findings),
+        acl,
         habits.one_time_auth,
         habits.compat,
         section.has("raw_key"),
         *_weights(section, findings),
         habits.pool,
         group_of(section, findings),
+        plugin,
     )
 
 
@@ -159,6 +172,10 @@ def _build_hop(entry: Entry, around: Surroundings, findings: Findings) -> Hop | 
             return None
     link = parse_entry(entry, around.read_link, findings)
     if link is None:
+        return None
+    if link.plugin:
+        text = "a proxy on the way has no plugin: that would connect by itself, and not through the others"
+        findings.problem(entry.mark, entry.key, text)
         return None
     section = Section(Place.SERVER, entry.key, entry.mark, link_entries(link, entry.key, entry.mark, findings))
     alone = replace(around, outbound_proxy=(), mode=LINK_MODE, outbound=DEFAULT_OUTBOUND, acl=None)
@@ -241,14 +258,6 @@ def timeouts(section: Section, handshake: float, dial: float, findings: Findings
     )
 
 
-def is_loopback(host: str) -> bool:
-    """True for an address or a name that never leaves the machine."""
-    packed = pack_ip(host)
-    if packed is None:
-        return host.lower().removesuffix(".") == "localhost"
-    return packed[0] == 127 if len(packed) == 4 else packed == bytes(15) + b"\x01"
-
-
 def _check_none(section: Section, host: str, method: Method, around: Surroundings, findings: Findings) -> None:
     if method.edition is Edition.PLAIN and not around.allow_none and not is_loopback(host):
         entry = section.entries["method"]
@@ -297,7 +306,7 @@ _WHY_NOT: Final = {
 # Passwords
 
 
-def _password(section: Section, method: Method | None, environ: Mapping[str, str], findings: Findings) -> Secret | None:
+def _password(section: Section, method: Method | None, around: Surroundings, findings: Findings) -> Secret | None:
     """Return the password, or the key in its place, once it fits the method; None after a problem."""
     name = "raw_key" if section.has("raw_key") else "password"
     if not section.has(name):
@@ -314,13 +323,13 @@ def _password(section: Section, method: Method | None, environ: Mapping[str, str
         other = section.entries["password"]
         findings.warn(other.mark, other.key, "has no effect beside key, which goes before it; remove one of the two")
     try:
-        text = from_environment(text, environ)
+        text = from_environment(text, around.environ)
     except UnfitError as unfit:
         findings.problem(entry.mark, entry.key, str(unfit))
         return None
     if method is None:
         return Secret(text)
-    problem = _judge(text, method, raw=name == "raw_key")
+    problem = _judge(text, method, raw=name == "raw_key", starts=around.starts)
     if problem:
         findings.problem(entry.mark, entry.key, problem)
         return None
@@ -332,7 +341,7 @@ def _recipe(method: Method) -> str:
     return f"make one with: shadesocks genkey -m {method.name}"
 
 
-def _judge(text: str, method: Method, *, raw: bool) -> str:
+def _judge(text: str, method: Method, *, raw: bool, starts: bool) -> str:
     """Return what keeps a text from being the password of a method; empty for nothing."""
     if method.edition is Edition.PLAIN:
         return ""
@@ -344,7 +353,7 @@ def _judge(text: str, method: Method, *, raw: bool) -> str:
         keys = parse_keys(method, text, raw=raw)
     except KeyTextError as error:
         return f"{error}; {_recipe(method)}"
-    if len(keys) > 1:
+    if len(keys) > 1 and starts:
         return "identity keys (several keys with colons between) come in a later version; give one key"
     return ""
 

@@ -68,10 +68,13 @@ class Kind(Enum):
     NAME_SERVERS = "name servers: text in quotes, commas between several, or a list of texts"
     NETWORKS = "networks: text in quotes, commas between several, or a list of texts"
     PORTS = "ports: a number, text such as 25,6881-6889, or a list of these"
+    TEXTS = "a list of texts"
     HOPS = "a proxy as a link in quotes, or a list of links"
+    URLS = "the https:// address of a document in quotes, or a list of them"
+    NAMES = "names: text in quotes, commas between several, or a list of texts"
 
 
-SEVERAL: Final = frozenset((Kind.NAME_SERVERS, Kind.NETWORKS, Kind.PORTS, Kind.HOPS))
+SEVERAL: Final = frozenset((Kind.NAME_SERVERS, Kind.NETWORKS, Kind.PORTS, Kind.HOPS, Kind.LINK, Kind.URLS, Kind.NAMES))
 """Kinds of which there may be several: a list in a file, a flag that may be given again."""
 
 

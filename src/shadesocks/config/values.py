@@ -16,11 +16,13 @@ from typing import Final, TypeVar
 from ..core.address import PORT_MAX, Address
 from ..core.nameserver import NameServer
 from ..core.networks import parse_network
+from ..core.secret import Secret
 from ..crypto.methods import ALIASES, METHODS, Method, find_method, is_ready
 from .hosts import ZONE, UnfitError, check_host, check_ip, split_port
 from .nameservers import check_together, parse_name_server
 from .reader import BROKEN, Node
 from .setting import Kind, Setting
+from .urls import check_url
 
 Item = TypeVar("Item")
 
@@ -243,6 +245,13 @@ def _name_servers(setting: Setting, node: Node) -> tuple[NameServer, ...]:
     return servers
 
 
+def _texts(setting: Setting, node: Node) -> tuple[str, ...]:
+    """A list whose texts are taken as they are, with commas and all."""
+    if not isinstance(node.value, tuple):
+        raise _unfit(setting, node)
+    return tuple(_text(setting, item) for item in node.value if item.value is not BROKEN)
+
+
 def _networks(setting: Setting, node: Node) -> tuple[str, ...]:
     return _each(setting, node, _network)
 
@@ -273,6 +282,24 @@ def _ports(setting: Setting, node: Node) -> tuple[tuple[int, int], ...]:
         return ((first, last),)
 
     return _each(setting, node, parse)
+
+
+def _names(setting: Setting, node: Node) -> tuple[str, ...]:
+    return _each(setting, node, lambda item: (_text(setting, item),))
+
+
+def _urls(setting: Setting, node: Node) -> tuple[Secret, ...]:
+    """No text is divided: a comma may stand in an address. Empty stands for none."""
+    items = node.value if isinstance(node.value, tuple) else (node,)
+    found: list[Secret] = []
+    for number, item in enumerate(items, 1):
+        if item.value in ("", BROKEN):
+            continue
+        try:
+            found.append(Secret(check_url(_text(setting, item))))
+        except UnfitError as unfit:
+            raise UnfitError(f"item {number}: {unfit}" if len(items) > 1 else str(unfit)) from None
+    return tuple(dict.fromkeys(found))
 
 
 # Methods
@@ -315,4 +342,7 @@ _CONVERTERS: Final[dict[Kind, Callable[[Setting, Node], object]]] = {
     Kind.NAME_SERVERS: _name_servers,
     Kind.NETWORKS: _networks,
     Kind.PORTS: _ports,
+    Kind.TEXTS: _texts,
+    Kind.URLS: _urls,
+    Kind.NAMES: _names,
 }

@@ -25,7 +25,7 @@ ALL: list[Row] = [
     ("--no-delay", "no_delay", True),
     ("--reuse-port", "reuse_port", True),
     ("--mtu 1400", SAYS, "--mtu: "),
-    ("--plugin x", REFUSES, "--plugin: "),
+    ("--plugin ./x", REFUSES, "--plugin: "),
     ("--plugin-opts x", SAYS, "--plugin-opts: "),
     ("-A", REFUSES, "-A: one-time authentication is no longer"),
     ("", "allow_legacy", True),

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from shadesocks.config import Config, Mode
+from shadesocks.config.model import PluginConfig
 from shadesocks.config.setting import Role
 from shadesocks.core.address import Address
+from shadesocks.core.secret import Secret
 from shadesocks.crypto.keys import parse_keys
 
 from .samples import PASSWORD, config_of, problems, servers, warnings
@@ -194,5 +196,7 @@ def test_what_has_no_meaning_here_is_told_in_one_line_each() -> None:
     ]
 
 
-def test_a_plugin_is_a_lock() -> None:
-    assert problems({**ONE, "plugin": "obfs-server"}, "server", "libev")[0].startswith("plugin: ")
+def test_a_plugin_is_of_every_server() -> None:
+    keys = {**ONE, "server": ["192.0.2.1", "192.0.2.2"], "plugin": "obfs-local", "plugin_opts": "obfs=tls"}
+    servers = config_of(keys, "local", "libev").servers
+    assert [server.plugin for server in servers] == [PluginConfig("obfs-local", Secret("obfs=tls"))] * 2

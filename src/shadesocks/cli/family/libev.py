@@ -109,8 +109,8 @@ _ROWS: Final[tuple[tuple[str, Flag], ...]] = (
     ("stlrm", Flag(("--reuse-port",), "let others of this user listen on the same port", key="reuse_port")),
     ("stlrm", Flag(("--mtu",), "accepted; the system finds it", "BYTES", key="mtu")),
     ("stlr", Flag(("--mptcp",), "Multipath TCP", key="mptcp")),
-    ("stlrm", Flag(("--plugin",), "plugin (a later version)", "NAME", key="plugin")),
-    ("stlrm", Flag(("--plugin-opts",), "its options (a later version)", "TEXT", key="plugin_opts")),
+    ("stlrm", Flag(("--plugin",), "plugin: a name in PATH, or an absolute path", "NAME", key="plugin")),
+    ("stlrm", Flag(("--plugin-opts",), "its options; a config hides them better", "TEXT", key="plugin_opts")),
     *(
         ("stlr", Flag((f"--tcp-{side}-{way}buf",), f"{what} of {side} sockets", "BYTES", key=f"tcp_{side}_{way}buf"))
         for side in ("incoming", "outgoing")

@@ -32,7 +32,6 @@ def listen(in_file: Mapping[str, Member]) -> dict[str, Member]:
 
 _PLACE: Final = ("manager_address", "manager_port")
 _ONE: Final = "has no effect: threads gain nothing here; workers, in the config, is the number of processes"
-_PLUGINS: Final = "plugins come in a later version"
 _BUILTIN: Final = "has no effect: the manager serves the ports itself"
 _MANAGER: Final = (
     Flag(("-c", "--config"), "read this config", "FILE", act=Act.CONFIG),
@@ -76,9 +75,9 @@ _MANAGER: Final = (
     Flag(("-v",), "log more", setting="log_level", constant="debug"),
     Flag(("--manager-server-mode",), "accepted", "WORD", act=Act.NOTHING, note=_BUILTIN),
     Flag(("--manager-server-working-directory",), "accepted", "DIR", act=Act.NOTHING, note=_BUILTIN),
-    Flag(("--plugin",), "refused: a later version", "NAME", act=Act.REFUSE, note=_PLUGINS),
-    Flag(("--plugin-opts",), "refused: a later version", "TEXT", act=Act.REFUSE, note=_PLUGINS),
-    Flag(("--plugin-mode",), "refused: a later version", "WORD", act=Act.REFUSE, note=_PLUGINS),
+    Flag(("--plugin",), "plugin of ports that name none", "NAME", setting="plugin"),
+    Flag(("--plugin-opts",), "its options; a config hides them better", "TEXT", setting="plugin_opts"),
+    Flag(("--plugin-mode",), "what goes through it", "WORD", setting="plugin_mode"),
     Flag(
         ("--outbound-user-cookie",),
         "accepted; of FreeBSD",

@@ -10,13 +10,16 @@ from __future__ import annotations
 from typing import Final
 
 from ..findings import Findings
-from ..reader import Node
+from ..reader import BROKEN, Mark, Node
 from ..setting import Role
-from . import go, libev, lite, node, procurator, python
+from . import go, libev, links, lite, node, outline, procurator, python, sing_box, sip008
 from .seam import Dialect, Taken
 from .sniff import sniff
 
 __all__ = ["DIALECTS", "Dialect", "Taken", "find_dialect"]
+
+
+_ASKED: Final = "that is what was asked for"
 
 
 def _same(root: Node, _role: Role | None, _findings: Findings) -> Node:
@@ -31,9 +34,30 @@ _ROWS: Final = (
     Dialect("lite", "shadowsocks-lite", lite.translate),
     Dialect("node", "shadowsocks for Node.js", node.translate),
     Dialect("procurator", "procurator's flags as keys", procurator.translate),
+    Dialect("links", "a list of ss:// links, plain or base64", _same, read=links.read_links, is_document=True),
+    Dialect("sip008", "a document of SIP008", sip008.translate, is_document=True),
+    Dialect("outline", "Outline: an access key, or the keys of a server", outline.translate, is_document=True),
+    Dialect("sing-box", "sing-box: its Shadowsocks outbounds", sing_box.translate, is_document=True),
 )
 
 DIALECTS: Final[dict[str, Dialect]] = {row.name: row for row in _ROWS}
+
+
+def find_text_dialect(name: str | None, text: str, where: str, findings: Findings) -> tuple[Node, Taken] | None:
+    """Return the tree of a text that is no JSON, and its dialect; None for JSON, or what is to be read as such.
+
+    A text that is not of the dialect that was asked for is a problem, and has an empty tree.
+    """
+    for dialect in _ROWS:
+        if dialect.read is None or name not in (None, dialect.name):
+            continue
+        tree = dialect.read(text, where, findings)
+        if tree is not None:
+            return tree, Taken(dialect, f"it is {dialect.summary}")
+        if name is not None:
+            findings.problem(Mark(where, 1), "", f"this is not {dialect.summary}")
+            return Node(BROKEN, Mark(where, 1)), Taken(dialect, _ASKED)
+    return None
 
 
 def find_dialect(name: str | None, root: Node) -> Taken:
@@ -43,6 +67,6 @@ def find_dialect(name: str | None, root: Node) -> Taken:
         KeyError: there is no dialect of that name.
     """
     if name is not None:
-        return Taken(DIALECTS[name], "that is what was asked for")
+        return Taken(DIALECTS[name], _ASKED)
     found, why = sniff(root)
     return Taken(DIALECTS[found], why or "nothing in it belongs to another program", common=not why)

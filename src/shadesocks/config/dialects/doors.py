@@ -77,9 +77,13 @@ def put_doors(draft: Draft, doors: Iterable[Door]) -> None:
             draft.set(key, member)
         return
     draft.drop("method")
-    raw = draft.pop("key")  # libev's, in the place of the password
-    shared = {} if raw is None else {"key": said_as(raw, "key")}
+    taken = {key: draft.pop(key) for key in _SHARED}
+    shared = {key: said_as(member, key) for key, member in taken.items() if member is not None}
     draft.append("servers", [{**door.entry(), **shared} for door in doors])
+
+
+_SHARED: Final = ("key", "plugin", "plugin_opts", "plugin_args", "plugin_mode")
+"""Keys of libev and rust that are of every door; `key` stands in the place of the password."""
 
 
 def keep_template(draft: Draft, method: str) -> None:

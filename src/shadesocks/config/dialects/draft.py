@@ -7,7 +7,7 @@ what the dialect makes of that program's keys. Each member keeps its place and t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -62,6 +62,12 @@ class Draft:
         for key in keys:
             self._members.pop(key, None)
 
+    def keep(self, wanted: Callable[[str], bool]) -> dict[str, Member]:
+        """Remove all keys but those that are wanted, and comments; return what was removed."""
+        gone = {key: each for key, each in self._members.items() if not wanted(key) and not key.startswith(("_", "//"))}
+        self.drop(*gone)
+        return gone
+
     # What is put there
 
     def set(self, key: str, member: Member) -> None:
@@ -85,6 +91,12 @@ class Draft:
     def made(self, value: Plain) -> Member:
         """Return a value that nobody wrote as a member."""
         return Member(self._default, _node(value, self._default))
+
+    def replace_items(self, key: str, change: Callable[[Node], Node]) -> None:
+        """Put another item in the place of each of a list, if there is one."""
+        there = self.get(key)
+        if there is not None and isinstance(there.node.value, tuple):
+            self.set(key, Member(there.mark, Node(tuple(map(change, there.node.value)), there.node.mark), there.said))
 
     def append(self, key: str, entries: list[dict[str, Member]]) -> None:
         """Put objects before those of a list, which need not be there yet."""

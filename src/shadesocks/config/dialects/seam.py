@@ -18,6 +18,10 @@ class Dialect:
     summary: str
     translate: Callable[[Node, Role | None, Findings], Node]
     """From a tree in this dialect, for the end that is to be started (None: any), to one in our own form."""
+    read: Callable[[str, str, Findings], Node | None] | None = None
+    """From a text that is no JSON, and what messages call it, to a tree; None for a text of another dialect."""
+    is_document: bool = False
+    """Whether somebody else hands it out: a server that cannot be used is left out, and the others serve."""
 
 
 @dataclass(frozen=True, slots=True)

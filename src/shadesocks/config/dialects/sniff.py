@@ -15,6 +15,8 @@ from ...crypto.methods import find_method
 from ..hosts import split_port
 from ..reader import Node
 from ..setting import GO, LIBEV, LITE, NODE, PROCURATOR, PYTHON, RUST
+from . import outline, sing_box
+from .sip008 import is_document
 
 PROGRAMS: Final = {
     "rust": RUST,
@@ -33,6 +35,10 @@ _OURS: Final = (
     *("launchd_tcp_socket_name", "launchd_udp_socket_name"),
 )
 """Keys of shadowsocks-rust that nobody else has, and that stand in no other program's file."""
+
+_AT_ONCE: Final = {"accessKeys": "outline", "prefix": "outline", "outbounds": "sing-box"}
+"""Keys of programs outside the family, which are in no file of it."""
+_ELSEWHERE: Final = {"outline": outline.PROGRAM, "sing-box": sing_box.PROGRAM}
 
 _KEYS: Final[dict[str, str]] = {
     **dict.fromkeys(("pid-file", "log-file", "daemon", "verbose", "one_time_auth"), "python"),
@@ -112,6 +118,11 @@ def sniff(root: Node) -> tuple[str, str]:
     """Return the name of the dialect of a tree and what speaks for it; the second is empty where nothing does."""
     members = root.value if isinstance(root.value, Mapping) else {}
     given = {key: member.node for key, member in members.items() if member.node.value is not None}
+    if is_document(given):
+        return "sip008", "it has a version and servers, as a document of SIP008"
+    for key, dialect in _AT_ONCE.items():
+        if key in given and not {"servers", "locals"} & given.keys():
+            return dialect, f"it has {key}, a key of {_ELSEWHERE[dialect]}"
     for key in _OURS:
         if key in given:
             return "rust", _has("rust", key)

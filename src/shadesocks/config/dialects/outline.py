@@ -1,0 +1,80 @@
+"""Outline: the access key of a client, and the keys that its server keeps.
+
+    {"server", "server_port", "password", "method", "prefix"}             behind ssconf://; also with ss:// in its place
+    {"accessKeys": [{"id", "name", "password", "port", "method"}]}        shadowbox_config.json of the server
+
+A `prefix` makes the first bytes look like another protocol. They stand in the place of random ones of the salt, so a
+server takes connections without them; a censor may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from ..findings import Findings
+from ..reader import Member, Node
+from ..servers import LINK_MODE
+from ..setting import Role
+from .draft import Draft, said_as
+from .go import every_address
+
+PROGRAM: Final = "Outline"
+
+_NAMES: Final = {
+    "port": "server_port",
+    "password": "password",
+    "encryptionMethod": "method",
+    "method": "method",
+    "name": "remarks",
+    "id": "id",
+}
+"""Fields of an access key, and their names here. The rest is for its manager: metrics, limits."""
+
+
+def translate(root: Node, role: Role | None, findings: Findings) -> Node:
+    """Return the tree in our own form."""
+    draft = Draft(root, PROGRAM, findings)
+    prefix = draft.pop("prefix")
+    if prefix is not None and prefix.node.value != "":
+        text = (
+            "has no effect: the first bytes of connections are random here, and look like no other protocol; where "
+            "they had to, this server may be out of reach"
+        )
+        draft.warn(prefix, "prefix", text)
+    if draft.has("accessKeys"):
+        _take_keys(draft, role)
+    draft.default("mode", LINK_MODE.value)
+    return draft.build()
+
+
+def _take_keys(draft: Draft, role: Role | None) -> None:
+    keys = draft.pop("accessKeys")
+    draft.drop("nextId", "defaultPort")
+    assert keys is not None
+    if role == "local":
+        text = "these are the keys of a server, which name no host to connect to; take the key that it hands out"
+        draft.problem(keys, "accessKeys", text)
+        return
+    if not isinstance(keys.node.value, tuple):
+        draft.problem(keys, "accessKeys", "expected a list of objects, in square brackets")
+        return
+    host = draft.made(every_address())
+    items = [item for item in keys.node.value if isinstance(item.value, Mapping)]
+    entries = [_entry(item, index, host) for index, item in enumerate(items)]
+    ports = [entry["server_port"].node.value for entry in entries if "server_port" in entry]
+    shared = len(ports) - len(set(map(str, ports)))
+    if shared:
+        text = f"{shared} of these keys share a port with another; several users on one port come in a later version"
+        draft.warn(keys, "accessKeys", text)
+    draft.append("servers", entries)
+
+
+def _entry(item: Node, index: int, host: Member) -> dict[str, Member]:
+    entry = {"server": host}
+    assert isinstance(item.value, Mapping)
+    for key, name in _NAMES.items():
+        member = item.value.get(key)
+        if member is not None and member.node.value not in (None, ""):
+            entry[name] = said_as(member, f"accessKeys[{index}].{key}")
+    return entry
