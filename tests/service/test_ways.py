@@ -11,26 +11,26 @@ import pytest
 from shadesocks.config.model import Config, LocalConfig, Mode, ProxyConfig
 from shadesocks.core.address import Address
 from shadesocks.net.backs import ClosedBack, DirectBack, ShadowBack
-from shadesocks.proxy.outbound.choice import AtRandom, ChosenDialer, Circuit, InOrder
-from shadesocks.proxy.outbound.choice_packets import ChosenBack
+from shadesocks.proxy.balance.balancer import Balancer
+from shadesocks.proxy.balance.balancer_packets import BalancerBack
 from shadesocks.proxy.outbound.direct import DirectDialer
-from shadesocks.proxy.outbound.fastest import Fastest
 from shadesocks.proxy.outbound.guarded import GuardedBack, GuardedDialer
 from shadesocks.proxy.outbound.packets import ChainBack
 from shadesocks.proxy.outbound.shadowsocks import ShadowsocksDialer
 from shadesocks.service.service import Service
 from shadesocks.service.ways import (
-    choice_of,
     client_back,
     client_dialer,
+    client_way,
     quirks_of,
+    roster_of,
     server_back,
     server_dialer,
     shadow_back,
 )
 from shadesocks.wire.shadow import Quirks
 
-from .rig import HOST, echo, pair, run, server_config, socks, started, target
+from .rig import HOST, echo, pair, run, server_config, socks, started, target, until
 from .test_build import shared_of
 from .test_service_udp import BOTH, ask, relay_of, trip, udp_pair
 from .test_service_udp import echo as udp_echo
@@ -87,20 +87,19 @@ def test_the_habits_of_old_programs_reach_the_wire(
     assert quirks_of(Config(**config), replace(server_config(), **options)) == quirks
 
 
-@pytest.mark.parametrize(
-    ("word", "kind"), [("score", InOrder), ("random", AtRandom), ("ordered", Circuit), ("fastest", Fastest)]
-)
-def test_all_listeners_share_what_chooses_between_servers(word: str, kind: type) -> None:
+def test_all_listeners_share_what_is_known_of_the_servers() -> None:
     async def story() -> None:
-        shared = shared_of(Config(servers=(SS, replace(SS, address=Address(HOST, 2))), balancer_policy=word))
+        two = SS, replace(SS, address=Address(HOST, 2), group="far")
+        shared = shared_of(Config(servers=two))
         try:
-            assert isinstance(client_dialer(shared), ChosenDialer)
-            back, idle_min = client_back(shared)
-            assert isinstance(back, ChosenBack)
+            assert isinstance(client_dialer(shared, ""), Balancer)
+            back, idle_min = client_back(shared, "far")
+            assert isinstance(back, BalancerBack)
             assert idle_min == 0
-            [choice] = shared.choices
-            assert isinstance(choice, kind)
-            assert choice_of(shared) is choice
+            [roster] = shared.rosters
+            assert roster_of(shared) is roster
+            assert [group.name for group in roster.groups] == ["", "far"]
+            assert [len(group.members) for group in roster.groups] == [2, 1]
         finally:
             shared.salts.close()
             await shared.names.close()
@@ -109,18 +108,29 @@ def test_all_listeners_share_what_chooses_between_servers(word: str, kind: type)
     run(story())
 
 
-def test_a_server_is_asked_for_what_it_serves() -> None:
+def test_a_session_with_a_2022_server_is_remembered_longer() -> None:
     async def story() -> None:
-        streams = replace(server_config(port=1), mode=Mode.TCP_ONLY)
-        packets = replace(server_config("2022-blake3-aes-128-gcm", port=2), mode=Mode.UDP_ONLY)
-        shared = shared_of(Config(servers=(streams, packets)))
+        shared = shared_of(Config(servers=(SS, replace(server_config("2022-blake3-aes-128-gcm", port=2), mode=BOTH))))
         try:
-            assert isinstance(client_dialer(shared), ShadowsocksDialer)
-            back, idle_min = client_back(shared)
-            assert isinstance(back, ShadowBack)
-            assert back._server == packets.address
-            assert idle_min > 0
-            assert not shared.choices
+            assert client_back(shared, "")[1] > 0
+        finally:
+            shared.salts.close()
+            await shared.names.close()
+            shared.reactor.stop()
+
+    run(story())
+
+
+@pytest.mark.parametrize(("mode", "kind"), [(BOTH, ShadowBack), (Mode.TCP_ONLY, type(None))])
+def test_a_server_takes_datagrams_where_a_listener_does(mode: Mode, kind: type) -> None:
+    async def story() -> None:
+        shared = shared_of(Config(servers=(SS,), locals=(LocalConfig(Address(HOST, 0), mode=mode),)))
+        try:
+            way = client_way(shared, SS)
+            assert isinstance(way.dialer, ShadowsocksDialer)
+            assert isinstance(way.back, kind)
+            assert way.about() == {}
+            way.close()
         finally:
             shared.salts.close()
             await shared.names.close()
@@ -219,3 +229,57 @@ def test_the_rules_of_a_server_hold_for_what_it_passes_on() -> None:
                 assert far.journal.reasons["denied"] == 1
 
     run(story())
+
+
+def test_a_client_of_one_server_has_warm_connections_from_its_start() -> None:
+    async def story() -> None:
+        async with started(Service.server(Config(servers=(server_config(),), allow_private=True))) as far:
+            there = replace(server_config(), address=far.addresses[0], pool=2)
+            local = LocalConfig(Address(HOST, 0))
+            async with started(Service.local(Config(servers=(there,), locals=(local, local), fast_open=True))) as near:
+                (roster,) = near._shared.rosters
+                await until(lambda: roster.table()[0]["pool"] == {"size": 2, "ready": 2})
+                async with target(echo) as to:
+                    reader, writer, _ = await socks(near, to)
+                    writer.write(b"x")
+                    assert await reader.readexactly(1) == b"x"
+                    writer.close()
+                await near.drain(1.0)
+                assert roster.table()[0]["pool"] == {"size": 2, "ready": 0}
+            await until(lambda: not far.totals[0])
+
+    run(story())
+
+
+def test_of_several_servers_each_fills_its_pool_when_it_is_used() -> None:
+    async def story() -> None:
+        shared = shared_of(Config(servers=(replace(SS, pool=2), SS)))
+        try:
+            way = client_way(shared, shared.config.servers[0])
+            assert way.about() == {"pool": {"size": 2, "ready": 0}}
+            assert not shared.reactor.stories
+            way.rest()
+            way.close()
+        finally:
+            shared.salts.close()
+            await shared.names.close()
+            shared.reactor.stop()
+
+    run(story())
+
+
+@pytest.mark.parametrize("options", [{"pool": 0}, {"mode": Mode.UDP_ONLY}, {"handshake_timeout": 1.5}])
+def test_where_no_connection_can_wait_there_is_no_pool(
+    options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        shared = shared_of(Config(servers=(replace(SS, **{"pool": 8, **options}),)))
+        try:
+            assert client_way(shared, shared.config.servers[0]).about() == {}
+        finally:
+            shared.salts.close()
+            await shared.names.close()
+            shared.reactor.stop()
+
+    run(story())
+    assert ("handshake_timeout of 1.5 s" in caplog.text) == ("handshake_timeout" in options)

@@ -474,6 +474,8 @@ class Service:
         self._given.close()
         if self._sweeper is not None:
             self._ports.stop_listening()
+            for roster in self._shared.rosters:
+                roster.rest()
             self._shared.reactor.settle()
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from secrets import randbelow
 from typing import TYPE_CHECKING
 
 from ..config.model import ProxyConfig
@@ -25,6 +27,7 @@ from ..proxy.outbound.chain import ChainMeans, Hop, HttpHop, ShadowHop, SocksHop
 from ..proxy.outbound.direct import DirectDialer
 from ..proxy.outbound.guarded import GuardedBack, GuardedDialer
 from ..proxy.outbound.packets import ChainBack
+from ..proxy.outbound.pool import WarmPool, age_most
 from ..proxy.outbound.shadowsocks import ShadowsocksDialer
 from ..wire.editions import make_packets, make_shadow
 from ..wire.packet_aead2022 import REMEMBERED
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from ..config.model import Config, Outbound, ServerConfig
     from ..net.connect import Judge
     from ..net.packets import Back
+    from ..proxy.outbound.shadowsocks import Connect
     from ..proxy.seams import Dialer
     from ..wire.packet import PacketShadow
     from ..wire.shadow import Shadow
@@ -64,10 +68,31 @@ def _is_guarded(shared: Shared, server: ServerConfig) -> bool:
     return isinstance(last, ProxyConfig) or has_rules(shared.config, shared.acls.at(server.acl))
 
 
-def shadow_dialer(shared: Shared, server: ServerConfig) -> ShadowsocksDialer:
-    """The way through one server. Servers are the operator's choice and may stand anywhere."""
+def shadow_dialer(shared: Shared, server: ServerConfig, connect: Connect | None = None) -> ShadowsocksDialer:
+    """The way through one server: connected to anew for each request, unless something else connects."""
+    way = connect or _way_to(shared, server)
+    return ShadowsocksDialer(way, shadow_of(shared, server), shared.scratch, wall, draw)
+
+
+def _way_to(shared: Shared, server: ServerConfig) -> Connect:
+    """What connects to one server. Servers are the operator's choice and may stand anywhere."""
     way = _through_hops(shared, server).dial if server.outbound_proxy else _to_operators_hosts(shared, server).connect
-    return ShadowsocksDialer(partial(way, server.address), shadow_of(shared, server), shared.scratch, wall, draw)
+    return partial(way, server.address)
+
+
+def warm_pool(shared: Shared, server: ServerConfig, connect: Connect | None = None) -> WarmPool | None:
+    """What keeps connections to one server ready; None where none are wanted."""
+    if not server.pool or not server.mode.tcp:
+        return None
+    age = age_most(server.handshake_timeout)
+    if not age:
+        text = "pool: has no effect for %s: with a handshake_timeout of %g s nothing can wait"
+        log.warning(text, server.remarks or server.address, server.handshake_timeout)
+        return None
+    plain = replace(shared, config=replace(shared.config, fast_open=False)) if shared.config.fast_open else shared
+    prepare = connect or _way_to(plain, server)
+    way = connect or _way_to(shared, server)
+    return WarmPool(shared.reactor, shared.scratch, way, prepare, server.pool, age, wall, randbelow)
 
 
 def client_dialer(shared: Shared, group: str) -> Dialer:
@@ -95,7 +120,13 @@ def client_way(shared: Shared, server: ServerConfig) -> Way:
     """The way of a client through one server."""
     takes_packets = any(local.mode.udp for local in shared.config.locals)
     back = shadow_back(shared, server, packets_of(shared, server)) if takes_packets else None
-    return Way(shadow_dialer(shared, server), back)
+    pool = warm_pool(shared, server)
+    if pool is None:
+        return Way(shadow_dialer(shared, server), back)
+    if len(shared.config.servers) == 1:
+        pool.fill()  # of several, each fills when it is used
+    dialer = shadow_dialer(shared, server, pool.connect)
+    return Way(dialer, back, pool.close, lambda: {"pool": {"size": pool.size, "ready": len(pool)}}, rest=pool.close)
 
 
 def _through_hops(shared: Shared, server: ServerConfig) -> Dialer:

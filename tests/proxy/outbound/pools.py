@@ -186,7 +186,7 @@ class Rig:
 
     async def full(self) -> None:
         """Wait until all stand ready."""
-        await until(lambda: len(self.pool) == self.pool._size)
+        await until(lambda: len(self.pool) == self.pool.size)
         self.server.take()
 
     async def take(self, first: bytes = b"") -> End:

@@ -119,7 +119,7 @@ class WarmPool:
         self._scratch = scratch
         self._connect = connect
         self._prepare = prepare
-        self._size = size
+        self.size = size
         self._age = age
         self._wall = wall
         self._chance = chance
@@ -230,7 +230,7 @@ class WarmPool:
             self._is_filling = False
 
     def _may_dial(self) -> bool:
-        if self._is_closed or self._pause is not None or len(self._ready) + len(self._dials) >= self._size:
+        if self._is_closed or self._pause is not None or len(self._ready) + len(self._dials) >= self.size:
             return False
         return not (self._failures and self._dials)
 
