@@ -22,14 +22,13 @@ NOT_THE_SERVERS: Final = frozenset(("limit", "denied", "too_large"))
 class Side:
     """What one server is for connections, or for datagrams: all that a policy looks at."""
 
-    __slots__ = ("health", "live", "name", "serves", "weight")
+    __slots__ = ("_weight", "health", "live", "name", "serves", "share")
 
     def __init__(self, name: str, health: Health, weight: float, *, serves: bool = True) -> None:
         self.name = name
         """Of the server, for people; also what a target that sticks to a server is drawn by."""
         self.health = health
         self.weight = weight
-        """How much it is preferred; 0: it is not chosen."""
         self.serves = serves
         """False where the configuration says that the server does not: it is asked only if no other does."""
         self.live = 0
@@ -39,9 +38,15 @@ class Side:
         return f"<Side {self.name}>"
 
     @property
-    def share(self) -> float:
-        """The weight as policies take it: they see a server that is not chosen only where no other is there."""
-        return self.weight or 1.0
+    def weight(self) -> float:
+        """How much it is preferred; 0: it is not chosen."""
+        return self._weight
+
+    @weight.setter
+    def weight(self, weight: float) -> None:
+        self._weight = weight
+        self.share = weight or 1.0
+        """The same as policies take it: they see a server that is not chosen only where no other is there."""
 
 
 class Member:

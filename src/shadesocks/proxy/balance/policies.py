@@ -31,10 +31,14 @@ if TYPE_CHECKING:
 SKIP_BASE: Final = 20
 """One that failed n times is tried in its turn with a chance of 1 in n + 20: 1 in 21 at first, 1 in 50 at last. Both
 numbers are shadowsocks-go's."""
-_BITS: Final = 64
+_BITS: Final = 30
+"""Of each of the two numbers that a name is hashed to: what Python multiplies fastest, and fine enough for a draw."""
 _MASK: Final = (1 << _BITS) - 1
-_NAMES_MOST: Final = 1024
-"""Names whose hashes are kept: more than the servers of any list."""
+_UNIT: Final = 2.0**-_BITS
+TARGETS_MOST: Final = 1024
+"""Targets whose hashes are kept: a page asks for some tens of hosts, again and again."""
+TIE: Final = 2.0**-30
+"""Of a load, what a draw between equals adds at most: less than one connection among a million makes."""
 
 
 class Policy(Protocol):
@@ -83,12 +87,14 @@ class AtRandom:
     def order(self, sides: Sequence[Side], _target: Address | None, now: float) -> Sequence[Side]:
         """See `Policy`. The first one is drawn by weight, the second from those that are left, and so on."""
         willing, failed = willing_first(sides, now, self._chance)
-        willing.sort(key=self._arrival)
-        failed.sort(key=self._arrival)
-        return willing + failed
+        draw = self._chance.random
 
-    def _arrival(self, side: Side) -> float:
-        return -log(1.0 - self._chance.random()) / side.share
+        def speed(side: Side) -> float:
+            return log(1.0 - draw()) / side.share
+
+        willing.sort(key=speed, reverse=True)
+        failed.sort(key=speed, reverse=True)
+        return willing + failed
 
 
 class RoundRobin:
@@ -126,12 +132,14 @@ class LeastConnections:
     def order(self, sides: Sequence[Side], _target: Address | None, now: float) -> Sequence[Side]:
         """See `Policy`."""
         willing, failed = willing_first(sides, now, self._chance)
-        willing.sort(key=self._load)
-        failed.sort(key=self._load)
-        return willing + failed
+        draw = self._chance.random
 
-    def _load(self, side: Side) -> tuple[float, float]:
-        return (side.live + 1) / side.share, self._chance.random()
+        def load(side: Side) -> float:
+            return (side.live + 1) / side.share * (1.0 + TIE * draw())
+
+        willing.sort(key=load)
+        failed.sort(key=load)
+        return willing + failed
 
 
 class Sticky:
@@ -144,29 +152,37 @@ class Sticky:
 
     def __init__(self, chance: Random) -> None:
         self._chance = chance
+        self._sides: Sequence[Side] = ()
+        self._hashes: dict[Side, tuple[int, int]] = {}
 
     def order(self, sides: Sequence[Side], target: Address | None, now: float) -> Sequence[Side]:
         """See `Policy`. The targets of a server that failed go each to the next in its own order, and come back."""
+        if sides is not self._sides:
+            self._sides, self._hashes = sides, {side: _hash(side.name) for side in sides}
         willing, failed = willing_first(sides, now, self._chance)
-        left, right = _hash("" if target is None else target.host.lower().removesuffix("."))
+        hashes = self._hashes
+        left, right = _hash_of_target("" if target is None else target.host)
 
-        def arrival(side: Side) -> float:
-            mine, its = _hash_of_name(side.name)
-            product = (left ^ mine) * (right ^ its)
-            return -log((((product >> _BITS) ^ product) & _MASK | 1) / (_MASK + 1)) / side.share
+        def speed(side: Side) -> float:
+            mine, its = hashes[side]
+            luck = ((left ^ mine) * (right ^ its)) >> (_BITS // 2) & _MASK  # all bits of both are in the middle ones
+            return log((luck + 1) * _UNIT) / side.share
 
-        willing.sort(key=arrival)
-        failed.sort(key=arrival)
+        willing.sort(key=speed, reverse=True)
+        failed.sort(key=speed, reverse=True)
         return willing + failed
 
 
 def _hash(text: str) -> tuple[int, int]:
-    """Return two numbers of 64 bits that are the same everywhere, which Python's own hash is not."""
-    number = int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
-    return number >> _BITS, number & _MASK
+    """Return two numbers that are the same everywhere, which Python's own hash is not."""
+    number = int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+    return number >> _BITS & _MASK, number & _MASK
 
 
-_hash_of_name: Final = lru_cache(_NAMES_MOST)(_hash)
+@lru_cache(TARGETS_MOST)
+def _hash_of_target(host: str) -> tuple[int, int]:
+    return _hash(host.lower().removesuffix("."))
+
 
 Make = Callable[[float, Random, Told], Policy]
 """Makes a policy: the margin, who draws, and who is told of another leader."""
