@@ -1,0 +1,147 @@
+"""Warm connections between real programs: a server may be restarted, killed or replaced, and no request fails of it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.interop.streams import HOST, LIMIT, pack_address, read_exactly
+from tests.peers import Program, free_port, run
+
+from .crowd import GREETED, Echo, back_to, echo, eventually
+from .herd import METHOD, serve
+
+POOL: Final = 4
+UPGRADES: Final = 2
+"""In every run; `--whole` does more of everything."""
+PROMISED: Final = 20
+USES: Final = 300
+PROMISED_USES: Final = 10_000
+
+
+@pytest.fixture
+def target() -> Iterator[Echo]:
+    with echo() as echoing:
+        yield echoing
+
+
+@contextlib.contextmanager
+def near(folder: Path, server: int, method: str = METHOD, pool: int = POOL) -> Iterator[Program]:
+    """Our client, with a pool."""
+    with run("ours", "local", method, folder, server_port=server, settings={"pool": pool}) as program:
+        yield program
+
+
+def ask(port: int, target: int, said: bytes = b"said") -> bytes:
+    """Ask a target something through a client, and return what came back."""
+    with socket.create_connection((HOST, port), LIMIT) as sock:
+        sock.sendall(b"\5\1\0\5\1\0" + pack_address(HOST, target) + said)
+        greeted = read_exactly(sock, GREETED)
+        assert greeted[:4] == b"\5\0\5\0", greeted
+        return read_exactly(sock, len(said))
+
+
+class Visitors:
+    """Short requests, one after the other from each of a few threads, and what became of them."""
+
+    def __init__(self, port: int, target: int, threads: int = 3) -> None:
+        self.served = 0
+        self.lost: list[str] = []
+        self._port, self._target = port, target
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._visit) for _ in range(threads)]
+
+    def _visit(self) -> None:
+        while not self._over.is_set():
+            try:
+                ask(self._port, self._target)
+                self.served += 1
+            except (OSError, EOFError, AssertionError) as error:
+                self.lost.append(repr(error))
+            self._over.wait(0.02)
+
+    def __enter__(self) -> Visitors:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+
+@contextlib.contextmanager
+def version(folder: Path, number: int, port: int) -> Iterator[Program]:
+    """Run a server as its next version would be run."""
+    home = folder / str(number)
+    home.mkdir()
+    with serve(home, port, reuse_port=True, state_dir=str(folder / "state")) as program:
+        yield program
+
+
+def test_servers_follow_one_another_and_no_request_fails(tmp_path: Path, target: Echo, whole: bool) -> None:
+    port = free_port()
+    upgrades = PROMISED if whole else UPGRADES
+    with contextlib.ExitStack() as versions:
+        old = versions.enter_context(version(tmp_path, 0, port))
+        client = versions.enter_context(near(tmp_path, port))
+        with Visitors(client.port, target.port) as visitors:
+            for number in range(1, upgrades + 1):
+                eventually(lambda before=visitors.served: visitors.served > before + 20, "requests")  # type: ignore[misc]
+                new = versions.enter_context(version(tmp_path, number, port))
+                old.signal(signal.SIGQUIT)
+                assert old.wait(LIMIT) == 0
+                old = new
+        assert not visitors.lost, f"{len(visitors.lost)} of {visitors.served}"
+        assert visitors.served > 20 * upgrades
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_after_a_restart_the_first_request_is_served(
+    how: signal.Signals, tmp_path: Path, target: Echo, whole: bool
+) -> None:
+    port = free_port()
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(serve(tmp_path, port))
+        client = stack.enter_context(near(tmp_path, port))
+        before = client.descriptors()
+        for _ in range(PROMISED if whole else UPGRADES):
+            eventually(lambda: client.descriptors() >= before, "the pool is full")
+            server.signal(how)
+            server.wait()
+            server = stack.enter_context(serve(tmp_path, port))
+            for number in range(2 * POOL):
+                assert ask(client.port, target.port, b"%d" % number) == b"%d" % number
+
+
+@pytest.mark.parametrize("method", [METHOD, "2022-blake3-aes-256-gcm"])
+def test_many_requests_leave_nothing_behind(method: str, tmp_path: Path, target: Echo, whole: bool) -> None:
+    with (
+        run("ours", "server", method, tmp_path, settings={"allow_private": True}) as server,
+        near(tmp_path, server.port, method) as client,
+    ):
+        assert ask(client.port, target.port) == b"said"
+        eventually(lambda: server.descriptors() >= client.descriptors() - 4, "it has settled")
+        base = client.descriptors() + POOL, server.descriptors() + POOL
+        for number in range(PROMISED_USES if whole else USES):
+            assert ask(client.port, target.port, b"%d" % number) == b"%d" % number
+        back_to(client, base[0])
+        back_to(server, base[1])
+
+
+def test_a_client_that_ends_takes_its_connections_with_it(tmp_path: Path, target: Echo) -> None:
+    with serve(tmp_path, free_port()) as server:
+        alone = server.descriptors()
+        with near(tmp_path, server.port) as client:
+            eventually(lambda: server.descriptors() == alone + POOL, "the pool is full")
+            assert ask(client.port, target.port) == b"said"
+            assert client.stop() == 0
+        back_to(server, alone)
