@@ -12,7 +12,7 @@ from shadesocks.net.datagrams import PlainDatagrams
 from shadesocks.net.origin import OriginPolicy
 from shadesocks.net.pipe import Scratch
 from shadesocks.net.reactor import Reactor
-from shadesocks.proxy.outbound.choice import ChosenDialer
+from shadesocks.proxy.balance.balancer import Balancer
 from shadesocks.proxy.outbound.direct import DirectDialer
 from shadesocks.proxy.outbound.shadowsocks import ShadowsocksDialer
 from shadesocks.proxy.seams import OneWay
@@ -62,7 +62,7 @@ def test_who_dials_how() -> None:
             assert lane is not None
             assert lane.delay == two.first_payload_timeout
             assert isinstance(flow._router, OneWay)
-            assert isinstance(flow._router.dialer, ChosenDialer)
+            assert isinstance(flow._router.dialer, Balancer)
         finally:
             shared.salts.close()
             await shared.names.close()

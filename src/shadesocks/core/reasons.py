@@ -57,6 +57,9 @@ _TABLE: Final = (
     Reason("no_name", "the name was not found", _HOST_UNREACHABLE),
     Reason("denied", "the target is not allowed", _DENIED),
     Reason("limit", "a limit of ours was reached", _GENERAL),
+    Reason("plugin_down", "the plugin of the server does not run", _GENERAL),
+    Reason("no_answer", "nothing came back through the server", _GENERAL),
+    Reason("bad_answer", "what came back through the server is no answer to what was asked", _GENERAL),
     Reason("bad_hop", "a proxy on the way broke off, or does not speak its protocol", _GENERAL),
     # Faces
     Reason("bad_greeting", "not a SOCKS5 greeting"),

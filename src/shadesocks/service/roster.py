@@ -21,6 +21,7 @@ from ..proxy.balance.policies import PROBED
 if TYPE_CHECKING:
     from ..config.model import ServerConfig
     from ..net.packets import Back
+    from ..proxy.balance.prober import Prober
     from ..proxy.seams import Dialer
     from .shared import Shared
 
@@ -48,18 +49,24 @@ class Way:
     """What is told of that in `Roster.table`: `pool`, `plugin`."""
     rest: Callable[[], None] = _nothing
     """Keeps nothing ready from now on: nothing new is to come."""
+    fresh: Dialer | None = None
+    """The dialer without what is kept ready, for probes; None: the same."""
 
 
 MakeWay = Callable[["Shared", "ServerConfig"], Way]
 """`ways.client_way`."""
+MakeProber = Callable[["Shared", "Roster"], "Prober | None"]
+"""`ways.client_prober`."""
 
 
 class Roster:
     """The servers of one client."""
 
-    def __init__(self, shared: Shared, make: MakeWay) -> None:
+    def __init__(self, shared: Shared, make: MakeWay, make_prober: MakeProber = lambda _shared, _roster: None) -> None:
         self._shared = shared
         self._make_way = make
+        self._prober = make_prober(shared, self)
+        """None: nobody asks how the servers are."""
         self._sources: dict[str, Sequence[ServerConfig]] = {}
         self._members: dict[ServerConfig, Member] = {}
         self._leaving: set[Member] = set()
@@ -80,15 +87,13 @@ class Roster:
             group = Group(name, config.balancer_policy, config.balancer_margin / 100, told=self._switched)
             self._groups[name] = group
             group.take(self._of(name))
+            self._watch()
         return group
 
     @property
     def groups(self) -> tuple[Group, ...]:
         """Those that listeners use."""
         return tuple(self._groups.values())
-
-    def wanted(self) -> None:
-        """A program asks for a server."""
 
     # -- servers that come and go ----------------------------------------------------------------
 
@@ -98,29 +103,24 @@ class Roster:
         Those of other sources, subscriptions, stay as they are, and stand behind.
         """
         self._sources[source] = servers
-        wanted = dict.fromkeys(server for each in self._sources.values() for server in each)
-        before, known = self._members, {_core(server): member for server, member in self._members.items()}
-        kept = {before[server] for server in wanted if server in before}
-        self._members = {}
-        for server in wanted:
-            member = before.get(server)
-            if member is None:
-                member = known.get(_core(server))
-                if member is None or member in kept:
-                    member = self._make(server)
-                else:
-                    self._rename(member, server)
-                kept.add(member)
-            self._members[server] = member
-        gone = [member for member in before.values() if member not in kept]
-        self._leaving.update(gone)
+        before = self._members
+        kept = {server: before.get(server) for each in self._sources.values() for server in each}
+        others = {_core(server): member for server, member in before.items() if server not in kept}
+        kept = {server: member or others.pop(_core(server), None) for server, member in kept.items()}
+        gone = {*before.values()} - {*kept.values()}
+        self._leaving |= gone
         for member in gone:
             self._ways[member].rest()
+        self._members = {}
+        for server, same in kept.items():
+            member = self._members[server] = same or self._make(server)
+            self._rename(member, server)
         for name, group in self._groups.items():
             pinned = group.pinned
             group.take(self._of(name))
             if pinned is not None and group.pinned is None:
                 log.info("%s is pinned no more: it is gone", pinned.name)
+        self._watch()
         self.settle()
 
     def settle(self) -> None:
@@ -136,6 +136,8 @@ class Roster:
 
     def close(self) -> None:
         """Let go of all of them."""
+        if self._prober is not None:
+            self._prober.close()
         for way in self._ways.values():
             way.close()
         self._members, self._leaving, self._ways = {}, set(), {}
@@ -150,9 +152,8 @@ class Roster:
         # Datagrams that get lost tell nobody: where nobody probes, connections find out for both.
         udp = Health(interval, longest) if shared.config.balancer_policy in PROBED else tcp
         member = Member("", "", Side("", tcp, 1.0), Side("", udp, 1.0))
-        self._rename(member, server)
         way = self._ways[member] = self._make_way(shared, server)
-        member.dialer = way.dialer
+        member.dialer, member.fresh = way.dialer, way.fresh or way.dialer
         if way.back is not None:
             member.back = MemberBack(member, way.back, shared.reactor.loop.time)
         return member
@@ -166,10 +167,44 @@ class Roster:
 
     def _name_of(self, member: Member, server: ServerConfig) -> str:
         """Return a name for people that no other server has."""
-        taken = {other.name for other in self._ways if other is not member}
+        taken = {other.name for other in self._ways if other is not member and other not in self._leaving}
         names = [server.remarks or str(server.address)]
         names += [f"{names[0]} ({server.address})", *(f"{names[0]} #{number}" for number in range(2, len(taken) + 3))]
         return next(name for name in names if name not in taken)
+
+    # -- how they are ----------------------------------------------------------------------------
+
+    def wanted(self) -> None:
+        """A program asks for a server."""
+        if self._prober is not None:
+            self._prober.wanted()
+
+    def _watch(self) -> None:
+        """Let the prober look at all that are chosen from, where there is a choice."""
+        if self._prober is None:
+            return
+        keys = dict[tuple[Member, str], None]()
+        for group in self._groups.values():
+            for transport in (TCP, UDP):
+                members = group.choices(transport)
+                if len(members) > 1:
+                    keys.update({(member, transport): None for member in members if transport == TCP or member.back})
+        self._prober.watch(keys)
+
+    def is_best(self, member: Member, transport: str) -> bool:
+        """See `prober.Owner`."""
+        return any(group.best(transport) is member for group in self._groups.values())
+
+    def learnt(self, member: Member, transport: str) -> None:
+        """See `prober.Owner`. Datagrams tell nobody that they are lost: sessions leave a server that is down."""
+        now = self._shared.reactor.loop.time()
+        for group in self._groups.values():
+            if member in group.members:
+                group.look(now)
+        if transport == UDP and member.udp.live and member.udp.health.is_down(now):
+            others = [other for group in self._groups.values() for other in group.choices(UDP)]
+            if any(other.udp.health.worked_at is not None and not other.udp.health.failures(now) for other in others):
+                self.drop(member, UDP)
 
     # -- by hand ---------------------------------------------------------------------------------
 
@@ -192,11 +227,7 @@ class Roster:
                     "group": server.group,
                     "policy": config.balancer_policy,
                     "pinned": bool(pinned),
-                    "chosen": [
-                        transport
-                        for transport in (TCP, UDP)
-                        if pinned or any(group.best(transport) is member for group in groups)
-                    ],
+                    "chosen": [transport for transport in (TCP, UDP) if pinned or self.is_best(member, transport)],
                     TCP: _row(member.tcp, now),
                     UDP: _row(member.udp, now),
                     "bytes": member.heard,

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from secrets import randbelow
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..config.model import ProxyConfig
+from ..core.address import Address
 from ..crypto.keys import parse_keys
 from ..crypto.methods import Edition
 from ..crypto.random import draw
@@ -23,6 +24,11 @@ from ..net.backs import ClosedBack, DirectBack, ShadowBack
 from ..net.connect import Anywhere, Connector
 from ..proxy.balance.balancer import Balancer
 from ..proxy.balance.balancer_packets import BalancerBack
+from ..proxy.balance.group import TCP, UDP
+from ..proxy.balance.policies import PROBED
+from ..proxy.balance.probe_tcp import TcpProbe
+from ..proxy.balance.probe_udp import UdpProbe
+from ..proxy.balance.prober import Probe, Prober, Rules
 from ..proxy.outbound.chain import ChainMeans, Hop, HttpHop, ShadowHop, SocksHop, can_packets, chain_dialer
 from ..proxy.outbound.direct import DirectDialer
 from ..proxy.outbound.guarded import GuardedBack, GuardedDialer
@@ -30,6 +36,7 @@ from ..proxy.outbound.packets import ChainBack
 from ..proxy.outbound.pool import WarmPool, age_most
 from ..proxy.outbound.shadowsocks import ShadowsocksDialer
 from ..wire.editions import make_packets, make_shadow
+from ..wire.http_get import parse_page
 from ..wire.packet_aead2022 import REMEMBERED
 from ..wire.shadow import Quirks
 from .roster import Roster, Way
@@ -47,6 +54,9 @@ if TYPE_CHECKING:
     from ..wire.shadow import Shadow
 
 log = logging.getLogger(__name__)
+
+PROBE_DNS: Final = Address("8.8.8.8", 53)
+"""The name server that probes of datagrams ask where none is named: shadowsocks-rust's."""
 
 
 def server_dialer(shared: Shared, server: ServerConfig) -> Dialer:
@@ -112,7 +122,7 @@ def client_back(shared: Shared, group: str) -> tuple[Back, int]:
 def roster_of(shared: Shared) -> Roster:
     """The servers of a client."""
     if not shared.rosters:
-        shared.rosters.append(Roster(shared, client_way))
+        shared.rosters.append(Roster(shared, client_way, client_prober))
     return shared.rosters[0]
 
 
@@ -126,7 +136,38 @@ def client_way(shared: Shared, server: ServerConfig) -> Way:
     if len(shared.config.servers) == 1:
         pool.fill()  # of several, each fills when it is used
     dialer = shadow_dialer(shared, server, pool.connect)
-    return Way(dialer, back, pool.close, lambda: {"pool": {"size": pool.size, "ready": len(pool)}}, rest=pool.close)
+    return Way(
+        dialer,
+        back,
+        pool.close,
+        lambda: {"pool": {"size": pool.size, "ready": len(pool)}},
+        rest=pool.close,
+        fresh=shadow_dialer(shared, server),
+    )
+
+
+def client_prober(shared: Shared, roster: Roster) -> Prober | None:
+    """What finds out how the servers of a client are; None where the policy does not ask."""
+    config, reactor = shared.config, shared.reactor
+    if config.balancer_policy not in PROBED:
+        return None
+    dns = config.balancer_probe_dns or PROBE_DNS
+    limit = config.balancer_max_rtt
+    probes: dict[str, Probe] = {
+        TCP: TcpProbe(reactor, shared.scratch, parse_page(config.balancer_probe_url), limit),
+        UDP: UdpProbe(
+            reactor,
+            shared.datagrams,
+            replace(dns, port=dns.port or PROBE_DNS.port),
+            config.balancer_probe_name,
+            limit,
+            draw,
+            wall,
+        ),
+    }
+    interval = config.balancer_interval
+    rules = Rules(interval, config.balancer_best_interval or interval, config.balancer_probe_concurrency)
+    return Prober(reactor, reactor.loop, rules, probes, roster)
 
 
 def _through_hops(shared: Shared, server: ServerConfig) -> Dialer:

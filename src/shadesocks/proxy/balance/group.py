@@ -68,6 +68,10 @@ class Group:
         members = self._sides
         return [members[side] for side in sides]
 
+    def choices(self, transport: str) -> Sequence[Member]:
+        """Return the servers that the policy chooses from."""
+        return [self._sides[side] for side in self._choices[transport]]
+
     def look(self, now: float) -> None:
         """Let what was learnt be told while nobody asks: that another server is the best one."""
         for transport, sides in self._choices.items():

@@ -52,7 +52,7 @@ class Side:
 class Member:
     """One server of a client. It is told of each relay that goes through it: a `net.end.Via`."""
 
-    __slots__ = ("back", "dialer", "group", "moved", "name", "relays", "tcp", "udp")
+    __slots__ = ("back", "dialer", "fresh", "group", "moved", "name", "relays", "tcp", "udp")
 
     def __init__(self, name: str, group: str, tcp: Side, udp: Side) -> None:
         self.name = name
@@ -61,6 +61,8 @@ class Member:
         self.udp = udp
         self.dialer: Dialer | None = None
         """None: none is wanted."""
+        self.fresh: Dialer | None = None
+        """The same without what is kept ready: probes go by it."""
         self.back: MemberBack | None = None
         """None: no listener takes datagrams."""
         self.relays: set[Relay] = set()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
 
-from shadesocks.config.model import TUNNEL, Config, LocalConfig, Mode, ProxyConfig, ServerConfig
+from shadesocks.config.model import TUNNEL, Config, LocalConfig, Mode, ServerConfig
 from shadesocks.core.address import Address
-from shadesocks.proxy.outbound import fastest
-from shadesocks.proxy.outbound.choice import Circuit
-from shadesocks.service import ways
+from shadesocks.proxy.balance.policies import POLICIES
 from shadesocks.service.service import Service
 from tests.service.rig import HOST, echo, run, server_config, started, target, until
 from tests.service.test_service_udp import echo as udp_echo
@@ -104,7 +102,7 @@ def test_random_spreads_connections_and_sessions_over_all() -> None:
     run(story())
 
 
-@pytest.mark.parametrize("word", ["score", "random", "ordered", "fastest"])
+@pytest.mark.parametrize("word", POLICIES)
 def test_a_server_that_refuses_costs_nobody_a_connection(word: str) -> None:
     """N3: lite told the client."""
 
@@ -119,7 +117,7 @@ def test_a_server_that_refuses_costs_nobody_a_connection(word: str) -> None:
     run(story())
 
 
-@pytest.mark.parametrize("word", ["score", "random", "ordered", "fastest"])
+@pytest.mark.parametrize("word", POLICIES)
 def test_no_server_at_all_is_an_end_of_file(word: str) -> None:
     async def story() -> None:
         with dead() as one, dead() as other:
@@ -133,84 +131,16 @@ def test_no_server_at_all_is_an_end_of_file(word: str) -> None:
 @pytest.mark.parametrize("word", ["score", "ordered"])
 def test_g10_a_server_that_is_silent_costs_its_dial_time_out(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And in a circuit it costs that once. go waited as long as the system does: minutes, where a test has seconds."""
-    monkeypatch.setattr(ways, "randbelow", lambda limit: limit - 1)
+    monkeypatch.setattr(Random, "randrange", lambda _self, limit: limit - 1)  # no chance for who failed
 
     async def story() -> None:
         with silent() as nobody:
-            dials = at(nobody, dial_timeout=0.2), at(nobody, dial_timeout=0.2)
+            dials = at(nobody, dial_timeout=0.2), at(nobody, dial_timeout=0.2, remarks="again")
             async with servers(1) as [one], target(echo) as to, choosing(word, to, *dials, at(one)) as near:
-                choice = near._shared.choices[0]
                 for _ in range(3):
                     assert await trip(near, b"x") == b"x"
                 assert counts([one]) == [3]
-                if isinstance(choice, Circuit):
-                    assert choice._failures == {0: 1, 1: 1, 2: 0}, "never tried again"
-
-    run(story())
-
-
-@asynccontextmanager
-async def slow_proxy(seconds: float) -> AsyncIterator[ProxyConfig]:
-    """A SOCKS5 proxy that takes its time before each connection."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readexactly(3)
-        writer.write(b"\5\0")
-        request = await reader.readexactly(10)
-        await asyncio.sleep(seconds)
-        other, onward = await asyncio.open_connection(HOST, int.from_bytes(request[-2:]))
-        writer.write(b"\5\0\0\1" + bytes(6))
-        try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(copy(reader, onward))
-                both.create_task(copy(other, writer))
-        except* OSError:
-            pass
-        finally:
-            onward.close()
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await echo(reader, writer)
-        if writer.can_write_eof():
-            writer.write_eof()
-
-    async with target(handle) as address:
-        yield ProxyConfig("socks5", address)
-
-
-def test_n03_the_fastest_is_found_by_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first of the list is slow; it serves until it was measured, and then no more."""
-    monkeypatch.setattr(fastest, "PROBE_EVERY", 0.02)
-    monkeypatch.setattr(fastest, "CHOOSE_EVERY", 0.05)
-
-    async def story() -> None:
-        async with slow_proxy(0.1) as proxy, servers(2) as (slow, quick), target(echo) as to:
-            names = at(slow, outbound_proxy=(proxy,)), at(quick)
-            async with choosing("fastest", to, *names) as near:
-                assert await trip(near, b"x") == b"x"
-                assert slow.totals[1] == 1
-                choice = near._shared.choices[0]
-                await until(lambda: choice.order((0, 1)) == [1, 0])
-                for _ in range(10):
-                    assert await trip(near, b"x") == b"x"
-                assert (slow.totals[1], quick.totals[1]) == (1, 10)
-
-    run(story())
-
-
-def test_n03_the_fastest_of_datagrams_is_that_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fastest, "PROBE_EVERY", 0.02)
-    monkeypatch.setattr(fastest, "CHOOSE_EVERY", 0.05)
-
-    async def story() -> None:
-        with dead() as nowhere:
-            async with servers(1) as [good], udp_echo() as to, choosing("fastest", to, at(nowhere), at(good)) as near:
-                with client() as sock:
-                    sock.sendto(b"lost", (HOST, near.addresses[0].port))
-                    await until(lambda: bool(near._shared.choices) and near.packets.up_packets == 1)
-                choice = near._shared.choices[0]
-                await until(lambda: choice.order((0, 1)) == [1, 0])
-                with client() as sock:
-                    assert await ask(sock, near, b"x") == b"x"
+                [ways] = near._shared.rosters
+                assert [row["tcp"]["failures"] for row in ways.table()] == [1, 1, 0], "never tried again"
 
     run(story())
