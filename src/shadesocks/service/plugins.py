@@ -1,0 +1,107 @@
+"""The plugins of a service: one for each server that has one, opened and released with it.
+
+check_plugins -> Plugins -> open (of a client's server), serve (of a server's port) -> release -> stop
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from ..core.address import Address
+from ..core.errors import ConfigError, Problem
+from ..wire.plugin_options import loopback_of
+from .plugin import Errand, Plugin, find_program
+
+if TYPE_CHECKING:
+    from ..config.model import Config, ServerConfig
+    from ..net.crowd import Crowd
+
+
+class Plugins:
+    """Those of one service. What is released ends by itself, and is waited for in `settle` and `stop`."""
+
+    def __init__(self, moved: Callable[[Address], None] = lambda _address: None) -> None:
+        """Have none; `moved` hears of each address at which one listens no more, though it is up again."""
+        self._moved: Final = moved
+        self._plugins: dict[Hashable, Plugin] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def __iter__(self) -> Iterator[Plugin]:
+        return iter(self._plugins.values())
+
+    @property
+    def numbers(self) -> set[int]:
+        """The ports at which those of a client listen now."""
+        return {plugin.address.port for plugin in self if plugin.address is not None}
+
+    def open(self, server: ServerConfig) -> Plugin:
+        """Return the plugin that leads to a server, the same one each time until it is released; start it once."""
+        plugin = self._plugins.get(server)
+        if plugin is None:
+            assert server.plugin is not None, "a server without one is reached directly"
+            local = Address(loopback_of(server.address.host), 0)
+            plugin = self._start(server, Errand(server.plugin, server.address, local))
+        return plugin
+
+    def serve(self, server: ServerConfig, behind: Address) -> Plugin:
+        """Start the plugin that listens where a server would, and leads to where the server listens behind it."""
+        assert server.plugin is not None, "a server without one listens itself"
+        assert behind.port, "the plugin is told where the server listens"
+        return self._start((server, behind), Errand(server.plugin, server.address, behind))
+
+    def _start(self, key: Hashable, errand: Errand) -> Plugin:
+        plugin = self._plugins[key] = Plugin(errand, self._moved)
+        plugin.start()
+        return plugin
+
+    def release(self, which: ServerConfig | Plugin) -> None:
+        """End the plugin of a server; nothing happens where it has none, or was released."""
+        for key, plugin in list(self._plugins.items()):
+            if which in (key, plugin):
+                del self._plugins[key]
+                task = asyncio.get_running_loop().create_task(plugin.stop())
+                self._ending.add(task)
+                task.add_done_callback(self._ending.discard)
+
+    async def settle(self) -> None:
+        """Wait for those that were released: until then they have their ports."""
+        if self._ending:
+            await asyncio.wait(set(self._ending))
+
+    async def stop(self) -> None:
+        """End all of them at once."""
+        for plugin in list(self):
+            self.release(plugin)
+        await self.settle()
+
+
+def leave_place(crowd: Crowd, address: Address) -> None:
+    """Take their sockets from sessions whose datagrams go to a port that a plugin has left."""
+    for relay in crowd.relays:
+        for session in list(relay.sessions.values()):
+            if session.outlet is None:
+                continue
+            with suppress(OSError):
+                if session.outlet.sock.getpeername()[:2] == (address.host, address.port):
+                    relay.close_outlet(session)
+
+
+def check_plugins(config: Config) -> None:
+    """See that every plugin can be started.
+
+    Raises:
+        ConfigError: a program is not found.
+    """
+    for server in config.servers:
+        check_plugin(server)
+
+
+def check_plugin(server: ServerConfig) -> None:
+    """See that the plugin of a server, if it has one, can be started; raises as `check_plugins`."""
+    if server.plugin is None or find_program(server.plugin.name) is not None:
+        return
+    text = f"{server.plugin.name} is no program that can be started here; install it, or give its absolute path"
+    raise ConfigError([Problem("config", None, "plugin", text)])
