@@ -42,12 +42,14 @@ class Plan:
     """Connections relayed at the same time by one process."""
     rest: float
     """Seconds for which a server with many ports is watched doing nothing."""
+    first_bytes: int
+    """Requests through a slow link, each a few round trips of it long."""
     limit: float
     """Seconds after which no new round begins."""
 
 
-FULL: Final = Plan(5, 512 * MIB, 6000, 2000, 2500, 3, 9, 20000, 1.0, 1000, 60, 1_000_000, 9500, 20.0, 3600)
-QUICK: Final = Plan(2, 64 * MIB, 1000, 400, 500, 1, 3, 6000, 0.3, 1000, 5, 20_000, 9500, 5.0, 300)
+FULL: Final = Plan(5, 512 * MIB, 6000, 2000, 2500, 3, 9, 20000, 1.0, 1000, 60, 1_000_000, 9500, 20.0, 200, 3600)
+QUICK: Final = Plan(2, 64 * MIB, 1000, 400, 500, 1, 3, 6000, 0.3, 1000, 5, 20_000, 9500, 5.0, 24, 300)
 
 
 Item = TypeVar("Item")

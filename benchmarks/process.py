@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -152,9 +152,10 @@ class Server:
 class _Child:
     """A module of this bench in a process of its own, on the load's core: says its ports, ends with its input."""
 
-    def __init__(self, ports: int, *argv: str) -> None:
+    def __init__(self, ports: int, *argv: str, prefix: Sequence[str] = ()) -> None:
+        """`prefix` stands before the command: what puts it into a network namespace."""
         self._process = subprocess.Popen(  # noqa: S603 - this Python
-            [sys.executable, "-m", *argv],
+            [*prefix, sys.executable, "-m", *argv],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parent.parent,
@@ -184,8 +185,8 @@ class _Child:
 class TargetProcess(_Child):
     """The process of `benchmarks.target`; hands out its ports one sample at a time."""
 
-    def __init__(self, ports: int = 64) -> None:
-        super().__init__(ports, "benchmarks.target", str(ports))
+    def __init__(self, ports: int = 64, prefix: Sequence[str] = ()) -> None:
+        super().__init__(ports, "benchmarks.target", str(ports), prefix=prefix)
         self._next = 0
 
     def address(self, host: str = "127.0.0.1") -> tuple[str, int]:

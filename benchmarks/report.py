@@ -26,6 +26,7 @@ HEADINGS = {
     "start": "Start",
     "ports": "Two thousand ports",
     "crowd": "Many connections in one process",
+    "pool": "Warm connections through a link of 50 ms",
     "names-cached": "Names that are known",
     "names-uncached": "Names that must be looked up",
     "names-10000": "Names that are looked up in 50 ms",
