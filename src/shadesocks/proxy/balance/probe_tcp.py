@@ -10,9 +10,11 @@ from ...wire.http_get import Page, ask
 from ..outbound.dialogue import Means, converse
 
 if TYPE_CHECKING:
+    from ...net.end import End
     from ...net.lane import Lane
     from ...net.pipe import Scratch
     from ...net.reactor import Reactor
+    from ..seams import First
     from .member import Member
 
 GOOD: Final = frozenset((200, 204))
@@ -35,13 +37,21 @@ class TcpProbe:
         assert dialer is not None, "a server of a client has its way"
         story = self._reactor.current
         assert story is not None, "a server is probed by a story"
+        is_there = False
+
+        async def connect(first: First) -> End:
+            nonlocal is_there
+            end = await dialer.dial(page.target, first)
+            is_there = True
+            return end
+
         self._limit.start(story)
         try:
-            end, status = await converse(self._means, partial(dialer.dial, page.target), partial(ask, page=page))
+            end, status = await converse(self._means, connect, partial(ask, page=page))
         except TimeoutError:
             raise DialError("dial_timeout", "the name of the server was not found in time") from None
         except DialError as failed:
-            if failed.code == "bad_hop":  # nobody on the way: it is the page that is not there
+            if is_there and failed.code == "bad_hop":  # which is about a proxy, and here is the page
                 raise DialError("bad_answer", "what came back is no answer to a probe") from None
             raise
         finally:
