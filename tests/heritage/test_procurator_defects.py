@@ -300,12 +300,13 @@ def test_c05_descriptors_come_back_whatever_happened() -> None:
     run(story())
 
 
-def test_c05_a_server_that_began_again_costs_no_request() -> None:
-    """Old: its pool handed out connections that were dead. There is no pool: each request has a new connection."""
+@pytest.mark.parametrize("pool", [0, 8])
+def test_c05_a_server_that_began_again_costs_no_request(pool: int) -> None:
+    """Old: its pool handed out connections that were dead."""
 
     async def story() -> None:
         port = free_port()
-        entry = server_config(AEAD, port)
+        entry = replace(server_config(AEAD, port), pool=pool)
         async with target(echo) as to, serving(entry) as far, local_for([entry]) as near:
             for _ in range(3):
                 reader, writer, reply = await socks(near, to)

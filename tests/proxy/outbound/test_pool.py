@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from socket import SHUT_WR, socket
@@ -15,8 +16,9 @@ from shadesocks.core.errors import DialError, LocalProtocolError
 from shadesocks.net.end import End
 from shadesocks.net.poller import READ
 from shadesocks.net.reactor import Reactor
+from shadesocks.proxy.outbound import pool as pool_file
 from shadesocks.proxy.outbound.chain import Hop
-from shadesocks.proxy.outbound.pool import AGE_MOST, PAUSES, REST_AFTER, YOUNG, WarmPool, age_most
+from shadesocks.proxy.outbound.pool import AGE_MOST, LOOK_EVERY, PAUSES, REST_AFTER, YOUNG, WarmPool, age_most
 from shadesocks.proxy.outbound.shadowsocks import ShadowsocksDialer
 from shadesocks.proxy.seams import First
 from tests.service.rig import run, until
@@ -248,6 +250,35 @@ def test_after_a_sleep_of_the_machine_none_is_taken() -> None:
             taken = await it.take(b"x")
             assert it.server.heard()[:3] == [b"", b"", b"x"]
             it.drop(taken)
+
+    run(story())
+
+
+def test_where_the_machine_has_lost_its_address_none_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connections look healthy, and nothing would ever come of what is sent on them."""
+    lost: list[str] = []
+
+    class Bound(socket):
+        def bind(self, address: Any) -> None:
+            if address[0] in lost:
+                raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+            super().bind(address)
+
+    monkeypatch.setattr(pool_file, "socket", Bound)
+
+    async def story() -> None:
+        with rig(2) as it:
+            it.pool.fill()
+            await it.full()
+            kept = await it.take(b"kept")
+            await it.full()
+            lost.append(HOST)
+            at_once = await it.take(b"at once")
+            await it.full()
+            it.timers.advance(LOOK_EVERY)
+            anew = await it.take(b"anew")
+            assert it.server.heard()[:5] == [b"kept", b"at once", b"", b"", b"anew"]
+            it.drop(kept, at_once, anew)
 
     run(story())
 

@@ -12,10 +12,11 @@ last proxy is a Shadowsocks server, that one's header is sent ahead, so that it 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from functools import partial
-from socket import MSG_PEEK, SO_ERROR, SOL_SOCKET
-from typing import TYPE_CHECKING, Final
+from socket import MSG_PEEK, SO_ERROR, SOCK_DGRAM, SOL_SOCKET, socket
+from typing import TYPE_CHECKING, Any, Final
 
 from ...core.errors import DialError, ShadesocksError
 from ...net.options import NOW
@@ -46,6 +47,8 @@ PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds without a connect after so many failures in a row."""
 PAUSE_SHARES: Final = (0.75, 1.0, 1.25)
 """Of a pause, at random: the clients of one server do not come back together."""
+LOOK_EVERY: Final = 1.0
+"""Seconds for which an address that this machine had is taken to be still its own."""
 REST_AFTER: Final = 300.0
 """Seconds without a request after which nothing is replaced: people who read a page come back sooner."""
 
@@ -135,6 +138,9 @@ class WarmPool:
         self._pause: Lane | None = None
         """Where the pool waits for the next try."""
         self._used_at = reactor.loop.time()
+        self._source = ""
+        """An address of this machine, when it was looked for last."""
+        self._looked_at = float("-inf")
         self._is_filling = False
         self._is_closed = False
 
@@ -191,11 +197,21 @@ class WarmPool:
         self._forget(warm)
         end = warm.end
         slept = abs(self._wall() - warm.stamp) > self._age + 1  # stamps are whole seconds
-        if not slept and _is_healthy(end):
+        if not slept and _is_healthy(end) and self._is_from_here(end):
             self._reactor.unwatch(end.fd)
             return end
         self._reactor.close(end.sock)
         return None
+
+    def _is_from_here(self, end: End) -> bool:
+        """False where this machine has lost the address that the connection comes from: it changed its network."""
+        source, now = end.sock.getsockname(), self._used_at
+        if source[0] == self._source and now < self._looked_at + LOOK_EVERY:
+            return True
+        if not _is_mine(end.sock.family, source):
+            return False
+        self._source, self._looked_at = source[0], now
+        return True
 
     def _send(self, end: End, first: First) -> bool:
         """Send the first bytes; False where the connection takes nothing any more, so that nothing has left."""
@@ -359,3 +375,13 @@ def _is_healthy(end: End) -> bool:
     except OSError:
         return False
     return False
+
+
+def _is_mine(family: int, source: tuple[Any, ...]) -> bool:
+    """True where this machine has that address: a socket can be bound to it."""
+    with socket(family, SOCK_DGRAM) as sock:
+        try:
+            sock.bind((source[0], 0, *source[2:]))
+        except OSError as error:
+            return error.errno != errno.EADDRNOTAVAIL
+    return True
