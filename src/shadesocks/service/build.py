@@ -69,6 +69,8 @@ class Port:
     """Where a tunnel leads."""
     server: ServerConfig | None = None
     """Whose port it is, at a server."""
+    public: Address | None = None
+    """Where the plugin listens that is before it; what has another address here is behind it. None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)

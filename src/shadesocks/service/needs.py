@@ -1,4 +1,4 @@
-"""What a configuration needs before anything is bound: options of sockets, access lists, and who looks up names."""
+"""What a configuration needs before anything is bound: sockets' options, access lists, name servers, plugins."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ConfigError, Problem
 from .names import make_resolver
+from .plugins import check_plugins
 from .rules import AclShelf
 from .sockets import check_sockets
 
@@ -18,7 +19,7 @@ def prepare(config: Config) -> tuple[AclShelf, Resolver]:
     """Return what can be had without a socket; raises ConfigError with all that is missing."""
     problems: list[Problem] = []
     made: list[Any] = []
-    for make in (check_sockets, AclShelf, make_resolver):
+    for make in (check_sockets, AclShelf, make_resolver, check_plugins):
         try:
             made.append(make(config))
         except ConfigError as error:

@@ -6,7 +6,7 @@ check_plugins -> Plugins -> open (of a client's server), serve (of a server's po
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -23,19 +23,18 @@ if TYPE_CHECKING:
 class Plugins:
     """Those of one service. What is released ends by itself, and is waited for in `settle` and `stop`."""
 
-    def __init__(self, moved: Callable[[Address], None] = lambda _address: None) -> None:
-        """Have none; `moved` hears of each address at which one listens no more, though it is up again."""
-        self._moved: Final = moved
+    def __init__(self, crowd: Crowd | None = None) -> None:
+        """Have none; the crowd has the sessions whose datagrams go through some."""
+        self._crowd: Final = crowd
         self._plugins: dict[Hashable, Plugin] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
     def __iter__(self) -> Iterator[Plugin]:
         return iter(self._plugins.values())
 
-    @property
-    def numbers(self) -> set[int]:
-        """The ports at which those of a client listen now."""
-        return {plugin.address.port for plugin in self if plugin.address is not None}
+    def of(self, server: ServerConfig) -> Plugin | None:
+        """Return the plugin that leads to a server, if it was opened."""
+        return self._plugins.get(server)
 
     def open(self, server: ServerConfig) -> Plugin:
         """Return the plugin that leads to a server, the same one each time until it is released; start it once."""
@@ -53,7 +52,7 @@ class Plugins:
         return self._start((server, behind), Errand(server.plugin, server.address, behind))
 
     def _start(self, key: Hashable, errand: Errand) -> Plugin:
-        plugin = self._plugins[key] = Plugin(errand, self._moved)
+        plugin = self._plugins[key] = Plugin(errand, self._leave)
         plugin.start()
         return plugin
 
@@ -65,6 +64,16 @@ class Plugins:
                 task = asyncio.get_running_loop().create_task(plugin.stop())
                 self._ending.add(task)
                 task.add_done_callback(self._ending.discard)
+
+    def _leave(self, address: Address) -> None:
+        """Take their sockets from sessions whose datagrams go to a port that a plugin has left."""
+        for relay in () if self._crowd is None else self._crowd.relays:
+            for session in list(relay.sessions.values()):
+                if session.outlet is None:
+                    continue
+                with suppress(OSError):
+                    if session.outlet.sock.getpeername()[:2] == (address.host, address.port):
+                        relay.close_outlet(session)
 
     async def settle(self) -> None:
         """Wait for those that were released: until then they have their ports."""
@@ -78,17 +87,6 @@ class Plugins:
         await self.settle()
 
 
-def leave_place(crowd: Crowd, address: Address) -> None:
-    """Take their sockets from sessions whose datagrams go to a port that a plugin has left."""
-    for relay in crowd.relays:
-        for session in list(relay.sessions.values()):
-            if session.outlet is None:
-                continue
-            with suppress(OSError):
-                if session.outlet.sock.getpeername()[:2] == (address.host, address.port):
-                    relay.close_outlet(session)
-
-
 def check_plugins(config: Config) -> None:
     """See that every plugin can be started.
 
@@ -99,9 +97,17 @@ def check_plugins(config: Config) -> None:
         check_plugin(server)
 
 
-def check_plugin(server: ServerConfig) -> None:
-    """See that the plugin of a server, if it has one, can be started; raises as `check_plugins`."""
-    if server.plugin is None or find_program(server.plugin.name) is not None:
+def check_plugin(server: ServerConfig, *, alone: bool = True) -> None:
+    """See that the plugin of a server, if it has one, can be started; raises as `check_plugins`.
+
+    Not beside other processes that serve the same ports: each would start one, and they would fight for its port.
+    """
+    if server.plugin is None:
+        return
+    if not alone:
+        text = "the plugin of a server leads to one process, and several are running; restart to have one"
+        raise ConfigError([Problem("config", None, "plugin", text)])
+    if find_program(server.plugin.name) is not None:
         return
     text = f"{server.plugin.name} is no program that can be started here; install it, or give its absolute path"
     raise ConfigError([Problem("config", None, "plugin", text)])

@@ -13,7 +13,7 @@ import asyncio
 import errno
 import socket
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from socket import SocketType
 from typing import TYPE_CHECKING, Any, Final
@@ -98,16 +98,24 @@ def not_bound(port: Port, error: OSError) -> Problem:
     return Problem("config", None, "", text)
 
 
+def _nothing() -> None:
+    """Release what has nothing before it."""
+
+
 class OpenPort:
     """A port that serves."""
 
-    __slots__ = ("addresses", "face", "listener", "port", "server")
+    __slots__ = ("addresses", "face", "listener", "numbers", "port", "release", "server")
 
     def __init__(self, port: Port, face: Face, addresses: tuple[Address, ...]) -> None:
         self.port = port
         self.face = face
         self.addresses = addresses
         """Where it listens, or did: TCP first, with the number that the system chose."""
+        self.numbers = {address.port for address in addresses}
+        """Of all its sockets, and of its plugin's."""
+        self.release: Callable[[], None] = _nothing
+        """Ends what is before it, a plugin, once nothing comes through any more."""
         self.listener: Listener | None = None
         server = port.server
         self.server: ServerConfig | None = server and replace(server, address=Address(server.address.host, self.number))
@@ -156,6 +164,7 @@ class OpenPort:
     def close(self, speaker: Speaker) -> None:
         """End everything at once."""
         self.leave(speaker)
+        self.release()
         self.face.evict()
         if self.face.flow is not None:
             self.face.flow.close("stopped")
@@ -214,6 +223,12 @@ class Ports:
         port.leave(self._speaker)
         self.settle()
 
+    def make_room(self, address: Address) -> None:
+        """End the plugins at an address that lead to nobody new: another server is to listen there."""
+        for port in self._left:
+            if address in port.addresses:
+                port.release()
+
     def close(self, which: Container[Address | int]) -> list[Address]:
         """End every port whose number or address is among these, and return where those listened.
 
@@ -232,6 +247,7 @@ class Ports:
         """Let go of ports whose last connection has ended."""
         over = [port for port in self._left if port.is_idle]
         for port in over:
+            port.release()
             self._past[port.number] += port.passed
             self._left.remove(port)
 

@@ -29,13 +29,15 @@ from ..net.origin import OriginPolicy
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
 from ..net.steer import SETTLING
+from .behind import bind_behind, put_plugin_before, seats_of
 from .build import Port, local_port, server_port
 from .given import GivenSockets
 from .journal import Journal
 from .limits import raise_nofile
 from .manager_socket import ManagerSocket, open_manager
 from .needs import prepare
-from .ports import Bound, OpenPort, Ports, bind_port, close_sockets, not_bound
+from .plugins import Plugins, check_plugin
+from .ports import Bound, OpenPort, Ports, close_sockets, not_bound
 from .rules import origin_policy
 from .shared import Shared
 from .sockets import check_sockets, dialled_options
@@ -202,6 +204,7 @@ class Service:
             self._crowd,
             PacketSalts() if self._siblings is None else self._siblings.packet_salts,
             self._siblings,
+            plugins=Plugins(self._crowd),
         )
         self.speaker.say("model", name=reactor.poller.name)
         for server in config.servers:
@@ -221,7 +224,7 @@ class Service:
         problems = []
         for port in self._wanted:
             try:
-                bound.append((port, await bind_port(self._config, port, self._given)))
+                bound.append(await bind_behind(self._config, port, self._given))
             except OSError as error:
                 problems.append(not_bound(port, error))
         if problems:
@@ -231,20 +234,17 @@ class Service:
 
     def _open(self, port: Port, bound: Bound) -> OpenPort:
         """Begin to serve a port that is bound."""
-        streams, packets = bound
-        face = port.open(self._shared, packets)
-        addresses = []
-        for sock, way, wanted in ((streams, "streams", port.streams), (packets, "packets", port.packets)):
-            if sock is not None and wanted is not None:
-                address = Address(*sock.getsockname()[:2])
-                self._own_ports.add(address.port)
-                addresses.append(address)
-                self.speaker.listening(f"{port.role} {way}", wanted, address, port.forward)
-        opened = OpenPort(port, face, tuple(addresses))
-        if streams is not None:
+        face = port.open(self._shared, bound[1])
+        seats = seats_of(port, bound)
+        for seat in seats:
+            self.speaker.listening(f"{port.role} {seat.way}", seat.wanted, seat.address, port.forward)
+        opened = OpenPort(port, face, tuple(seat.address for seat in seats))
+        put_plugin_before(opened, seats, self._shared.plugins)
+        self._own_ports |= opened.numbers
+        if bound[0] is not None:
             assert face.flow is not None, "a port that listens for streams serves them"
             opened.listener = Listener(
-                self._shared.reactor, streams, face.flow.accept, self._descriptors, shared=self._given.shared
+                self._shared.reactor, bound[0], face.flow.accept, self._descriptors, shared=self._given.shared
             )
         self._ports.add(opened)
         return opened
@@ -324,13 +324,16 @@ class Service:
         if self._sweeper is None or self._ports.drains:
             raise RuntimeError("the service does not run, or is about to stop")
         self._shared.acls.fetch(server.acl)
+        check_plugin(server, alone=self._siblings is None)
         if server.outbound != self._config.outbound:
             check_sockets(replace(self._config, servers=(server,)))
 
     async def _add(self, server: ServerConfig) -> Address:
         port = server_port(server)
+        self._ports.make_room(server.address)
+        await self._shared.plugins.settle()
         try:
-            bound = await bind_port(self._config, port, self._given)
+            port, bound = await bind_behind(self._config, port, self._given)
         except OSError as error:
             raise ConfigError([not_bound(port, error)]) from None
         if self._sweeper is None or self._ports.drains:
@@ -376,7 +379,7 @@ class Service:
         """Really close what was closed, and let go of its numbers."""
         self._shared.reactor.settle()
         self._own_ports.clear()
-        self._own_ports.update(address.port for port in self._ports for address in port.addresses)
+        self._own_ports.update(number for port in self._ports for number in port.numbers)
         if self._manager is not None and isinstance(self._manager.address, Address):
             self._own_ports.add(self._manager.address.port)
 
@@ -424,6 +427,7 @@ class Service:
         await self._close_listeners()
         for port in list(self._ports):
             self._ports.leave(port)
+        await self._shared.plugins.stop()
         numbers = set(self._own_ports)
         for packets in list(self._shared.crowd.relays):  # a client's; those of associations have numbers of their own
             if packets.front.sock.getsockname()[1] in numbers:
@@ -452,6 +456,7 @@ class Service:
             packets.close()
         for roster in shared.rosters:
             roster.close()
+        await shared.plugins.stop()
         shared.reactor.stop()
         await shared.names.close()
         shared.salts.close()

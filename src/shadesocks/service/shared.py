@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .plugins import Plugins
+
 if TYPE_CHECKING:
     from ..config.model import Config
     from ..crypto.replay_packets import PacketSalts
@@ -50,3 +52,4 @@ class Shared:
     """What the processes share that serve the same ports; None: there is one."""
     rosters: list[Roster] = field(default_factory=list)
     """The servers of a client, once a listener has needed them: one at most."""
+    plugins: Plugins = field(default_factory=Plugins)

@@ -15,7 +15,7 @@ from functools import partial
 from secrets import randbelow
 from typing import TYPE_CHECKING, Final
 
-from ..config.model import ProxyConfig
+from ..config.model import DEFAULT_OUTBOUND, ProxyConfig
 from ..core.address import Address
 from ..crypto.keys import parse_keys
 from ..crypto.methods import Edition
@@ -33,6 +33,7 @@ from ..proxy.outbound.chain import ChainMeans, Hop, HttpHop, ShadowHop, SocksHop
 from ..proxy.outbound.direct import DirectDialer
 from ..proxy.outbound.guarded import GuardedBack, GuardedDialer
 from ..proxy.outbound.packets import ChainBack
+from ..proxy.outbound.plugged import PluggedBack, PluggedConnect
 from ..proxy.outbound.pool import WarmPool, age_most
 from ..proxy.outbound.shadowsocks import ShadowsocksDialer
 from ..wire.editions import make_packets, make_shadow
@@ -86,6 +87,9 @@ def shadow_dialer(shared: Shared, server: ServerConfig, connect: Connect | None 
 
 def _way_to(shared: Shared, server: ServerConfig) -> Connect:
     """What connects to one server. Servers are the operator's choice and may stand anywhere."""
+    if server.plugin is not None and server.plugin.mode.tcp:
+        lane = shared.reactor.lane(server.dial_timeout)
+        return PluggedConnect(shared.reactor, shared.plugins.open(server), _to_plugins(shared, server), lane)
     way = _through_hops(shared, server).dial if server.outbound_proxy else _to_operators_hosts(shared, server).connect
     return partial(way, server.address)
 
@@ -127,7 +131,20 @@ def roster_of(shared: Shared) -> Roster:
 
 
 def client_way(shared: Shared, server: ServerConfig) -> Way:
-    """The way of a client through one server."""
+    """The way of a client through one server, and through its plugin."""
+    way = _way_through(shared, server)
+    plugin = shared.plugins.of(server)
+    if plugin is None:
+        return way
+
+    def close() -> None:
+        way.close()
+        shared.plugins.release(plugin)
+
+    return replace(way, close=close, about=lambda: {**way.about(), "plugin": plugin.about()})
+
+
+def _way_through(shared: Shared, server: ServerConfig) -> Way:
     takes_packets = any(local.mode.udp for local in shared.config.locals)
     back = shadow_back(shared, server, packets_of(shared, server)) if takes_packets else None
     pool = warm_pool(shared, server)
@@ -223,7 +240,11 @@ def server_back(shared: Shared, server: ServerConfig) -> Back:
 
 
 def shadow_back(shared: Shared, server: ServerConfig, packets: PacketShadow) -> Back:
-    """The way of datagrams to one server, and through the proxies before it."""
+    """The way of datagrams to one server, and through the proxies or the plugin before it."""
+    if server.plugin is not None and server.plugin.mode.udp:
+        local = datagram_options(shared.config, DEFAULT_OUTBOUND)
+        make = partial(ShadowBack, shared.datagrams, shared.names, packets=packets, options=local)
+        return PluggedBack(shared.plugins.open(server), make)
     if not server.outbound_proxy:
         options = datagram_options(shared.config, server.outbound)
         return ShadowBack(shared.datagrams, shared.names, server.address, packets, options)
@@ -246,6 +267,11 @@ def _chain_back(shared: Shared, server: ServerConfig, hops: Sequence[Hop]) -> Ba
 def _to_operators_hosts(shared: Shared, server: ServerConfig) -> Connector:
     """Connects to what the operator named. Whoever dials a server sends it a header soon, whatever comes."""
     return connector(shared, Anywhere(), server.dial_timeout, server.outbound, always_sends=True)
+
+
+def _to_plugins(shared: Shared, server: ServerConfig) -> Connector:
+    """Connects to what listens on this machine: from where packets leave it is nothing to a plugin."""
+    return connector(shared, Anywhere(), server.dial_timeout, DEFAULT_OUTBOUND, always_sends=True)
 
 
 def connector(

@@ -1,0 +1,91 @@
+"""A server behind its plugin: the plugin listens where the server would, and the server on a loopback port.
+
+What the plugin does not carry (`plugin_mode`) comes to the server's own port, as always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..core.address import Address
+from ..wire.plugin_options import loopback_of
+from .given import GivenSockets
+from .plugin import free_place
+from .ports import Bound, bind_port, close_sockets
+
+if TYPE_CHECKING:
+    from ..config.model import Config
+    from .build import Port
+    from .plugins import Plugins
+    from .ports import OpenPort
+
+
+async def bind_behind(config: Config, port: Port, given: GivenSockets) -> tuple[Port, Bound]:
+    """Bind a port as `bind_port` does, behind its server's plugin if it has one; return it as it is then.
+
+    The place of the plugin is bound, too, until ours is: so it is known to be free, and its number, where the system
+    is to choose one. What was given for it stays unused: a plugin takes no sockets.
+
+    Raises:
+        OSError: an address cannot be listened on.
+    """
+    mode = port.server.plugin.mode if port.server is not None and port.server.plugin is not None else None
+    carried = replace(
+        port,
+        streams=port.streams if mode is not None and mode.tcp else None,
+        packets=port.packets if mode is not None and mode.udp else None,
+    )
+    wanted = carried.streams or carried.packets
+    if wanted is None:
+        return port, await bind_port(config, port, given)
+    trial = await bind_port(config, carried, GivenSockets())
+    try:
+        number = next(sock.getsockname()[1] for sock in trial if sock is not None)
+        public, host = Address(wanted.host, number), loopback_of(wanted.host)
+        behind = Address(host, 0)
+        if carried.streams is None and port.streams is not None:  # whose number the packets would get, which is taken
+            behind = free_place(host, tcp=False, udp=True)
+        port = replace(
+            port,
+            streams=behind if carried.streams else port.streams and public,
+            packets=behind if carried.packets else port.packets and public,
+            public=public,
+        )
+        return port, await bind_port(config, port, given)
+    finally:
+        close_sockets(trial)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One socket of a port, and where others find it."""
+
+    way: str
+    """`streams` or `packets`."""
+    wanted: Address
+    address: Address
+    """The plugin's, where it is behind one."""
+    bound: Address
+
+
+def seats_of(port: Port, bound: Bound) -> list[Seat]:
+    """Return the seats of a port that is bound, TCP first."""
+    seats = []
+    for sock, way, wanted in zip(bound, ("streams", "packets"), (port.streams, port.packets), strict=True):
+        if sock is not None and wanted is not None:
+            place = Address(*sock.getsockname()[:2])
+            hidden = port.public is not None and wanted != port.public
+            public = port.public if hidden and port.public is not None else None
+            seats.append(Seat(way, public or wanted, public or place, place))
+    return seats
+
+
+def put_plugin_before(opened: OpenPort, seats: Sequence[Seat], plugins: Plugins) -> None:
+    """Start the plugin of a server that is behind one."""
+    behind = next((seat.bound for seat in seats if seat.bound != seat.address), None)
+    opened.numbers |= {seat.bound.port for seat in seats}
+    if behind is not None and opened.server is not None:
+        opened.release = partial(plugins.release, plugins.serve(opened.server, behind))
