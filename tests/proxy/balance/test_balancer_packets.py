@@ -11,53 +11,57 @@ from shadesocks.core.address import Address
 from shadesocks.core.errors import DialError
 from shadesocks.net.backs import DirectBack
 from shadesocks.net.datagrams import DatagramOptions
-from shadesocks.net.packets import DNS_IDLE, PacketRelay
+from shadesocks.net.packets import DNS_IDLE, Back, PacketRelay
 from shadesocks.proxy.acl_file import parse_acl
 from shadesocks.proxy.balance.balancer_packets import BalancerBack
-from shadesocks.proxy.balance.group import UDP, Group
 from shadesocks.proxy.balance.member import Member, MemberBack
 from shadesocks.proxy.outbound.split import SplitBack
 from shadesocks.proxy.route import Ways
-from tests.net.packet_rig import AEAD, HOST, METHODS, SIP022, Client, Rig, heard, nothing, run
-from tests.proxy.balance.rig import make_member
+from tests.net.packet_rig import AEAD, HOST, METHODS, SIP022, Client, Rig, heard, run
+
+from .rig import make_member
 
 
-class Turns(Group):
-    """A group that draws what the test says, and goes by the policy when it said nothing."""
+class Turns:
+    """A group that draws what the test says, and the first when it said nothing."""
 
-    def __init__(self) -> None:
-        super().__init__("", "ordered", 0.2)
+    def __init__(self, rig: Rig, backs: Sequence[Back]) -> None:
         self.draws: list[int] = []
-        self.asked: list[Address | None] = []
+        self.members: list[Member] = []
+        self.wanted = 0
+        for number, back in enumerate(backs):
+            member = make_member(str(number))
+            member.back = MemberBack(member, back, lambda: rig.now)
+            self.members.append(member)
 
-    def order(self, transport: str, target: Address | None, now: float) -> Sequence[Member]:
-        assert transport == UDP
-        self.asked.append(target)
-        order = super().order(transport, target, now)
-        if not self.draws:
-            return order
-        first = self.members[self.draws.pop(0)]
-        return [first, *(each for each in order if each is not first)]
+    def order(self, _transport: str, _target: Address | None, _now: float) -> list[Member]:
+        number = self.draws.pop(0) if self.draws else 0
+        return [*self.members[number : number + 1], *self.members[:number], *self.members[number + 1 :]]
+
+    def want(self) -> None:
+        self.wanted += 1
+
+    def failures(self, rig: Rig) -> list[int]:
+        return [member.udp.health.failures(rig.now) for member in self.members]
+
+
+def back_of(rig: Rig, turns: Turns) -> BalancerBack:
+    group: Any = turns
+    return BalancerBack(group, rig.datagrams.middle, lambda: rig.now, turns.want)
 
 
 class Fan:
     """A client's relay before several servers of different methods."""
 
-    def __init__(self, rig: Rig, *methods: str, hosts: Sequence[str] = ()) -> None:
-        self.rig, self.turns, self.wanted = rig, Turns(), 0
+    def __init__(self, rig: Rig, *methods: str, before: Sequence[Back] = ()) -> None:
+        self.rig = rig
         packets = [rig.packets(method) for method in methods]
         self.servers: list[PacketRelay] = [rig.relay(each) for each in packets]
-        self.members = [make_member(f"{number}") for number in range(len(methods))]
-        names = hosts or [""] * len(methods)
-        for member, relay, each, host in zip(self.members, self.servers, packets, names, strict=True):
-            member.back = MemberBack(member, rig.way_through(relay, each, host), lambda: rig.now)
-        self.turns.take(self.members)
-        self.back = BalancerBack(self.turns, rig.datagrams.middle, lambda: rig.now, self._want)
+        ways = [rig.way_through(relay, each) for relay, each in zip(self.servers, packets, strict=True)]
+        self.turns = Turns(rig, [*before, *ways])
+        self.back = back_of(rig, self.turns)
         self.plain = rig.packets("none")
         self.near = rig.relay(self.plain, self.back)
-
-    def _want(self) -> None:
-        self.wanted += 1
 
     def client(self) -> Client:
         return Client(self.rig, self.near, self.plain.join(), HOST)
@@ -69,13 +73,12 @@ class Fan:
 
     @property
     def live(self) -> list[int]:
-        """How many sessions go through each server."""
-        return [member.udp.live for member in self.members]
+        return [member.udp.live for member in self.turns.members]
 
 
 @pytest.mark.parametrize("way", ["plain", "auto"])
 def test_each_session_keeps_its_server(way: str) -> None:
-    """Old Python drew one for each datagram."""
+    """P13: old Python drew one for each datagram."""
 
     async def story(rig: Rig) -> None:
         fan = Fan(rig, *METHODS[:3])
@@ -90,9 +93,11 @@ def test_each_session_keeps_its_server(way: str) -> None:
                 target.sendto(payload[::-1], outlet)
                 assert await client.hear() == (Address(*target.getsockname()), payload[::-1])
             assert fan.heard[number] == 3
-        assert (fan.heard, fan.live, fan.wanted) == ([3, 3, 3], [1, 1, 1], 3)
-        assert fan.turns.asked == [Address(*target.getsockname())] * 3, "once for each session"
-        assert [member.back.answers for member in fan.members if member.back is not None] == [3, 3, 3]
+        assert fan.heard == [3, 3, 3]
+        assert fan.live == [1, 1, 1]
+        assert fan.turns.wanted == 3
+        assert [member.back and member.back.answers for member in fan.turns.members] == [3, 3, 3]
+        assert not fan.turns.draws
         fan.near.close()
         assert fan.live == [0, 0, 0]
 
@@ -121,88 +126,105 @@ def test_a_session_that_lost_its_socket_may_get_another_server() -> None:
 
 def test_what_waits_for_a_server_s_name_goes_to_that_server() -> None:
     async def story(rig: Rig) -> None:
-        fan = Fan(rig, AEAD, AEAD, hosts=("0.test", "1.test"))
-        fan.turns.draws = [1, 0, 0]
-        client, target = fan.client(), rig.socket()
+        packets = rig.packets(AEAD)
+        servers = [rig.relay(packets), rig.relay(packets)]
+        turns = Turns(rig, [rig.way_through(relay, packets, f"{n}.test") for n, relay in enumerate(servers)])
+        turns.draws = [1, 0, 0]
+        plain = rig.packets("none")
+        near = rig.relay(plain, back_of(rig, turns))
+        client, target = Client(rig, near, plain.join(), HOST), rig.socket()
         for payload in (b"one", b"two"):
             await client.say(target, payload)
         assert set(rig.names.waiting) == {"1.test"}
         rig.names.find("1.test", HOST)
         await rig.settle()
         assert [(await heard(target))[0] for _ in range(2)] == [b"one", b"two"]
-        assert fan.heard == [0, 2]
-        assert fan.turns.draws == [0, 0]
+        assert [server.sums()[0] for server in servers] == [0, 2]
+        assert turns.draws == [0, 0]
+        [session] = near.sessions.values()
+        assert session.held == 0
 
     run(story)
 
 
-def test_a_server_whose_name_is_not_found_is_left() -> None:
+def test_a_server_without_a_name_is_known_by_it() -> None:
+    """What waited is lost, as datagrams are; the next goes elsewhere."""
+
     async def story(rig: Rig) -> None:
-        fan = Fan(rig, AEAD, AEAD, hosts=("0.test", ""))
-        client, target = fan.client(), rig.socket()
-        await client.say(target, b"one")
+        packets = rig.packets(AEAD)
+        server = rig.relay(packets)
+        turns = Turns(rig, [rig.way_through(server, packets, "0.test"), rig.way_through(server, packets)])
+        plain = rig.packets("none")
+        near = rig.relay(plain, back_of(rig, turns))
+        client, target = Client(rig, near, plain.join(), HOST), rig.socket()
+        await client.say(target, b"lost")
         rig.names.find("0.test")
         await rig.settle()
-        health = fan.members[0].udp.health
-        assert (health.failures(rig.now), health.last_word) == (1, "no_name")
-        client = fan.client()
-        for _ in range(40):
-            await client.say(target, b"two")
-        assert (await heard(target))[0] in (b"one", b"two")
-        assert fan.heard[0] == 0
-        assert fan.heard[1] > 30
+        assert turns.failures(rig) == [1, 0]
+        assert near.dropped == {"no_name": 1}
+        turns.draws = [1]
+        await client.say(target, b"found")
+        assert (await heard(target))[0] == b"found"
 
     run(story)
 
 
-class Broken:
-    """A back that cannot send."""
+class Failing:
+    """A way that leads nowhere, until it is mended."""
 
     room = 0
 
-    def __init__(self, word: str) -> None:
-        self.word, self.asked = word, 0
+    def __init__(self, code: str) -> None:
+        self.code = code
+        self.asked = 0
 
     def forward(self, *_: Any) -> None:
         self.asked += 1
-        raise DialError(self.word)
+        raise DialError(self.code)
 
     def read(self, *_: Any) -> Any:
-        raise AssertionError
+        raise AssertionError("nothing was sent")
 
     def tick(self) -> None:
-        """Nothing ages here."""
+        self.asked = 0
 
 
-@pytest.mark.parametrize(("word", "failures"), [("unreachable", 1), ("limit", 0)])
-def test_a_datagram_that_cannot_be_sent_goes_to_the_next_server(word: str, failures: int) -> None:
+def test_a_way_that_fails_is_followed_by_the_next_for_the_same_datagram() -> None:
     async def story(rig: Rig) -> None:
-        fan = Fan(rig, AEAD, SIP022)
-        broken = Broken(word)
-        fan.members[0].back = MemberBack(fan.members[0], broken, lambda: rig.now)
+        failing = Failing("unreachable")
+        fan = Fan(rig, SIP022, before=[failing])
         client, target = fan.client(), rig.socket()
-        await client.say(target, b"one")
-        assert (await heard(target))[0] == b"one"
-        assert (fan.heard, fan.live, broken.asked) == ([0, 1], [0, 1], 1)
-        assert fan.members[0].udp.health.failures(rig.now) == failures
+        for payload in (b"one", b"two"):
+            await client.say(target, payload)
+            assert (await heard(target))[0] == payload
+        assert failing.asked == 1
+        assert fan.turns.failures(rig) == [1, 0]
+        assert fan.live == [0, 1]
         assert not fan.near.dropped
 
     run(story)
 
 
-def test_where_no_server_can_send_it_is_dropped() -> None:
+@pytest.mark.parametrize(("code", "failures"), [("unreachable", 1), ("plugin_down", 1), ("limit", 0)])
+def test_where_none_works_the_datagram_is_dropped_by_the_last_word(code: str, failures: int) -> None:
     async def story(rig: Rig) -> None:
-        fan = Fan(rig, AEAD, AEAD)
-        for member in fan.members:
-            member.back = MemberBack(member, Broken("unreachable"), lambda: rig.now)
-        client, target = fan.client(), rig.socket()
-        await client.say(target, b"one")
-        assert nothing(target)
-        assert fan.near.dropped == {"unreachable": 1}
-        assert sum(fan.live) == 1
-        fan.turns.take([])
-        await fan.client().say(target, b"one")
-        assert fan.near.dropped == {"unreachable": 1, "no_server": 1}
+        fan = Fan(rig, before=[Failing("refused"), Failing(code)])
+        await fan.client().say(Address(HOST, 9), b"x")
+        assert fan.near.dropped == {code: 1}
+        assert fan.turns.failures(rig) == [1, failures]
+
+    run(story)
+
+
+def test_without_a_server_datagrams_are_dropped() -> None:
+    async def story(rig: Rig) -> None:
+        fan = Fan(rig)
+        await fan.client().say(Address(HOST, 9), b"x")
+        fan.turns.members.append(make_member("for connections only"))
+        await fan.client().say(Address(HOST, 9), b"x")
+        assert fan.near.dropped == {"no_server": 2}
+        assert fan.turns.wanted == 2
+        fan.back.tick()
 
     run(story)
 
@@ -229,20 +251,15 @@ def test_messages_may_wait_before_a_server_is_chosen() -> None:
 
 
 def test_time_passes_for_all_of_them() -> None:
-    class Counting(Broken):
-        ticks = 0
+    async def story(rig: Rig) -> None:
+        backs = [Failing("refused"), Failing("refused")]
+        fan = Fan(rig, before=backs)
+        await fan.client().say(Address(HOST, 9), b"x")
+        assert [back.asked for back in backs] == [1, 1]
+        fan.back.tick()
+        assert [back.asked for back in backs] == [0, 0]
 
-        def tick(self) -> None:
-            self.ticks += 1
-
-    group, backs = Group("", "ordered", 0.2), [Counting(""), Counting("")]
-    members = [make_member("a"), make_member("b"), make_member("c")]
-    for member, back in zip(members, backs, strict=False):
-        member.back = MemberBack(member, back, lambda: 0.0)
-    group.take(members)
-    middle: Any = None
-    BalancerBack(group, middle, lambda: 0.0, lambda: None).tick()
-    assert [each.ticks for each in backs] == [1, 1]
+    run(story)
 
 
 def test_a_dns_session_ends_its_socket_and_goes_on() -> None:
@@ -257,6 +274,6 @@ def test_a_dns_session_ends_its_socket_and_goes_on() -> None:
         far = session.far
         await client.say(Address(HOST, 53), b"q")
         assert session.far is far, "the same server: the same session with it"
-        assert (fan.heard, fan.live) == ([2], [1])
+        assert fan.heard == [2]
 
     run(story)
