@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from ..core.address import Address
 from ..wire.plugin_options import loopback_of
 from .given import GivenSockets
-from .plugin import free_place
 from .ports import Bound, bind_port, close_sockets
 
 if TYPE_CHECKING:
@@ -33,30 +32,37 @@ async def bind_behind(config: Config, port: Port, given: GivenSockets) -> tuple[
         OSError: an address cannot be listened on.
     """
     mode = port.server.plugin.mode if port.server is not None and port.server.plugin is not None else None
-    carried = replace(
-        port,
-        streams=port.streams if mode is not None and mode.tcp else None,
-        packets=port.packets if mode is not None and mode.udp else None,
-    )
+    streams, packets = mode is not None and mode.tcp, mode is not None and mode.udp
+    carried = _part(port, streams, packets)
     wanted = carried.streams or carried.packets
     if wanted is None:
         return port, await bind_port(config, port, given)
-    trial = await bind_port(config, carried, GivenSockets())
+    # One number for both ways: where the system chooses it, both are bound for it.
+    trial = await bind_port(config, carried if wanted.port else port, GivenSockets())
+    rest: Bound = trial if not wanted.port else (None, None)
     try:
         number = next(sock.getsockname()[1] for sock in trial if sock is not None)
-        public, host = Address(wanted.host, number), loopback_of(wanted.host)
-        behind = Address(host, 0)
-        if carried.streams is None and port.streams is not None:  # whose number the packets would get, which is taken
-            behind = free_place(host, tcp=False, udp=True)
+        public, behind = Address(wanted.host, number), Address(loopback_of(wanted.host), 0)
+        if wanted.port:
+            rest = await bind_port(config, _part(port, not streams, not packets), given)
         port = replace(
             port,
             streams=behind if carried.streams else port.streams and public,
             packets=behind if carried.packets else port.packets and public,
             public=public,
         )
-        return port, await bind_port(config, port, given)
+        ours = await bind_port(config, _part(port, streams, packets), GivenSockets())
+    except BaseException:
+        close_sockets(rest)
+        raise
     finally:
-        close_sockets(trial)
+        close_sockets((trial[0] if streams else None, trial[1] if packets else None))
+    return port, (ours[0] if streams else rest[0], ours[1] if packets else rest[1])
+
+
+def _part(port: Port, streams: bool, packets: bool) -> Port:
+    """Return a port with some of its ways."""
+    return replace(port, streams=port.streams if streams else None, packets=port.packets if packets else None)
 
 
 @dataclass(frozen=True, slots=True)
