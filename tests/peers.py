@@ -276,6 +276,12 @@ def listens(pid: int, port: int) -> bool:
     return port in ports_of(pid, "tcp")
 
 
+def _children_of(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
 def _accepts(port: int) -> bool:
     """The same question where there is no /proc: does anybody answer?"""
     with contextlib.suppress(OSError), socket.create_connection((HOST, port), 1):
@@ -289,7 +295,8 @@ def _await_listening(program: Program, udp: bool) -> None:
     while time.monotonic() < give_up_at:
         if not program.alive:
             raise StartError(f"{program.name} ended with status {program.process.returncode}:\n{program.log()[-4000:]}")
-        there = listens(program.pid, program.port) if known else _accepts(program.port)
+        pids = (program.pid, *_children_of(program.pid))  # behind a plugin it is the plugin that listens
+        there = any(listens(pid, program.port) for pid in pids) if known else _accepts(program.port)
         if there and (not (udp and known) or program.port in ports_of(program.pid, "udp")):
             return
         time.sleep(0.01)

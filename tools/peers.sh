@@ -1,6 +1,6 @@
 #!/bin/bash
 # Install the programs that tests and benchmarks compare with: tools/peers.sh tests|all
-#   tests   shadowsocks-libev, curl, dig, dante and tinyproxy (Debian), shadowsocks-rust (cargo, about eight minutes the first time)
+#   tests   shadowsocks-libev, curl, dig, dante, tinyproxy and simple-obfs (Debian), shadowsocks-rust (cargo, about eight minutes the first time)
 #   all     these, sing-box (go) and pproxy (pip) for the benchmarks
 # What is built stays in ~/.cache/shadesocks/peers (SHADESOCKS_PEERS names another place) and is not built twice.
 set -euo pipefail
@@ -16,6 +16,7 @@ works /usr/bin/ss-server -h || packages+=(shadowsocks-libev)
 works /usr/bin/curl --version || packages+=(curl)
 works /usr/bin/dig -v || packages+=(bind9-dnsutils)
 works /usr/sbin/danted -v || packages+=(dante-server)
+works /usr/bin/obfs-local -h || packages+=(simple-obfs)
 works /usr/bin/tinyproxy -v || packages+=(tinyproxy-bin)
 if [ ${#packages[@]} -gt 0 ]; then
     need apt-get "${packages[*]}" "with this system's own package tool"
