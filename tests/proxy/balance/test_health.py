@@ -12,10 +12,10 @@ from shadesocks.proxy.balance.health import (
     BURST,
     FAILURES_MOST,
     FORGET_AFTER,
-    LASTING,
+    ROUNDS,
+    ROUNDS_MOST,
     SAMPLES,
     STEADY_AFTER,
-    STEADY_MOST,
     Health,
 )
 from tests.proxy.balance.rig import INTERVAL, LONGEST
@@ -60,20 +60,21 @@ def test_a_server_is_down_after_two_failures_or_one_that_lasts() -> None:
     health = make()
     health.failed(10.0, "refused")
     assert not health.is_down(10.5)
-    assert health.is_down(10.0 + LASTING)
+    assert health.is_down(10.0 + health.a_while)
     health.failed(10.6, "refused")
     assert health.is_down(10.6)
     health.succeeded(10.7)
-    assert not health.is_down(12.0)
+    assert not health.is_down(10.0 + health.a_while)
 
 
-@pytest.mark.parametrize(("interval", "wait"), [(2.0, STEADY_AFTER * 2.0), (3600.0, STEADY_MOST)])
-def test_a_server_is_steady_some_intervals_after_its_last_failure(interval: float, wait: float) -> None:
+@pytest.mark.parametrize(("interval", "a_while"), [(2.0, ROUNDS * 2.0), (3600.0, ROUNDS_MOST)])
+def test_a_server_is_steady_some_rounds_after_its_last_failure(interval: float, a_while: float) -> None:
     health = Health(interval, LONGEST)
+    assert health.a_while == a_while
     health.failed(10.0, "refused")
     health.succeeded(11.0)
-    assert not health.is_steady(10.0 + wait - 0.1)
-    assert health.is_steady(10.0 + wait)
+    assert not health.is_steady(10.0 + STEADY_AFTER * a_while - 0.1)
+    assert health.is_steady(10.0 + STEADY_AFTER * a_while)
 
 
 # -- smoothed latency, as shadowsocks-lite has it ----------------------------------------------

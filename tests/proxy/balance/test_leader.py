@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shadesocks.proxy.balance.health import LASTING, STEADY_MOST
+from shadesocks.proxy.balance.health import ROUNDS_MOST, STEADY_AFTER
 from shadesocks.proxy.balance.leader import REFRESH, REIGN, Latency, Leader, Metric, Score
 from shadesocks.proxy.balance.member import Side
 from tests.proxy.balance.rig import INTERVAL, make_side, make_sides, names
@@ -104,7 +104,7 @@ def test_a_failed_dial_counts_for_the_next_request(court: Court) -> None:
     assert court.moves == ["-a"]
 
 
-@pytest.mark.parametrize(("failures", "wait"), [(2, 0.0), (1, LASTING)])
+@pytest.mark.parametrize(("failures", "wait"), [(2, 0.0), (1, ROUNDS_MOST)])
 def test_a_server_that_is_down_loses_the_lead(court: Court, failures: int, wait: float) -> None:
     court.answer(0, 0.1, 0.2, 0.3)
     court.order(0)
@@ -153,7 +153,8 @@ def test_a_server_that_failed_of_late_does_not_take_the_lead_from_one_that_works
         assert court.order(now) in ("bac", "abc")
         now += INTERVAL
     assert court.moves == ["-a", "ab", "ba"]
-    assert STEADY_MOST <= now - 11 <= STEADY_MOST + 2 * INTERVAL
+    wait = STEADY_AFTER * ROUNDS_MOST + ROUNDS_MOST
+    assert wait <= now - 11 <= wait + 2 * INTERVAL, "steady, and better for a while"
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -190,6 +191,29 @@ def test_the_margin_is_what_another_must_be_better_by(
         court.sides[1].health.measured(0, latency * 5)
         court.order(0)
         assert court.moves == moves
+
+
+def test_another_must_be_better_for_a_while() -> None:
+    """After the first while, in which the first answers come in."""
+    values = {"a": 1.0, "b": 2.0, "c": 3.0}
+
+    class Given:
+        least = 0.1
+
+        def of(self, side: Side) -> float:
+            return values[side.name]
+
+        def words(self, _old: Side | None, new: Side) -> str:
+            return new.name
+
+    court = Court(Given)
+    assert court.order(0) == "abc"
+    taken = []
+    for number, quickest in enumerate("bbacbcbbbb"):
+        values |= dict.fromkeys("abc", 2.0) | {quickest: 1.0}
+        taken.append(court.order(100 + number * INTERVAL)[0])
+    assert "".join(taken) == "aaaaaabbbb"
+    assert court.moves == ["-a", "ab"], "whoever was better: there was one for half a minute"
 
 
 @pytest.mark.parametrize("metric", METRICS)

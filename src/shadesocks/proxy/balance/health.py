@@ -23,11 +23,11 @@ was mended overnight got one connection in fifty."""
 BURST: Final = 0.1
 """Of an interval, in which failures are one sample: a server that restarts fails all who dial it in that second. They
 tell once what they have to tell, and the window holds a bounded number of samples."""
-STEADY_AFTER: Final = 6
-"""Intervals without a failure after which a server is steady again, and seconds that this is at most."""
-STEADY_MOST: Final = 60.0
-LASTING: Final = 1.0
-"""Seconds after which one failure that nothing made good counts as an end, as two in a row do."""
+ROUNDS: Final = 3
+ROUNDS_MOST: Final = 30.0
+"""Rounds of probes for which something holds that is no chance, and the seconds that they are at most."""
+STEADY_AFTER: Final = 2
+"""Times as long a server did not fail that is steady."""
 _SCALE: Final = 10_000
 _FAILURE_WEIGHT: Final = 3
 _WEIGHTS: Final = 5
@@ -124,14 +124,19 @@ class Health:
         left = 1.0 - (now - self.failed_at) / FORGET_AFTER
         return max(0, round(self._failures * left))
 
+    @property
+    def a_while(self) -> float:
+        """For how long something must hold to be more than chance."""
+        return min(ROUNDS * self._interval, ROUNDS_MOST)
+
     def is_down(self, now: float) -> bool:
         """True where its failures are more than bad luck: two in a row, or one that nothing made good for a while."""
         failures = self.failures(now)
-        return failures > 1 or (failures == 1 and self.failed_at is not None and now - self.failed_at >= LASTING)
+        return failures > 1 or (failures == 1 and self.failed_at is not None and now - self.failed_at >= self.a_while)
 
     def is_steady(self, now: float) -> bool:
         """True where it did not fail of late."""
-        return self.failed_at is None or now - self.failed_at >= min(STEADY_AFTER * self._interval, STEADY_MOST)
+        return self.failed_at is None or now - self.failed_at >= STEADY_AFTER * self.a_while
 
     def score(self, weight: float) -> int | None:
         """Return shadowsocks-rust's score: less is better, 10,000 is dead; None where nothing is known."""

@@ -2,7 +2,8 @@
 
 A metric says how good a server is; here stands all that keeps the lead from going back and forth:
 
- 1. Who takes the lead must be better by the margin, and by more than anybody notices.
+ 1. Who takes the lead must be better by the margin, by more than anybody notices, and for a while. In the first while
+    of all it need not: the first to answer leads, and better ones answer a moment later.
  2. Who failed of late does not take it from one that works.
  3. A server that failed is passed over at once; it loses the lead where it is down, not for one connection of many.
 """
@@ -22,7 +23,7 @@ Told = Callable[["Side | None", "Side", str], None]
 
 REFRESH: Final = 1.0
 """Seconds after which servers are ranked anew where nothing was learnt: failures fade."""
-REIGN: Final = 3.0
+REIGN: Final = 5.0
 """Seconds for which a lead is not lost to failures: where all servers fail now and then, it would pass on with each."""
 UNKNOWN: Final = math.inf
 
@@ -96,6 +97,9 @@ class Leader:
         self._margin = margin
         self._told = told
         self._led_since = 0.0
+        self._open_until = 0.0
+        self._beaten_since: float | None = None
+        """Since when another is better; None: none is."""
         # What the ranking was made of.
         self._sides: Sequence[Side] = ()
         self._revision = -1
@@ -127,18 +131,24 @@ class Leader:
         if leader is None or leader not in values:
             self.leader = None
             if values[best] != UNKNOWN and best not in fails:
+                self._open_until = now + best.health.a_while
                 said = self._metric.words(None, best)
                 self._lead(leader, best, said if leader is None else f"{leader.name} is not there any more", now)
         elif leader in fails:
             if best not in fails and now - self._led_since >= REIGN and leader.health.is_down(now):
                 self._lead(leader, best, f"{leader.name} failed ({leader.health.last_word})", now)
         else:
-            steady = next((side for side in ranking if side not in fails and side.health.is_steady(now)), leader)
-            mine, its = values[leader], values[steady]
-            if its * (1 + self._margin) < mine and mine - its >= self._metric.least:
-                self._lead(leader, steady, self._metric.words(leader, steady), now)
+            rival = next((side for side in ranking if side not in fails and side.health.is_steady(now)), leader)
+            mine, its = values[leader], values[rival]
+            if its * (1 + self._margin) >= mine or mine - its < self._metric.least:
+                self._beaten_since = None
+                return
+            if self._beaten_since is None:
+                self._beaten_since = now
+            if now < self._open_until or now - self._beaten_since >= leader.health.a_while:
+                self._lead(leader, rival, self._metric.words(leader, rival), now)
 
     def _lead(self, old: Side | None, new: Side, why: str, now: float) -> None:
         self.leader = new
-        self._led_since = now
+        self._led_since, self._beaten_since = now, None
         self._told(old, new, why)
