@@ -2,8 +2,8 @@
 
 Linux sends a signal to a process whose parent ends, if it asked for that (PR_SET_PDEATHSIG); what is asked for here
 stays through the exec. A `preexec_fn` would do the same between fork and exec, where a process with threads may hang,
-and where `subprocess` can take no vfork. This file imports nothing of the package, and costs a start of Python: 20 ms,
-of which 4 ms are ctypes.
+and where `subprocess` can take no vfork. This file imports nothing of the package, and costs a start of Python: 20 ms
+at best, half of it what is imported here, where the program alone takes 1.
 
 SIGKILL, since who is gone cannot follow a SIGTERM up. A program with rights of its own (setuid, file capabilities)
 loses the request at its exec: the kernel says so, and nobody can help it.

@@ -17,6 +17,7 @@ from typing import Final
 _LISTENING: Final = "0A"
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 _PROC: Final = "/proc"
+"""What stands in it by process is there in a hardened unit, too (ProcSubset=pid)."""
 
 
 class Owner(Enum):
@@ -53,7 +54,7 @@ def _sockets(name: str, host: str, port: int) -> Iterator[str]:
     """Yield the sockets at a port, by the names that descriptors of them have in /proc."""
     wanted, end = _forms(host), f":{port:04X}"
     try:
-        lines = open(f"{_PROC}/net/{name}", encoding="ascii")  # noqa: SIM115 - closed below
+        lines = open(f"{_PROC}/self/net/{name}", encoding="ascii")  # noqa: SIM115 - closed below
     except FileNotFoundError:
         if name.endswith("6"):  # a system without IPv6
             return
