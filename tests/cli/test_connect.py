@@ -117,3 +117,14 @@ def test_an_old_cipher_is_warned_of_where_it_is_allowed(tmp_path: Path) -> None:
     with running(tmp_path, "connect", old, "--allow-legacy", "--port", "0") as client:
         client.until_err("method rc4-md5 does not notice")
         client.until_out("listening on")
+
+
+def test_several_links_and_a_document(tmp_path: Path) -> None:
+    other = LINK.replace("8388", "8389")
+    with running(tmp_path, "connect", LINK, other, "--port", "0", "-v") as client:
+        assert client.until_out("curl")
+        assert client.end(signal.SIGTERM) == OK
+    refused = run(tmp_path, "connect", LINK, "ssconf://user:secret@h.example/")
+    assert refused.returncode == USAGE
+    assert "link: the address of a document has no user and no password" in refused.stderr
+    assert "user:secret" not in refused.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -119,3 +120,58 @@ def test_stdin_is_a_file_too(capsys: pytest.CaptureFixture[str], monkeypatch: py
 def test_keys_go_to_stdout_and_nowhere_else(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for form in ("own", "libev", "rust", "sip008", "uri"):
         assert "Xk29" not in Printed(file, PYTHON, "--to", form, capsys=capsys).err
+
+
+def converted(file: Path, text: str, *words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    file.write_text(text)
+    code = run(group, "shadesocks", ["convert", str(file), *words])
+    return code, *capsys.readouterr()
+
+
+PASSWORD = "Xk29-fkqLm_38sW0"
+ENTRY: dict[str, object] = {
+    "server": "h.example",
+    "server_port": 1,
+    "method": "aes-256-gcm",
+    "password": PASSWORD,
+}
+OUTLINE_KEYS = {"accessKeys": [{"id": "0", "password": PASSWORD, "port": 1, "encryptionMethod": "aes-256-gcm"}]}
+SING_BOX = {"outbounds": [{"type": "shadowsocks", "tag": "one", **ENTRY}, {"type": "vmess"}], "route": {}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("links", f"ss://aes-256-gcm:{PASSWORD}@h.example:1\nvmess://x", "left out: 1 of vmess://"),
+        ("links", base64.b64encode(f"ss://aes-256-gcm:{PASSWORD}@h.example:1".encode()).decode(), ""),
+        ("sip008", json.dumps({"version": 1, "servers": [ENTRY, {**ENTRY, "method": "x"}]}), "servers[1]: this server"),
+        ("outline", json.dumps({**ENTRY, "prefix": "\x16"}), "prefix: has no effect"),
+        ("outline", json.dumps(OUTLINE_KEYS), ""),
+        ("sing-box", json.dumps(SING_BOX), "left out: 1 of vmess"),
+    ],
+)
+def test_what_others_hand_out(name: str, text: str, words: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = converted(file, text, capsys=capsys)
+    assert code == OK
+    (server,) = load(out).servers
+    assert (server.address.port, server.method.name, server.password.reveal()) == (1, "aes-256-gcm", PASSWORD)
+    assert f"read as {name}: " in err
+    assert words in err
+    assert PASSWORD not in err
+
+
+def test_a_link_to_a_document(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = converted(file, "ssconf://h.example/key#Home", "--role", "local", capsys=capsys)
+    assert (code, json.loads(out)["online_config"]) == (OK, {"config_url": "https://h.example/key"})
+    code, out, err = converted(file, "ssconf://h.example/key", "--to", "uri", capsys=capsys)
+    assert (code, out) == (CONFIG, "")
+    assert "there is no server in it" in err
+
+
+@pytest.mark.parametrize("form", ["own", "rust", "sip008", "uri"])
+def test_several_keys_are_written_and_told(form: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = {"server": "h.example", "server_port": 1, "method": METHOD, "password": f"{KEY}:{KEY}"}
+    code, out, err = converted(file, json.dumps(keys), "--to", form, capsys=capsys)
+    assert code == OK
+    assert (f"{KEY}:{KEY}" if form != "uri" else "%3D%3A") in out
+    assert "these servers take several keys (identity headers), which this version does not speak: h.example:1" in err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from shadesocks.cli import links
@@ -58,3 +60,14 @@ def test_the_public_host_is_known_or_said_to_be_a_guess(
     assert found == host
     assert words in remark
     assert bool(words) == bool(remark)
+
+
+def test_several_keys_are_one_password_whose_colon_is_escaped() -> None:
+    several = replace(server("192.0.2.1"), password=Secret(f"{KEY}:{KEY}"))
+    text = links.link_of(several, None)
+    coded = KEY.replace("=", "%3D")
+    assert text == f"ss://{METHOD}:{coded}%3A{coded}@192.0.2.1:8388"
+    assert parse_link(text).password == f"{KEY}:{KEY}"
+    assert parse_link(text.replace("%3A", ":")).password == f"{KEY}:{KEY}"
+    assert len(links.keys_of(several)) == 2
+    assert len(links.keys_of(server("192.0.2.1"))) == 1

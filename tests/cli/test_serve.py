@@ -426,3 +426,22 @@ def test_a_servers_file_can_be_read_again(
     assert run_here(group, "shadesocks", [end, "-c", both_ends(tmp_path), "--nofile", "4000"]) == OK
     assert [config.nofile for config in seen] == [4000, 4000] * again
     assert [config.servers[0].address.port == 1 for config in seen] == [False, True] * again
+
+
+def test_several_links_are_several_servers(tmp_path: Path) -> None:
+    links = ["--server-url", LINK, "--server-url", LINK.replace("8388", "8389")]
+    with running(tmp_path, "local", *links, "-b", f"127.0.0.1:{free_port()}") as local:
+        local.until_err("listening on 127.0.0.1:")
+        assert local.end(signal.SIGTERM) == OK
+    bad = run(tmp_path, "local", "--server-url", LINK, "--server-url", "ss://secret")
+    assert bad.returncode == USAGE
+    assert "--server-url: this is no usable link" in bad.stderr
+    assert "secret" not in bad.stderr
+
+
+def test_a_list_of_links_is_a_config(tmp_path: Path) -> None:
+    file = tmp_path / "links.txt"
+    file.write_text(f"# mine\n{LINK}#one\n")
+    with running(tmp_path, "local", "-c", str(file), "-b", f"127.0.0.1:{free_port()}") as local:
+        local.until_err("listening on 127.0.0.1:")
+        assert local.end(signal.SIGTERM) == OK

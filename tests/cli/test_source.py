@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from shadesocks.cli.source import directory_of, parse, read_link, read_source
+from shadesocks.cli.source import (
+    LINK_VARIABLE,
+    check_link,
+    directory_of,
+    parse,
+    read_link,
+    read_links,
+    read_source,
+)
 from shadesocks.core.errors import ConfigError
 
 from .programs import LINK
@@ -62,3 +70,25 @@ def test_a_bad_link_is_an_error_that_does_not_repeat_it() -> None:
         parse("ss://s3cret-key@proxy.example:1")
     assert "s3cret" not in error.value.format_message()
     assert error.value.__suppress_context__
+
+
+def test_several_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = LINK.replace("8388", "8389") + "#my other one"
+    assert read_links((LINK, f"'{other}'")) == [LINK, other]
+    monkeypatch.setenv(LINK_VARIABLE, f"{LINK}\n{other}\n")
+    assert read_links(()) == [LINK, other]
+    monkeypatch.delenv(LINK_VARIABLE)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{LINK}\n{other}\n"))
+    assert read_links(("-", "-")) == [LINK, other]
+    with pytest.raises(click.UsageError, match="no link was given"):
+        read_links(())
+
+
+def test_a_link_may_lead_to_a_document() -> None:
+    check_link(LINK)
+    check_link("ssconf://h.example/secret#Home")
+    for text in ("ssconf://user:secret@h.example/", "https://h.example/secret", "ss://secret"):
+        with pytest.raises(click.UsageError) as caught:
+            check_link(text)
+        assert caught.value.message.startswith("link: ")
+        assert "secret@" not in caught.value.message

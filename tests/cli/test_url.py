@@ -137,3 +137,38 @@ def test_a_config_without_a_server_has_no_link(tmp_path: Path, capsys: pytest.Ca
     path.write_text('{"local_port": 1080}')
     assert url("-e", str(path)) == CONFIG
     assert "there is no server in it" in capsys.readouterr().err
+
+
+EIH = LINK.replace("@", "%3AAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8%3D@")
+"""The link of a server that takes two keys."""
+
+
+def test_several_links_become_one_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plugged = LINK.replace(":8388", ":8389/?plugin=obfs-local%3Bobfs%3Dhttp#two")
+    assert url("-d", LINK, "-d", plugged) == OK
+    out = capsys.readouterr().out
+    keys = json.loads(out)
+    assert [entry["server_port"] for entry in keys["servers"]] == [8388, 8389]
+    assert (keys["local_port"], keys["mode"]) == (1080, "tcp_and_udp")
+    path = tmp_path / "c.json"
+    path.write_text(out)
+    assert url("-e", str(path)) == OK
+    assert capsys.readouterr().out.splitlines() == [LINK, plugged]
+
+
+def test_several_keys_there_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert url("-d", EIH) == OK
+    path = tmp_path / "c.json"
+    path.write_text(capsys.readouterr().out)
+    assert json.loads(path.read_text())["password"] == f"{KEY}:{KEY}"
+    assert url("-e", str(path), "-q") == OK
+    first, *code = capsys.readouterr().out.splitlines()
+    assert first == EIH
+    assert len(code) > 15
+
+
+def test_a_list_of_links_is_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "l.txt"
+    path.write_text(f"{LINK}#one\nvmess://x\n{LINK}\n")
+    assert url("-e", str(path)) == OK
+    assert capsys.readouterr().out.splitlines() == [f"{LINK}#one", LINK]

@@ -254,6 +254,6 @@ def test_what_a_thread_brings() -> None:
     async def story() -> None:
         assert await in_thread(lambda: 7) == 7
         with pytest.raises(KeyError):
-            await in_thread(lambda: {}["x"])
+            await in_thread(lambda: dict[str, int]()["x"])
 
     asyncio.run(story())

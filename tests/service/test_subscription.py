@@ -27,8 +27,8 @@ def server(port: int, **more: object) -> dict[str, object]:
 
 
 def document(*ports: int, etag: str = "", **more: object) -> bytes:
-    headers = {"ETag": etag} if etag else {}
-    return answer(json.dumps({"version": 1, "servers": [server(port) for port in ports], **more}), **headers)
+    text = json.dumps({"version": 1, "servers": [server(port) for port in ports], **more})
+    return answer(text, ETag=etag) if etag else answer(text)
 
 
 def ports(servers: tuple[ServerConfig, ...]) -> list[int]:
@@ -67,7 +67,7 @@ def with_source(story: Story, *answers: Answer, directory: Path | None = None, l
         async with document_server(*answers) as documents:
             told = Told()
             config = config_of(documents.url())
-            subscriptions = Subscriptions(config, told.take, directory and str(directory), limit=limit)
+            subscriptions = Subscriptions(config, told.take, str(directory) if directory else None, limit=limit)
             (source,) = subscriptions.sources
             await story(documents, source, told)
 
@@ -86,7 +86,7 @@ def with_subscriptions(
         async with document_server(*answers) as documents:
             told = Told()
             config = config_of(documents.url())
-            subscriptions = Subscriptions(config, told.take, directory and str(directory), limit=limit)
+            subscriptions = Subscriptions(config, told.take, str(directory) if directory else None, limit=limit)
             subscriptions.start()
             try:
                 await story(documents, subscriptions, told)

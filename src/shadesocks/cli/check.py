@@ -52,7 +52,7 @@ def command_check(file: str, dialect: str | None) -> int:
         return CONFIG
     for warning in AclShelf(config).warnings:
         tell(f"warning: {warning}")
-    if not config.servers and config.manager_listen is None:
+    if not config.servers and config.manager_listen is None and config.online is None:
         tell(f"error: {where}: it names no server, so it starts neither end; add server, server_port, method, password")
         return CONFIG
     ends = f"{_count(len(config.servers), 'server')}, {_count(len(config.locals), 'local listener')}"

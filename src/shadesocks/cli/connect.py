@@ -1,4 +1,4 @@
-"""`shadesocks connect`: a SOCKS5 port on this machine, from nothing but a link."""
+"""`shadesocks connect`: a SOCKS5 port on this machine, from nothing but links."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ _TRIES: Final = 100
 
 @command(
     "connect",
-    usage="LINK [--port PORT]",
+    usage="LINK... [--port PORT]",
     examples="""
 shadesocks connect 'ss://…'
+shadesocks connect 'ss://…' 'ss://…'              the better one of two servers
+shadesocks connect 'ssconf://…'                   those that a document names, now and later
 shadesocks connect - < link.txt                   so that the link is in no list of processes
 SHADESOCKS_LINK='ss://…' shadesocks connect       the same
 curl -x socks5h://127.0.0.1:1080 https://example.com/
 """,
 )
-@click.argument("link", metavar="LINK", required=False)
+@click.argument("links", metavar="LINK", required=False, nargs=-1)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -41,20 +43,24 @@ curl -x socks5h://127.0.0.1:1080 https://example.com/
 )
 @click.option("--allow-legacy", is_flag=True, help="Allow an old cipher, for a server that knows nothing better.")
 @click.option("-v", "verbose", count=True, help="Log more; twice for all.")
-def command_connect(link: str | None, port: int | None, allow_legacy: bool, verbose: int) -> int:
+def command_connect(links: tuple[str, ...], port: int | None, allow_legacy: bool, verbose: int) -> int:
     """Open a SOCKS5 port on this machine whose connections and datagrams go out through the server of LINK.
 
     The port is one of TCP and of UDP (UDP ASSOCIATE). A link holds the key: treat it as a password. LINK may be - for
-    stdin, or stand in SHADESOCKS_LINK.
+    stdin, or stand in SHADESOCKS_LINK. Of several servers the one that serves best is taken.
     """
-    from ..config.load import config_from_link
+    from ..config.load import config_from_links
     from ..core.address import Address
+    from ..wire.uri import parse_link
     from .logs import set_up_logs, warn_of
     from .run import run_service, start_local
     from .screen import standard_error
-    from .source import parse, read_link
+    from .source import check_link, read_links
 
-    config = config_from_link(parse(read_link(link)), where=LINK, role="local", allow_legacy=allow_legacy)
+    texts = read_links(links)
+    for text in texts:
+        check_link(text)
+    config = config_from_links(texts, parse_link, where=LINK, role="local", allow_legacy=allow_legacy)
     where = Address(HOST, _free_port() if port is None else port)
     local = replace(config.locals[0], address=where)
     config = replace(config, locals=(local,), log_level=("info", "debug", "trace")[min(verbose, 2)])

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 FORMS: Final = ("own", "libev", "rust", "sip008", "uri")
 _ENDS: Final = ("server", "local")
+_SUBSCRIBED: Final = ("own", "rust")
+"""Forms that can say where servers come from."""
+_IDENTITY: Final = "these servers take several keys (identity headers), which this version does not speak: {}"
 
 
 @command(
@@ -29,6 +32,7 @@ shadesocks convert old.json > config.json
 shadesocks convert old.json --dialect go --role local
 shadesocks convert config.json --to libev --role server
 shadesocks convert config.json --to uri
+shadesocks convert links.txt > config.json
 """,
     params=[dialect_option()],
 )
@@ -38,10 +42,14 @@ shadesocks convert config.json --to uri
 def command_convert(file: str, dialect: str | None, form: str, end: Role | None) -> int:
     """Print a config of any program of the family in another form; - reads stdin.
 
+    FILE may also be a list of links (plain or base64), a document of SIP008, a key or the keys of Outline, or a config
+    of sing-box, whose Shadowsocks outbounds are read.
+
     What is printed holds the keys: treat it as a password. What the other form cannot say is told on stderr, one line
     each.
     """
     from ..config.load import for_local
+    from .links import keys_of
     from .source import read_source
 
     text, where = read_source(file)
@@ -55,10 +63,13 @@ def command_convert(file: str, dialect: str | None, form: str, end: Role | None)
     if report.config is None:
         return CONFIG
     config = report.config
-    if not config.servers and config.manager_listen is None:
+    if not config.servers and config.manager_listen is None and not (config.online and form in _SUBSCRIBED):
         raise Failed(f"{where}: there is no server in it", CONFIG)
     if end == "local":
         config = for_local(config, where=where)
+    several = [str(server.address) for server in config.servers if len(keys_of(server)) > 1]
+    if several:
+        tell(f"note: {where}: {_IDENTITY.format(', '.join(several))}")
     export = _export(config, form, end or ("local" if config.locals else "server"))
     for line in export.lost:
         tell(f"left out: {line}")
@@ -81,6 +92,7 @@ def _examine(text: str, where: str, dialect: str | None, end: Role | None) -> Re
         dialect=dialect,
         read_link=parse_link,
         fallbacks={"allow_legacy": "true"},
+        starts=False,
     )
     config = report.config
     if config is not None and not any(server.method.legacy for server in config.servers) and config.servers:

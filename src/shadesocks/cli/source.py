@@ -7,11 +7,16 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from ..config.files import read_config
+from ..config.hops import scheme_of
+from ..config.hosts import UnfitError
+from ..config.urls import OUTLINE, check_url
 from ..core.errors import ConfigError, Problem
 from .exits import LINK
 from .screen import is_terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..wire.uri import Link
 
 STDIN: Final = "-"
@@ -53,6 +58,33 @@ def parse(text: str) -> Link:
         return parse_link(text)
     except UriError as error:
         raise click.UsageError(f"{LINK}: {error}") from None
+
+
+def read_links(texts: Sequence[str]) -> list[str]:
+    """Return several links: those given, each `-` a line of stdin, else all in the environment, else the person's.
+
+    Raises:
+        click.UsageError: there is none.
+    """
+    texts = texts or os.environ.get(LINK_VARIABLE, "").splitlines()
+    return [read_link(text) for text in texts or (None,)]
+
+
+def check_link(text: str) -> None:
+    """Refuse what is neither a link to a server nor one to a document of servers (ssconf://).
+
+    Raises:
+        click.UsageError: it is neither.
+    """
+    import click
+
+    if scheme_of(text) != OUTLINE:
+        parse(text)
+        return
+    try:
+        check_url(text)
+    except UnfitError as unfit:
+        raise click.UsageError(f"{LINK}: {unfit}") from None
 
 
 def read_link(text: str | None) -> str:
