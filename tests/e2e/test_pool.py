@@ -87,7 +87,10 @@ def version(folder: Path, number: int, port: int) -> Iterator[Program]:
         yield program
 
 
-def test_servers_follow_one_another_and_no_request_fails(tmp_path: Path, target: Echo, whole: bool) -> None:
+@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGTERM])
+def test_servers_follow_one_another_and_no_request_fails(
+    how: signal.Signals, tmp_path: Path, target: Echo, whole: bool
+) -> None:
     port = free_port()
     upgrades = PROMISED if whole else UPGRADES
     with contextlib.ExitStack() as versions:
@@ -97,7 +100,7 @@ def test_servers_follow_one_another_and_no_request_fails(tmp_path: Path, target:
             for number in range(1, upgrades + 1):
                 eventually(lambda before=visitors.served: visitors.served > before + 20, "requests")  # type: ignore[misc]
                 new = versions.enter_context(version(tmp_path, number, port))
-                old.signal(signal.SIGQUIT)
+                old.signal(how)
                 assert old.wait(LIMIT) == 0
                 old = new
         assert not visitors.lost, f"{len(visitors.lost)} of {visitors.served}"

@@ -64,6 +64,36 @@ def test_who_ends_first_gets_its_end_of_file_at_once(probe: bytes) -> None:
     run(story())
 
 
+def test_who_waits_to_ask_can_be_told_from_all_others() -> None:
+    """A client keeps a connection ready: nothing was read from it, and nothing is there to be read."""
+
+    async def story() -> None:
+        with stage() as made:
+            strangers, others = made.strangers(1000.0), made.strangers(1000.0)
+            inbound = shadow_inbound(made, shadow_of(NAME), strangers)
+            probes = {"waits": b"", "short": good(NAME)[:-1], "wrong": flipped(NAME), "late": b""}
+            socks = {what: made.enter(inbound) for what in probes}
+            elsewhere = made.enter(shadow_inbound(made, shadow_of(NAME), others))
+            gone = made.enter(inbound)
+            for what, sock in socks.items():
+                sock.sendall(probes[what])
+            await until(lambda: len(list(strangers.waiting)) == 3)
+            socks["late"].sendall(good(NAME))
+            gone.close()
+            assert len(list(strangers.waiting)) == 1
+            strangers.hang_up()
+            made.reactor.settle()
+            assert await receive(socks["waits"]) == b""
+            await until(lambda: made.ledger.words == {"stopped": 1, "left_early": 1})
+            await until(lambda: [first for _, first in made.target.dialled] == [b"first"])
+            assert len(list(others.waiting)) == 1
+            elsewhere.close()
+            strangers.close()
+            await until(lambda: not len(strangers))
+
+    run(story())
+
+
 def test_policy_fin_ends_at_once_and_reads_on() -> None:
     async def story() -> None:
         with stage() as made:

@@ -116,6 +116,11 @@ class Flow:
         return self.moved + sum(relay.up + relay.down for relay in self.relays)
 
     @property
+    def is_asked(self) -> bool:
+        """True while a connection has not come to its relay: it shakes hands, or its target is dialled."""
+        return bool(self._stories)
+
+    @property
     def is_idle(self) -> bool:
         """True while no connection is under way."""
         return not self._stories and not self.relays

@@ -12,9 +12,9 @@ After authentication a bad chunk makes a client a stranger again, with a new dea
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
-from socket import SHUT_WR, SO_LINGER, SOL_SOCKET
+from socket import MSG_PEEK, SHUT_WR, SO_LINGER, SOL_SOCKET
 from struct import pack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,7 +43,7 @@ OnEnd = Callable[[Any, str], None]
 class Stranger:
     """One connection that has not authenticated, from its accept to its handshake's success or its end."""
 
-    __slots__ = ("_house", "_word", "client", "sock", "story")
+    __slots__ = ("_house", "_word", "client", "has_spoken", "sock", "story")
 
     def __init__(self, house: Strangers, sock: SocketType, client: Any) -> None:
         self._house = house
@@ -52,6 +52,8 @@ class Stranger:
         self.client = client
         self.story: Story | None = None
         """The handshake in progress, if there is one."""
+        self.has_spoken = False
+        """True once something was read from it."""
 
     def turn_silent(self, word: str) -> None:
         """The handshake failed: from here on the peer learns nothing."""
@@ -72,6 +74,19 @@ class Stranger:
             size = 0
         if not size:
             self.end(self._word)
+
+    @property
+    def waits(self) -> bool:
+        """True for a client that has connected and said nothing: it keeps the connection ready for a request."""
+        if self.story is None or self.has_spoken:
+            return False
+        try:
+            self.sock.recv(1, MSG_PEEK | NOW)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
 
     def expire(self) -> None:
         """The deadline: close by FIN, whatever was going on."""
@@ -166,11 +181,23 @@ class Strangers:
             if weight < -1:
                 heappush(heap, (weight + 1, source))
 
+    @property
+    def waiting(self) -> Iterator[Stranger]:
+        """Those who have said nothing yet."""
+        return (stranger for stranger in self._own() if stranger.waits)
+
+    def hang_up(self) -> None:
+        """Close those who have said nothing yet: a client that keeps them ready takes another server's then."""
+        for stranger in list(self.waiting):
+            stranger.end("stopped")
+
     def close(self) -> None:
         """Close those of this house alone, whoever shares its lane: its port is gone."""
-        for stranger in list(self.lane.waiting()):
-            if isinstance(stranger, Stranger) and stranger._house is self:
-                stranger.end("stopped")
+        for stranger in list(self._own()):
+            stranger.end("stopped")
+
+    def _own(self) -> Iterator[Stranger]:
+        return (each for each in self.lane.waiting() if isinstance(each, Stranger) and each._house is self)
 
 
 def source_of(client: Any) -> str:

@@ -83,6 +83,8 @@ class Face:
     """What serves the datagrams of a server."""
     evict: Callable[[], None] = lambda: None
     """Closes whoever has not authenticated."""
+    strangers: Strangers | None = None
+    """Those, at a server."""
 
 
 def server_port(server: ServerConfig) -> Port:
@@ -100,7 +102,8 @@ def server_port(server: ServerConfig) -> Port:
         if not server.mode.tcp:
             return Face(None, packets=relay)
         inbound = shadow_inbound(shared, server)
-        return Face(server_flow(shared, server, inbound), packets=relay, evict=inbound.close)
+        flow = server_flow(shared, server, inbound)
+        return Face(flow, packets=relay, evict=inbound.close, strangers=inbound.strangers)
 
     streams, packets = server.address if server.mode.tcp else None, server.address if server.mode.udp else None
     return Port(streams, packets, face, server.mode.udp, server=server)

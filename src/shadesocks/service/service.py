@@ -31,6 +31,7 @@ from ..net.reactor import Reactor
 from ..net.steer import SETTLING
 from .behind import bind_behind, put_plugin_before, seats_of
 from .build import Port, local_port, server_port
+from .farewell import last_requests
 from .given import GivenSockets
 from .journal import Journal
 from .limits import raise_nofile
@@ -411,7 +412,7 @@ class Service:
     async def drain(self, limit: float) -> None:
         """Accept no more, and wait up to `limit` seconds for the live connections to end by themselves."""
         await self._close_listeners()
-        await self.journal.quiet(limit)
+        await self.journal.quiet(await last_requests(self._ports.every, limit))
 
     async def quit(self) -> None:
         """Give up every port at once, and wait until the last connection has ended by itself: as long as that takes.

@@ -69,7 +69,7 @@ class ShadowsocksInbound:
         """`suspect` is told at once of each handshake that fails; the ledger hears of it when the silence ends."""
         self._shadow = shadow
         self._salts = salts
-        self._strangers = strangers
+        self.strangers = strangers
         self._wall = wall
         self._fresh = partial(salts.fresh, draw=random)
         self._admits = admits
@@ -80,7 +80,7 @@ class ShadowsocksInbound:
 
     async def handshake(self, sock: SocketType, client: Any) -> Request | None:
         """Read until the request is whole and its salt recorded; see `seams.Inbound`."""
-        strangers = self._strangers
+        strangers = self.strangers
         stranger = strangers.admit(sock, client)
         if self._admits is not everybody and not self._admits(client[0].removeprefix(_MAPPED)):
             stranger.turn_silent("unwelcome")
@@ -100,6 +100,7 @@ class ShadowsocksInbound:
                     continue
                 except OSError:
                     size = 0
+                stranger.has_spoken = True
                 if not size:
                     stranger.story = None
                     stranger.end("left_early")
@@ -125,7 +126,7 @@ class ShadowsocksInbound:
 
     def _tell_skew(self, client: Any, error: RemoteProtocolError) -> None:
         """Say that a client with the right key has another clock: the usual cause of a refusal (protocol §7.3)."""
-        now = self._strangers.reactor.loop.time()
+        now = self.strangers.reactor.loop.time()
         if now >= self._skew_told_at + SKEW_INTERVAL:
             self._skew_told_at = now
             log.warning(
@@ -136,8 +137,8 @@ class ShadowsocksInbound:
 
     def release(self, sock: SocketType) -> None:
         """A chunk after the handshake did not authenticate: silence, with a new deadline."""
-        self._strangers.absorb(sock, None, "bad_chunk")
+        self.strangers.absorb(sock, None, "bad_chunk")
 
     def close(self) -> None:
         """Close the strangers at this port: it is gone."""
-        self._strangers.close()
+        self.strangers.close()
