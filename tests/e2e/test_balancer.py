@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -11,17 +13,26 @@ from typing import Any
 
 import pytest
 
-from shadesocks.config.model import TUNNEL, Config, LocalConfig, Mode, ServerConfig
+from shadesocks.config.model import TUNNEL, Config, LocalConfig, Mode, PluginConfig, ProxyConfig, ServerConfig
 from shadesocks.core.address import Address
 from shadesocks.proxy.balance.policies import POLICIES
+from shadesocks.service.roster import Roster
 from shadesocks.service.service import Service
-from tests.service.rig import HOST, echo, run, server_config, started, target, until
+from tests.proxy.balance.field import name_server, saying
+from tests.proxy.balance.test_probe_udp import good
+from tests.service.rig import HOST, echo, run, server_config, socks, started, target, until
 from tests.service.test_service_udp import echo as udp_echo
 
 from .test_tunnels import ask, client, trip
 
 BOTH = Mode.TCP_AND_UDP
 FIRST = "aes-128-gcm"
+NOTHING_TO_ASK: dict[str, Any] = {
+    "balancer_probe_url": f"http://{HOST}:9/",
+    "balancer_probe_dns": Address(HOST, 9),
+    "balancer_max_rtt": 0.5,
+}
+"""Probes that nobody answers."""
 
 
 @asynccontextmanager
@@ -38,11 +49,23 @@ def at(place: Service | Address, **options: Any) -> ServerConfig:
 
 
 @asynccontextmanager
-async def choosing(word: str, to: Address, *names: ServerConfig) -> AsyncIterator[Service]:
-    """A tunnel to a target through some of these."""
+async def choosing(word: str, to: Address, *names: ServerConfig, **options: Any) -> AsyncIterator[Service]:
+    """A tunnel to a target through some of these; what probes ask for is on this machine."""
     listener = LocalConfig(Address(HOST, 0), TUNNEL, BOTH, forward=to)
-    async with started(Service.local(Config(servers=names, locals=(listener,), balancer_policy=word))) as near:
+    options = {"balancer_policy": word, "balancer_interval": 0.1, **NOTHING_TO_ASK, **options}
+    async with started(Service.local(Config(servers=names, locals=(listener,), **options))) as near:
         yield near
+
+
+def roster_of(near: Service) -> Roster:
+    [roster] = near._shared.rosters
+    return roster
+
+
+def best(near: Service, transport: str) -> str:
+    """The name of the server that leads."""
+    member = roster_of(near).group("").best(transport)
+    return "" if member is None else member.name
 
 
 def counts(services: list[Service]) -> list[int]:
@@ -139,11 +162,252 @@ def test_g10_a_server_that_is_silent_costs_its_dial_time_out(word: str, monkeypa
             async with servers(1) as [one], target(echo) as to, choosing(word, to, *dials, at(one)) as near:
                 for _ in range(3):
                     assert await trip(near, b"x") == b"x"
-                assert counts([one]) == [3]
-                [roster] = near._shared.rosters
-                failures = [row["tcp"]["failures"] for row in roster.table()]
+                failures = [row["tcp"]["failures"] for row in roster_of(near).table()]
                 assert list(map(bool, failures)) == [True, True, False]
                 if word == "ordered":
                     assert failures == [1, 1, 0], "never tried again"
+                    assert counts([one]) == [3]
+
+    run(story())
+
+
+@asynccontextmanager
+async def slow_proxy(seconds: float) -> AsyncIterator[ProxyConfig]:
+    """A SOCKS5 proxy that takes its time before each connection."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(3)
+        writer.write(b"\5\0")
+        request = await reader.readexactly(10)
+        await asyncio.sleep(seconds)
+        other, onward = await asyncio.open_connection(HOST, int.from_bytes(request[-2:]))
+        writer.write(b"\5\0\0\1" + bytes(6))
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(copy(reader, onward))
+                both.create_task(copy(other, writer))
+        except* OSError:
+            pass
+        finally:
+            onward.close()
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await echo(reader, writer)
+        if writer.can_write_eof():
+            writer.write_eof()
+
+    async with target(handle) as address:
+        yield ProxyConfig("socks5", address)
+
+
+@asynccontextmanager
+async def asked() -> AsyncIterator[dict[str, Any]]:
+    """What probes ask for, and is there."""
+    async with target(saying(b"HTTP/1.1 204 No Content\r\n\r\n")) as page, name_server(good) as (dns, _):
+        yield {"balancer_probe_url": f"http://{page}/", "balancer_probe_dns": dns}
+
+
+@pytest.mark.parametrize("word", ["fastest", "score"])
+def test_n03_the_best_is_found_by_asking_through_it(word: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The first of the list is slow; it may serve until it was measured, and then no more."""
+
+    async def story() -> None:
+        async with asked() as there, slow_proxy(0.2) as proxy, servers(2) as (slow, quick), target(echo) as to:
+            names = at(slow, outbound_proxy=(proxy,), remarks="slow"), at(quick, remarks="quick")
+            async with choosing(word, to, *names, **there) as near:
+                assert await trip(near, b"x") == b"x"
+                await until(lambda: best(near, "tcp") == "quick")
+                before = quick.totals[1]
+                for _ in range(10):
+                    assert await trip(near, b"x") == b"x"
+                assert quick.totals[1] - before >= 10
+                row = roster_of(near).table()[0]["tcp"]
+                assert row["latency_ms"] is None or row["latency_ms"] > 200
+
+    with caplog.at_level(logging.INFO):
+        run(story())
+    switches = [message for message in caplog.messages if " -> quick: " in message and "connections" in message]
+    assert len(switches) == 1
+    assert "http" not in caplog.text, "what is asked for is nobody's business"
+
+
+@pytest.mark.parametrize("word", ["fastest", "score"])
+def test_sessions_go_where_datagrams_are_answered(word: str) -> None:
+    """The first server takes connections, and its datagrams are lost: only a probe of datagrams can tell."""
+
+    async def story() -> None:
+        async with asked() as there, servers(1) as [good_one], udp_echo() as to, target(echo) as deaf:
+            names = at(deaf, remarks="deaf"), at(good_one, remarks="good")
+            async with choosing(word, to, *names, **there) as near:
+                with client() as sock:
+                    sock.sendto(b"lost, perhaps", (HOST, near.addresses[0].port))
+                    await until(lambda: near.packets.up_packets == 1)
+                    await until(lambda: best(near, "udp") == "good")
+                    await until(lambda: roster_of(near).table()[0]["udp"]["failures"] > 1)
+                    while True:  # the session leaves its server once that is known to be down
+                        sock.sendto(b"x", (HOST, near.addresses[0].port))
+                        try:
+                            async with asyncio.timeout(0.2):
+                                got = await asyncio.get_running_loop().sock_recv(sock, 100)
+                        except TimeoutError:
+                            continue
+                        if got == b"x":
+                            break
+
+    run(story())
+
+
+def test_listeners_use_the_servers_of_their_group() -> None:
+    async def story() -> None:
+        async with servers(4) as four, target(echo) as to, udp_echo() as far:
+            names = [at(one, group="ab"[number % 2]) for number, one in enumerate(four)]
+            locals_ = [
+                LocalConfig(Address(HOST, 0), TUNNEL, BOTH, forward=address, group=group)
+                for address in (to, far)
+                for group in ("a", "b", "")
+            ]
+            config = Config(servers=tuple(names), locals=tuple(locals_), balancer_policy="round-robin")
+            async with started(Service.local(config)) as near:
+                streams = [address.port for address in near.addresses[:3]]
+                packets = [address.port for address in near.addresses[3:]]
+                for port, wanted in zip(streams, ([3, 0, 3, 0], [3, 3, 3, 3], [4, 5, 4, 5]), strict=True):
+                    for _ in range(6):
+                        reader, writer = await asyncio.open_connection(HOST, port)
+                        writer.write(b"x")
+                        writer.write_eof()
+                        assert await reader.read(-1) == b"x"
+                        writer.close()
+                    assert sorted(counts(four)) == sorted(wanted)
+                for port, wanted in zip(packets, ([2, 0, 2, 0], [2, 2, 2, 2], [3, 3, 3, 3]), strict=True):
+                    for _ in range(4):
+                        with client() as sock:
+                            sock.sendto(b"x", (HOST, port))
+                            assert await asyncio.get_running_loop().sock_recv(sock, 10) == b"x"
+                    assert sorted(one.packets.up_packets for one in four) == sorted(wanted)
+
+    run(story())
+
+
+# -- servers that come and go
+
+
+def test_a_client_without_servers_says_so_until_it_has_one(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        config = Config(locals=(LocalConfig(Address(HOST, 0), mode=BOTH),), **NOTHING_TO_ASK)
+        async with servers(1) as [one], target(echo) as to, started(Service.local(config)) as near:
+            assert list(near.servers) == []
+            _, writer, reply = await socks(near, to)
+            assert reply == 1
+            writer.close()
+            await until(lambda: near.journal.reasons == {"no_server": 1})
+            assert await near.reload(replace(config, servers=(at(one),))) == ()
+            assert list(near.servers) == [at(one)]
+            reader, writer, reply = await socks(near, to)
+            assert reply == 0
+            writer.write(b"x")
+            assert await reader.readexactly(1) == b"x"
+            writer.close()
+            await near.reload(replace(config, locals=(), idle_timeout=7.0))
+            assert list(near.servers) == []
+
+    run(story())
+    assert [line for line in caplog.messages if "restart" in line] == [
+        "changed, and in force after a restart only: locals, idle_timeout"
+    ]
+
+
+def test_a_connection_through_a_server_that_is_gone_goes_on() -> None:
+    async def story() -> None:
+        async with servers(3) as (one, two, three), target(echo) as to:
+            names = at(one), at(two)
+            async with choosing("ordered", to, *names) as near:
+                roster = roster_of(near)
+                reader, writer = await asyncio.open_connection(HOST, near.addresses[0].port)
+                writer.write(b"first")
+                assert await reader.readexactly(5) == b"first"
+                assert counts([one, two]) == [1, 0]
+                second = roster.members[at(two)]
+                second.tcp.health.measured(near._shared.reactor.loop.time(), 0.25)
+                known = second.tcp.health.latency
+                assert await near.reload(replace(near.config, servers=(at(two), at(three)))) == ()
+                assert roster.members[at(two)] is second
+                assert second.tcp.health.latency == known == 0.25
+                assert await trip(near, b"x") == b"x"
+                assert counts([one, two, three]) == [1, 1, 0]
+                writer.write(b"and on")
+                assert await reader.readexactly(6) == b"and on"
+                assert len(roster._leaving) == 1
+                writer.close()
+                await until(lambda: not any(member.relays for member in roster._leaving))
+                roster.settle()
+                assert not roster._leaving
+
+    run(story())
+
+
+def test_a_session_through_a_server_that_is_gone_goes_on() -> None:
+    async def story() -> None:
+        async with servers(2) as (one, two), udp_echo() as to:
+            first = at(one)
+            async with choosing("ordered", to, first) as near:
+                with client() as old, client() as new:
+                    assert await ask(old, near, b"x") == b"x"
+                    await near.reload(replace(near.config, servers=(at(two),)))
+                    assert await ask(old, near, b"y") == b"y"
+                    assert await ask(new, near, b"z") == b"z"
+                    assert [service.packets.up_packets for service in (one, two)] == [2, 1]
+
+    run(story())
+
+
+def test_what_a_new_server_needs_and_is_not_there_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        async with servers(1) as [one], target(echo) as to, choosing("ordered", to, at(one)) as near:
+            bad = at(Address(HOST, 9), remarks="bad", plugin=PluginConfig("/nowhere/plugin"))
+            [problem] = await near.reload(replace(near.config, servers=(bad, at(one))))
+            assert "/nowhere/plugin" in str(problem)
+            assert list(near.servers) == [at(one)]
+            assert await trip(near, b"x") == b"x"
+
+    run(story())
+
+
+@pytest.mark.parametrize("drops", [False, True])
+def test_live_ones_follow_a_switch_where_that_is_wanted(drops: bool) -> None:
+    async def story() -> None:
+        async with servers(2) as (one, two), target(echo) as to, udp_echo() as far:
+            names = at(one, remarks="one"), at(two, remarks="two")
+            listeners = [LocalConfig(Address(HOST, 0), TUNNEL, BOTH, forward=address) for address in (to, far)]
+            options = {**NOTHING_TO_ASK, "balancer_interval": 1000.0, "balancer_drops": drops}
+            config = Config(servers=names, locals=tuple(listeners), **options)
+            async with started(Service.local(config)) as near:
+                roster, now = roster_of(near), near._shared.reactor.loop.time()
+                members = list(roster.members.values())
+                for member, seconds in zip(members, (0.1, 0.3), strict=True):
+                    for side in (member.tcp, member.udp):
+                        side.health.measured(now, seconds)
+                reader, writer = await asyncio.open_connection(HOST, near.addresses[0].port)
+                writer.write(b"x")
+                assert await reader.readexactly(1) == b"x"
+                with client() as sock:
+                    loop = asyncio.get_running_loop()
+                    to_packets = (HOST, near.addresses[1].port)
+                    sock.sendto(b"x", to_packets)
+                    assert await loop.sock_recv(sock, 10) == b"x"
+                    for side in (members[1].tcp, members[1].udp):
+                        for _ in range(60):
+                            side.health.measured(now, 0.001)
+                    for transport in ("tcp", "udp"):
+                        roster.learnt(members[1], transport)
+                        assert best(near, transport) == "two"
+                    sock.sendto(b"y", to_packets)
+                    assert await loop.sock_recv(sock, 10) == b"y"
+                    assert [service.packets.up_packets for service in (one, two)] == ([1, 1] if drops else [2, 0])
+                writer.write(b"y")
+                if drops:
+                    assert await reader.read(-1) == b""
+                else:
+                    assert await reader.readexactly(1) == b"y"
+                writer.close()
 
     run(story())

@@ -60,7 +60,7 @@ def _serve(
     screen = log_screen(read.log_style)
     set_up(read, screen)
     warn_of((*libraries, *read.warnings))
-    reread = again if role == "server" and file not in (None, STDIN) else None
+    reread = again if file not in (None, STDIN) else None
     return run_placed(read, partial(_START[role], read), screen, reread=reread)
 
 

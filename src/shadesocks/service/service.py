@@ -14,7 +14,7 @@ import logging
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..config.model import Config
@@ -31,6 +31,7 @@ from ..net.reactor import Reactor
 from ..net.steer import SETTLING
 from .behind import bind_behind, put_plugin_before, seats_of
 from .build import Port, local_port, server_port
+from .follow import follow, usable
 from .farewell import last_requests
 from .given import GivenSockets
 from .journal import Journal
@@ -123,8 +124,10 @@ class Service:
 
     @property
     def servers(self) -> tuple[ServerConfig, ...]:
-        """The servers that listen, with the ports the system chose where 0 was asked for."""
-        return self._ports.servers
+        """The servers that listen, with the ports the system chose where 0 was asked for; those of a client."""
+        if self._role == "server":
+            return self._ports.servers
+        return tuple(server for roster in self._shared.rosters for server in roster.members)
 
     def passed(self) -> dict[int, int]:
         """Return payload bytes, up and down, by the number of the server's port; also of those that are gone."""
@@ -297,11 +300,8 @@ class Service:
         needs a restart, and the log says so. A client's listeners stay, and use the servers that it names.
         """
         async with self._changing:
-            for roster in self._shared.rosters:
-                roster.update(config.servers)
             if self._role == "local":
-                self._follow(config)
-                return ()
+                return self._reload_client(config)
             problems: list[Problem] = []
             old = {port.port.server: port for port in self._ports if port.port.server is not None}
             taken = {server.address for server in config.servers if server.address.port}
@@ -320,6 +320,13 @@ class Service:
                     problems += error.problems
             self._follow(config)
         return tuple(problems)
+
+    def _reload_client(self, config: Config) -> tuple[Problem, ...]:
+        servers, refused = usable(config.servers, self.servers, self._check_server)
+        for roster in self._shared.rosters:
+            roster.update(servers)
+        self._follow(config)
+        return refused
 
     def _check_server(self, server: ServerConfig) -> None:
         if self._sweeper is None or self._ports.drains:
@@ -369,10 +376,9 @@ class Service:
 
     def _follow(self, config: Config) -> None:
         """Let the servers of a configuration be those of a new start; say what else of it needs one."""
-        changed = [name for name in _NEED_RESTART if getattr(config, name) != getattr(self._config, name)]
+        self._config, changed = follow(self._config, config, self._role)
         if changed and not self.speaker.is_silent:
             log.warning("changed, and in force after a restart only: %s", ", ".join(changed))
-        self._config = replace(config, **{name: getattr(self._config, name) for name in _NEED_RESTART})
         if self._role == "server":
             self._wanted = [server_port(server) for server in config.servers]
 
@@ -488,13 +494,3 @@ class Service:
 def _close(bound: Sequence[tuple[Port, Bound]]) -> None:
     for _, sockets in bound:
         close_sockets(sockets)
-
-
-_FOLLOWED: Final = frozenset(
-    (
-        *("servers", "locals", "template", "warnings", "allow_none", "allow_legacy"),
-        *("handshake_timeout", "dial_timeout", "outbound", "acl"),  # every server has them itself
-    )
-)
-_NEED_RESTART: Final = tuple(field.name for field in fields(Config) if field.name not in _FOLLOWED)
-"""Fields of a configuration that a reload leaves as they are."""

@@ -1,0 +1,47 @@
+"""What of a changed configuration is followed, and what needs a restart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shadesocks.config.model import Config, LocalConfig, ServerConfig
+from shadesocks.core.address import Address
+from shadesocks.core.errors import ConfigError, Problem
+from shadesocks.service.follow import follow, usable
+
+from .rig import HOST, server_config
+
+A, B, C = (server_config(port=port) for port in (1, 2, 3))
+BEFORE = Config(servers=(A,), locals=(LocalConfig(Address(HOST, 1080)),), idle_timeout=100.0, dial_timeout=5.0)
+AFTER = replace(BEFORE, servers=(B,), locals=(), idle_timeout=200.0, dial_timeout=7.0, allow_none=True)
+
+
+def test_a_server_goes_by_its_servers() -> None:
+    config, changed = follow(BEFORE, AFTER, "server")
+    assert changed == ["idle_timeout"]
+    assert config == replace(AFTER, idle_timeout=100.0)
+
+
+def test_a_client_keeps_its_listeners_and_what_it_does_without_servers() -> None:
+    config, changed = follow(BEFORE, AFTER, "local")
+    assert changed == ["locals", "dial_timeout", "idle_timeout"]
+    assert config == replace(BEFORE, servers=(B,), allow_none=True)
+
+
+def test_nothing_changed() -> None:
+    for role in ("server", "local"):
+        assert follow(BEFORE, BEFORE, role) == (BEFORE, [])
+
+
+def test_who_is_known_is_not_judged_again() -> None:
+    judged: list[ServerConfig] = []
+
+    def check(server: ServerConfig) -> None:
+        judged.append(server)
+        if server == B:
+            raise ConfigError([Problem("config", None, "plugin", "not there")])
+
+    good, problems = usable((A, B, C), (A,), check)
+    assert judged == [B, C]
+    assert good == [A, C]
+    assert [problem.key for problem in problems] == ["plugin"]
