@@ -31,8 +31,8 @@ from ..net.reactor import Reactor
 from ..net.steer import SETTLING
 from .behind import bind_behind, put_plugin_before, seats_of
 from .build import Port, local_port, server_port
-from .follow import follow, usable
 from .farewell import last_requests
+from .follow import follow, usable
 from .given import GivenSockets
 from .journal import Journal
 from .limits import raise_nofile
