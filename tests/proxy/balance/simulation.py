@@ -45,6 +45,8 @@ class Host:
     """From when until when it is down, in order."""
     silent: bool = True
     """While it is down nothing comes back, and dials time out; otherwise they are refused."""
+    takes_all: bool = False
+    """Connections are made even then, and nothing comes through them: there is a plugin before it."""
     loss: float = 0.0
     """Of dials that are refused at any time."""
 
@@ -93,6 +95,8 @@ class Relay:
 
     @property
     def down(self) -> int:
+        if not self._host.is_up(self._began_at):
+            return 0
         until = min([start for start, _ in self._host.outages if start > self._began_at] + [self._world.now])
         return int(RATE * (until - self._began_at))
 
@@ -111,6 +115,8 @@ class Way:
 
     async def dial(self, _target: Address, _first: bytes, round_trips: int = 1, longest: float = DIAL_TIMEOUT) -> End:
         world, host = self._world, self._host
+        if host.takes_all and round_trips == 1:
+            return End()
         takes = host.round_trip(world.now) * round_trips
         if not host.is_up(world.now) or world.chance.random() < host.loss:
             await Sleep(longest if host.silent else min(takes, longest))

@@ -77,6 +77,33 @@ def test_a_server_is_steady_some_rounds_after_its_last_failure(interval: float, 
     assert health.is_steady(10.0 + STEADY_AFTER * a_while)
 
 
+def test_a_connection_makes_good_what_connections_found_out() -> None:
+    health = make()
+    health.missed(1, "refused")
+    health.missed(2, "refused")
+    assert health.failures(2) == 2
+    health.reached(3)
+    assert (health.failures(3), health.last_word, health.worked_at) == (0, "", 3)
+
+
+def test_a_connection_makes_not_good_what_a_probe_found_out() -> None:
+    """A plugin takes every connection, whatever is behind it; some lines let connections through and nothing else."""
+    health = make()
+    health.failed(1, "no_answer")
+    health.missed(2, "refused")
+    health.reached(3)
+    assert (health.failures(3), health.last_word, health.worked_at) == (2, "refused", None)
+    health.succeeded(4)
+    assert health.failures(4) == 0
+    health.missed(5, "refused")
+    health.reached(6)
+    assert health.failures(6) == 0, "the probe's word is over"
+    health.failed(7, "no_answer")
+    health.missed(7 + FORGET_AFTER, "refused")
+    health.reached(7 + FORGET_AFTER)
+    assert health.failures(7 + FORGET_AFTER) == 0, "so is it when it faded"
+
+
 # -- smoothed latency, as shadowsocks-lite has it ----------------------------------------------
 
 

@@ -183,6 +183,16 @@ def test_after_all_of_them_died_the_first_that_comes_back_serves(policy: str) ->
     assert len(world.served(100, 159)) == 1, "nobody"
 
 
+@pytest.mark.parametrize("policy", MEASURED)
+def test_a_server_behind_a_plugin_that_takes_everything_is_found_out_by_probes(policy: str) -> None:
+    world = World(policy, Host("a", QUICK, outages=[(DEATH, REVIVAL)], takes_all=True), Host("b", SLOW))
+    world.traffic(3, 600)
+    world.run(650)
+    assert [(switch.old, switch.new) for switch in world.switches[:2]] == [("", "a"), ("a", "b")]
+    # The round in which traffic still came through it, and a probe that gets no answer.
+    assert set(world.served(DEATH + 2 * ROUND, REVIVAL)) == {"b"}
+
+
 # -- flapping ------------------------------------------------------------------------------------
 
 

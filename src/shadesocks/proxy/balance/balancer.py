@@ -73,11 +73,11 @@ class Balancer:
             end = await member.dialer.dial(target, first)
         except DialError as failed:
             if failed.code not in NOT_THE_SERVERS:
-                side.health.failed(self._time(), failed.code)
+                side.health.missed(self._time(), failed.code)
             raise
         finally:
             side.live -= 1
-        side.health.succeeded(self._time())
+        side.health.reached(self._time())
         end.via = member
         return end
 

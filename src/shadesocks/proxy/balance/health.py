@@ -42,6 +42,7 @@ class Health:
     __slots__ = (
         "_badness",
         "_failures",
+        "_found_by_probe",
         "_interval",
         "_longest",
         "_sampled_failure_at",
@@ -61,6 +62,8 @@ class Health:
         """When, and how long it took; None for a failure."""
         self._sampled_failure_at: float | None = None
         self._failures = 0
+        self._found_by_probe = False
+        """Of its failures one was a probe's: that a connection can be made says nothing against it."""
         self._badness: float | None = None
         """Of all samples; None: not computed since the last one came."""
         self.revision = 0
@@ -88,19 +91,32 @@ class Health:
         self.succeeded(now)
 
     def succeeded(self, now: float) -> None:
-        """It did what a program asked: it is as good as one that never failed."""
+        """Something came back from it: it is as good as one that never failed."""
         self.worked_at = now
         if self._failures:
             self._failures = 0
+            self._found_by_probe = False
             self.last_word = ""
             self.revision += 1
 
     def failed(self, now: float, word: str) -> None:
-        """A probe or a connection of a program failed."""
+        """A probe failed."""
+        self.missed(now, word)
+        self._found_by_probe = True
+
+    def reached(self, now: float) -> None:
+        """A connection to it was made: what dials did not find out, such as a plugin that leads nowhere, stays."""
+        if not self._found_by_probe:
+            self.succeeded(now)
+
+    def missed(self, now: float, word: str) -> None:
+        """A connection of a program could not be made, or a datagram not be sent."""
         if self._sampled_failure_at is None or now - self._sampled_failure_at >= BURST * self._interval:
             self._sampled_failure_at = now
             self._push(now, None)
-        self._failures = min(self.failures(now) + 1, FAILURES_MOST)
+        before = self.failures(now)
+        self._found_by_probe = self._found_by_probe and before > 0
+        self._failures = min(before + 1, FAILURES_MOST)
         self.failed_at = now
         self.last_word = word
         if self._failures > 1:

@@ -122,7 +122,7 @@ class MemberBack:
     def failed(self, word: str) -> None:
         """See `net.packets.Via`."""
         if word not in NOT_THE_SERVERS:
-            self.member.udp.health.failed(self._time(), word)
+            self.member.udp.health.missed(self._time(), word)
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
         """See `packets.Back`."""
