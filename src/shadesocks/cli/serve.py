@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..config.model import Config
     from ..config.setting import Role
 
-_SERVER_FLAGS: Final = frozenset({"server", "server_url"})
+_SERVER_FLAGS: Final = frozenset({"server", "server_url", "online_urls"})
 """Given one of these, the file that was not named is not looked for (as in shadowsocks-rust)."""
 _HABITS: Final = {
     "sslocal": {"udp_require_association": "false", "allow_legacy": "true"},

@@ -5,7 +5,7 @@ What the plugin does not carry (`plugin_mode`) comes to the server's own port, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from .build import Port
     from .plugins import Plugins
     from .ports import OpenPort
+
+
+def close_all(bound: Iterable[tuple[Port, Bound]]) -> None:
+    """Close what was bound for ports that are not to be served."""
+    for _, sockets in bound:
+        close_sockets(sockets)
 
 
 async def bind_behind(config: Config, port: Port, given: GivenSockets) -> tuple[Port, Bound]:

@@ -29,7 +29,7 @@ from ..net.origin import OriginPolicy
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
 from ..net.steer import SETTLING
-from .behind import bind_behind, put_plugin_before, seats_of
+from .behind import bind_behind, close_all, put_plugin_before, seats_of
 from .build import Port, local_port, server_port
 from .farewell import last_requests
 from .follow import follow, usable
@@ -38,6 +38,7 @@ from .journal import Journal
 from .limits import raise_nofile
 from .manager_socket import ManagerSocket, open_manager
 from .needs import prepare
+from .online import Online
 from .plugins import Plugins, check_plugin
 from .ports import Bound, OpenPort, Ports, close_sockets, not_bound
 from .rules import origin_policy
@@ -78,6 +79,7 @@ class Service:
         self._descriptors = 0
         self._changing = asyncio.Lock()
         self._manager: ManagerSocket | None = None
+        self._online = Online()
         self._given = GivenSockets()
         self._siblings: Siblings | None = None
         self._dialled = dialled_options(config)
@@ -182,7 +184,7 @@ class Service:
                 manager_socket = await open_manager(config.manager_listen or "", self._given)
             reactor = Reactor(config.event_model)
         except BaseException as error:
-            _close(bound)
+            close_all(bound)
             if manager_socket is not None:
                 manager_socket.close()
             if not isinstance(error, ValueError):
@@ -221,6 +223,7 @@ class Service:
             self.speaker.say("manager", place=str(self._manager.address))
         if self._shared.crowd.relays:
             self.speaker.say("batches", name=self._shared.datagrams.name)
+        self._online.start(self._shared)
         self._sweeper = reactor.loop.call_later(SWEEP, self._sweep)
 
     async def _bind_all(self) -> list[tuple[Port, Bound]]:
@@ -232,7 +235,7 @@ class Service:
             except OSError as error:
                 problems.append(not_bound(port, error))
         if problems:
-            _close(bound)
+            close_all(bound)
             raise ConfigError(problems)
         return bound
 
@@ -325,6 +328,7 @@ class Service:
         servers, refused = usable(config.servers, self.servers, self._check_server)
         for roster in self._shared.rosters:
             roster.update(servers)
+        self._online.refresh()
         self._follow(config)
         return refused
 
@@ -480,6 +484,7 @@ class Service:
         return self._shared.reactor.spawn(story)
 
     async def _close_listeners(self) -> None:
+        await self._online.close()
         if self._manager is not None:
             manager, self._manager = self._manager, None
             await manager.close()
@@ -489,8 +494,3 @@ class Service:
             for roster in self._shared.rosters:
                 roster.rest()
             self._shared.reactor.settle()
-
-
-def _close(bound: Sequence[tuple[Port, Bound]]) -> None:
-    for _, sockets in bound:
-        close_sockets(sockets)
