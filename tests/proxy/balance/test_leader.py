@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shadesocks.proxy.balance.health import ROUNDS_MOST, STEADY_AFTER
 from shadesocks.proxy.balance.leader import REFRESH, REIGN, Latency, Leader, Metric, Score
 from shadesocks.proxy.balance.member import Side
-from tests.proxy.balance.rig import INTERVAL, make_side, make_sides, names
+from tests.proxy.balance.rig import INTERVAL, LONGEST, make_side, make_sides, names
 
 METRICS: list[type[Metric]] = [Latency, Score]
 
@@ -249,3 +251,55 @@ def test_nothing_is_ranked_anew_where_nothing_was_learnt() -> None:
     assert court.leader.order(court.sides, None, REFRESH) is not first, "failures fade"
     court.sides[0].health.measured(1.2, 0.1)
     assert court.leader.order(court.sides, None, 1.2) is not first
+
+
+# -- whatever happens ----------------------------------------------------------------------------
+
+EVENT = st.tuples(
+    st.floats(0.01, 40),
+    st.sampled_from(["measured", "carried", "succeeded", "reached", "failed", "missed", "gone", "back"]),
+    st.integers(0, 3),
+    st.floats(0.001, LONGEST),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(METRICS), st.lists(EVENT, max_size=80))
+def test_whatever_happens_the_order_is_whole_and_the_lead_has_one_story(
+    metric: type[Metric], events: list[tuple[float, str, int, float]]
+) -> None:
+    every = make_sides(1, 2, 0.5, 1)
+    court, now = Court(metric, *every), 0.0
+    for wait, what, number, latency in events:
+        now += wait
+        side, health = every[number], every[number].health
+        there = [other for other in every if other in court.sides]
+        if what == "measured":
+            health.measured(now, latency)
+        elif what in ("failed", "missed"):
+            getattr(health, what)(now, "refused")
+        elif what == "gone" and len(there) > 2:
+            court.sides = tuple(other for other in there if other is not side)
+        elif what == "back":
+            court.sides = tuple(other for other in every if other in there or other is side)
+        elif what in ("carried", "succeeded", "reached"):
+            getattr(health, what)(now)
+        before, leader = len(court.moves), court.leader.leader
+        order = court.leader.order(court.sides, None, now)
+        assert sorted(names(order)) == sorted(names(court.sides))
+        fails = [other.health.failures(now) > 0 for other in order]
+        assert fails == sorted(fails), "who works stands before who fails"
+        new = court.leader.leader
+        assert new is None or new in court.sides
+        assert new is None or new in (order[0], leader), "no lead without the first place"
+        if len(court.moves) > before:
+            assert len(court.moves) == before + 1
+            assert new is not None
+            assert court.moves[-1] == ("-" if leader is None else leader.name) + new.name
+            assert new is not leader
+            assert not new.health.failures(now)
+        elif leader in court.sides:
+            assert new is leader
+        if new is not None and not new.health.failures(now):
+            assert order[0] is new
+    assert all(court.told)
