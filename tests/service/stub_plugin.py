@@ -51,10 +51,13 @@ def main() -> None:
     time.sleep(float(options.get("late") or 0))
     names = ("SS_REMOTE", "SS_LOCAL") if "server" in options else ("SS_LOCAL", "SS_REMOTE")
     here, there = ((os.environ[f"{name}_HOST"], int(os.environ[f"{name}_PORT"])) for name in names)
-    if "udp" in options:
-        threading.Thread(target=_carry_datagrams, args=(here, there), daemon=options.get("tcp") != "no").start()
-    if options.get("tcp") != "no":
+    streams = options.get("tcp") != "no"
+    if "udp" in options and streams:
+        threading.Thread(target=_carry_datagrams, args=(here, there), daemon=True).start()
+    if streams:
         _carry_streams(here, there)
+    else:
+        _carry_datagrams(here, there)
 
 
 def _fork(path: str | None) -> None:
