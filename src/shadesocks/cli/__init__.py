@@ -8,6 +8,7 @@
     flags     the flags of `server` and `local`, made from the table of settings
     serve     `server` and `local`     up  connect  url  genkey  check   one command a file
     run       one service from its start to its signal
+    servers   what runs here, and how its servers are     running   how it is found and asked
     selfcheck 1 MiB through a client and a server inside this process
     screen    stderr with a status line on its last row;  logs  records as lines on it
     status  qr  links  place     what the commands print, and what they need to know for it

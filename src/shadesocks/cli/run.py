@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..core.errors import ConfigError
 from ..net.loop import run as run_loop
 from ..process.notify import notifier
+from ..service.control import Control
 from .exits import DIED, OK, Failed, why
 from .logs import warn_of
 from .status import Reading, status_line
@@ -144,6 +145,8 @@ async def _life(
     if _HANGUP is not None and (reread is not None or host.hangup is not None):
         asyncio.get_running_loop().add_signal_handler(_HANGUP, _hang_up, host, again)
     service = await _ready(start, screen, told, host)
+    control = Control(config.control, service.role, lambda: service.commands)
+    control.open()
     supervisor.serving(_listening(service))
     reloading = asyncio.create_task(_reload(service, reread, again, supervisor)) if reread is not None else None  # noqa: TID251 - kept, and ended below
     drawing = asyncio.create_task(_draw(service, screen)) if told is not None and screen.is_terminal else None  # noqa: TID251 - kept, and cancelled below
@@ -151,6 +154,7 @@ async def _life(
         await leave.wait()
         await _end(reloading)
         if not stop.is_set():
+            await control.close()
             await _quit(service, stop)
         supervisor.stopping(0 if host.at_once else config.drain_timeout)
         if drawing is not None:
@@ -164,6 +168,7 @@ async def _life(
             await service.drain(0 if host.at_once else config.drain_timeout)
     finally:
         await _end(reloading)
+        await control.close()
         await service.stop()
         supervisor.close()
     log.info("stopped")

@@ -378,6 +378,7 @@ class _Builder:
             outbound=around.outbound,
             acl=around.acl,
             online=online,
+            where=top.mark.where,
             template=build_template(top, around, servers, findings) if top.has("manager_listen") else None,
             **given,
         )

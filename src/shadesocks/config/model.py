@@ -306,6 +306,10 @@ class Config:
     daemonize: bool = _bool("daemonize")
     user: str | None = None
     """Name or number of the user to become; None: nobody else."""
+    control: str | None = None
+    """Path of the control socket, or its directory; None: in a usual place; empty: none."""
+    where: str = field(default="", compare=False)
+    """What messages call its text: the name of a file, as a rule."""
     template: ServerConfig | None = field(default=None, compare=False)
     """What a port that the manager adds has where its command does not say; without port and password. None: as the
     first server."""

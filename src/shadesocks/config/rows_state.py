@@ -15,6 +15,14 @@ ROWS: Final = (
         flags=("--state-dir",),
     ),
     Setting(
+        "control",
+        Kind.TEXT,
+        "Path of the Unix socket at which `shadesocks servers` asks this process, or of its directory; empty for none.",
+        default_text="$RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/shadesocks, else the user's state directory",
+        flags=("--control",),
+        since="0.2",
+    ),
+    Setting(
         "log_level",
         Kind.LEVEL,
         "What is logged; the numbers of shadowsocks-rust are taken too (0 info, 1 debug, 2 trace).",

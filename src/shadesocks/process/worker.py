@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..core.errors import ConfigError, Problem
 from ..net.loop import run as run_loop
+from ..service.control import Control
 from ..service.given import GivenSockets
 from ..service.service import Service
 from . import line as said
@@ -87,6 +88,9 @@ class _Worker:
         except Exception as error:
             self._fail(error)
             return DIED
+        service = self._service
+        control = Control(self._config.control, service.role, lambda: service.commands, alone=False)
+        control.open()
         self._line.send(said.READY)
         self._beat()
         rereading = asyncio.create_task(self._reread())  # noqa: TID251 - kept, and ended below
@@ -94,8 +98,11 @@ class _Worker:
             await self._leaves.wait()
             rereading.cancel()
             await asyncio.wait((rereading,))
+            if not self._stops.is_set():
+                await control.close()
             await self._end()
         finally:
+            await control.close()
             await self._service.stop()
             if self._beating is not None:
                 self._beating.cancel()

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 from ..core.address import Address
 from ..core.errors import ConfigError, Problem
 from ..wire.plugin_options import loopback_of
-from .plugin import Errand, Plugin, find_program
 
 if TYPE_CHECKING:
-    from ..config.model import Config, ServerConfig
+    from ..config.model import Config, PluginConfig, ServerConfig
     from ..net.crowd import Crowd
+    from .plugin import Plugin
 
 
 class Plugins:
@@ -36,23 +36,31 @@ class Plugins:
         """Return the plugin that leads to a server, if it was opened."""
         return self._plugins.get(server)
 
+    def before(self, server: ServerConfig) -> Plugin | None:
+        """Return the plugin that listens where a server would, if it has one."""
+        return next(
+            (plugin for key, plugin in self._plugins.items() if isinstance(key, tuple) and key[0] == server), None
+        )
+
     def open(self, server: ServerConfig) -> Plugin:
         """Return the plugin that leads to a server, the same one each time until it is released; start it once."""
         plugin = self._plugins.get(server)
         if plugin is None:
             assert server.plugin is not None, "a server without one is reached directly"
             local = Address(loopback_of(server.address.host), 0)
-            plugin = self._start(server, Errand(server.plugin, server.address, local))
+            plugin = self._start(server, server.plugin, server.address, local)
         return plugin
 
     def serve(self, server: ServerConfig, behind: Address) -> Plugin:
         """Start the plugin that listens where a server would, and leads to where the server listens behind it."""
         assert server.plugin is not None, "a server without one listens itself"
         assert behind.port, "the plugin is told where the server listens"
-        return self._start((server, behind), Errand(server.plugin, server.address, behind))
+        return self._start((server, behind), server.plugin, server.address, behind)
 
-    def _start(self, key: Hashable, errand: Errand) -> Plugin:
-        plugin = self._plugins[key] = Plugin(errand, self._leave)
+    def _start(self, key: Hashable, config: PluginConfig, remote: Address, local: Address) -> Plugin:
+        from .plugin import Errand, Plugin  # for those who have some
+
+        plugin = self._plugins[key] = Plugin(Errand(config, remote, local), self._leave)
         plugin.start()
         return plugin
 
@@ -107,6 +115,8 @@ def check_plugin(server: ServerConfig, *, alone: bool = True) -> None:
     if not alone:
         text = "the plugin of a server leads to one process, and several are running; restart to have one"
         raise ConfigError([Problem("config", None, "plugin", text)])
+    from .plugin import find_program
+
     if find_program(server.plugin.name) is not None:
         return
     text = f"{server.plugin.name} is no program that can be started here; install it, or give its absolute path"

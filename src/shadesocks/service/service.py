@@ -51,6 +51,7 @@ from .voices import place, voice_of
 if TYPE_CHECKING:
     from ..config.model import ServerConfig
     from ..net.story import Wait
+    from .control import Commands
     from .siblings import Siblings
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class Service:
         self._sweeps = 0
         self._shared: Shared
         self._crowd: Crowd | None = None
-        self._role = role = "local" if any(port.role != "server" for port in ports) else "server"
+        self.role = role = "local" if any(port.role != "server" for port in ports) else "server"
         self._manages = role == "server" and config.manager_listen is not None
         self._has_packets = self._manages or any(port.has_packets for port in ports)
         self.speaker = Speaker(voice_of(config.log_style, role), shows_time=not config.log_without_time)
@@ -127,9 +128,16 @@ class Service:
     @property
     def servers(self) -> tuple[ServerConfig, ...]:
         """The servers that listen, with the ports the system chose where 0 was asked for; those of a client."""
-        if self._role == "server":
+        if self.role == "server":
             return self._ports.servers
         return tuple(server for roster in self._shared.rosters for server in roster.members)
+
+    @property
+    def commands(self) -> Commands:
+        """What may be asked of it, while it runs, over a control socket."""
+        from .commands import commands_of
+
+        return commands_of(self, self._shared, self._ports)
 
     def passed(self) -> dict[int, int]:
         """Return payload bytes, up and down, by the number of the server's port; also of those that are gone."""
@@ -138,8 +146,7 @@ class Service:
     @property
     def totals(self) -> tuple[int, int, int]:
         """Live connections, and payload bytes up and down since the start, in streams and datagrams."""
-        live, up, down = self.journal.totals()
-        packets = self.packets
+        (live, up, down), packets = self.journal.totals(), self.packets
         return live, up + packets.up_bytes, down + packets.down_bytes
 
     @property
@@ -303,7 +310,7 @@ class Service:
         needs a restart, and the log says so. A client's listeners stay, and use the servers that it names.
         """
         async with self._changing:
-            if self._role == "local":
+            if self.role == "local":
                 return self._reload_client(config)
             problems: list[Problem] = []
             old = {port.port.server: port for port in self._ports if port.port.server is not None}
@@ -380,10 +387,10 @@ class Service:
 
     def _follow(self, config: Config) -> None:
         """Let the servers of a configuration be those of a new start; say what else of it needs one."""
-        self._config, changed = follow(self._config, config, self._role)
+        self._config, changed = follow(self._config, config, self.role)
         if changed and not self.speaker.is_silent:
             log.warning("changed, and in force after a restart only: %s", ", ".join(changed))
-        if self._role == "server":
+        if self.role == "server":
             self._wanted = [server_port(server) for server in config.servers]
 
     def _settle_ports(self) -> None:
@@ -471,10 +478,7 @@ class Service:
         shared.reactor.stop()
         await shared.names.close()
         shared.salts.close()
-        if shared.siblings is None:
-            shared.packet_salts.close()
-        else:
-            shared.siblings.close()
+        (shared.packet_salts if shared.siblings is None else shared.siblings).close()
         self._ports.clear()
         self._own_ports.clear()
         self.journal.flush()

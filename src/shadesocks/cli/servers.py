@@ -1,0 +1,297 @@
+"""`shadesocks servers`: the servers of the services that run here, how they are, and one of them pinned by hand."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from unicodedata import east_asian_width
+
+import click
+
+from ..wire.control import NOT_FOUND, ControlError
+from .command import command
+from .exits import OK, Failed, say, tell
+from .running import Found, Running, SilentError, find, shown
+from .screen import is_terminal
+from .status import size_text
+
+NOTHING: Final = 1
+"""Exit code: nothing runs that could be asked, or no server has that name."""
+EVERY: Final = 1.0
+"""Seconds between two looks of --watch."""
+DEAD: Final = 10_000
+"""The score of a server that answers nobody (`proxy/balance/health.py`)."""
+_HOME: Final = "\x1b[H\x1b[J"
+_NONE: Final = "-"
+_HINT: Final = "start one, as by `shadesocks local -c FILE`, or say where its socket is with --control PATH"
+
+
+@command(
+    "servers",
+    usage="[pin NAME | unpin] [--json] [--watch] [--control PATH]",
+    examples="""
+shadesocks servers                                all servers, and how they are
+shadesocks servers --watch                        the same once a second
+shadesocks servers --json                         for programs
+shadesocks servers pin tokyo                      let all connections go through one, until it is unpinned
+shadesocks servers unpin                          let the client choose again
+""",
+)
+@click.argument("action", metavar="[ACTION]", type=click.Choice(["show", "pin", "unpin"]), default="show")
+@click.argument("name", metavar="[NAME]", default="")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
+@click.option(
+    "--control", "path", metavar="PATH", help="The control socket to ask, or a directory of them. Default: every one."
+)
+def command_servers(action: str, name: str, as_json: bool, watch: bool, path: str | None) -> int:
+    """Show the servers of every client and server that runs on this machine and may be asked, and how they are.
+
+    pin NAME lets all connections of a client go through one server, which is named by its name, its id or its address,
+    until unpin, its restart, or the end of that server in its config. Exit code 1 where nothing runs that can be asked.
+    """
+    if (action == "pin") != bool(name):
+        raise click.UsageError("pin takes the name of a server, and nothing else takes one")
+    if action != "show" and (watch or as_json):
+        raise click.UsageError("--json and --watch are for the table alone")
+    if watch:
+        return _watch(path, as_json)
+    found = _find(path)
+    try:
+        if not found.services:
+            raise Failed(_nothing(found, path), NOTHING)
+        if action != "show":
+            _pin(found.services, name) if action == "pin" else _unpin(found.services)
+            return OK
+        reports = _look(found)
+        say(json.dumps(reports, indent=2) if as_json else _text(reports, colours=is_terminal(sys.stdout)))
+    finally:
+        found.close()
+    return OK
+
+
+def _find(path: str | None) -> Found:
+    found = find(path)
+    for sentence in found.silent:
+        tell(f"warning: {sentence}")
+    return found
+
+
+def _nothing(found: Found, path: str | None) -> str:
+    """Say that nothing can be asked, and what to do."""
+    if found.closed:
+        text = f"what runs here is another user's ({', '.join(found.closed)}); ask as that user, or as root"
+        return text.replace("\n", " ")
+    if path is not None:
+        return f"nobody answers at {path}; is it the `control` of a service that runs?"
+    return f"nothing runs here that can be asked; {_HINT}"
+
+
+def _watch(path: str | None, as_json: bool) -> int:
+    terminal = is_terminal(sys.stdout)
+    try:
+        while True:
+            found = _find(path)
+            try:
+                reports = _look(found)
+            finally:
+                found.close()
+            if as_json:
+                say(json.dumps(reports, separators=(",", ":")))
+            else:
+                text = _text(reports, colours=terminal) if reports else _nothing(found, path)
+                say(f"{_HOME}{text}" if terminal else f"{text}\n")
+            time.sleep(EVERY)
+    except KeyboardInterrupt:
+        return OK
+
+
+def _look(found: Found) -> list[dict[str, Any]]:
+    """Ask each service for its servers."""
+    reports = []
+    for service in found.services:
+        try:
+            servers = service.ask("servers")["servers"]
+        except (SilentError, ControlError, TypeError, KeyError) as error:
+            tell(f"warning: {error}")
+            continue
+        about = {"role": service.role, "pid": service.pid, "config": service.config, "control": service.path}
+        reports.append({**about, "servers": servers})
+    return reports
+
+
+# -- by hand ---------------------------------------------------------------------------------------
+
+
+def _pin(services: Sequence[Running], name: str) -> None:
+    why = ["no client runs here that can be asked: servers do not choose"]
+    done = False
+    for service in services:
+        if "pin" not in service.words:
+            continue
+        try:
+            pinned = service.ask("pin", name=name)["pinned"]
+        except ControlError as error:
+            if error.code != NOT_FOUND:
+                raise Failed(f"{_called(service)}: {error}", NOTHING) from None
+            why[:] = [*why[1:], f"{_called(service)}: {error}; `shadesocks servers` lists them"]
+        else:
+            done = True
+            say(f"{_called(service)}: all goes through {shown(pinned)}, until `shadesocks servers unpin`")
+    if not done:
+        raise Failed("; ".join(why), NOTHING)
+
+
+def _unpin(services: Sequence[Running]) -> None:
+    clients = [service for service in services if "unpin" in service.words]
+    if not clients:
+        raise Failed("no client runs here that can be asked: servers do not choose", NOTHING)
+    for service in clients:
+        was = service.ask("unpin")["unpinned"]
+        say(f"{_called(service)}: {'it chooses by its policy again' if was else 'nothing was pinned'}")
+
+
+def _called(service: Running) -> str:
+    return f"{service.role}, pid {service.pid}"
+
+
+# -- the table -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One column of a table."""
+
+    title: str
+    least: int
+    """Columns of the terminal that it has at least: so it stands still when it is looked at again."""
+    right: bool = False
+    optional: bool = False
+    """Left out where no row has anything in it."""
+
+
+_CLIENT: Final = (
+    _Column("USE", 6),
+    _Column("SERVER", 12),
+    _Column("ADDRESS", 18),
+    _Column("GROUP", 5, optional=True),
+    _Column("WAY", 3),
+    _Column("SCORE", 5, right=True),
+    _Column("LATENCY", 9, right=True),
+    _Column("FAILED", 6, right=True),
+    _Column("LIVE", 4, right=True),
+    _Column("POOL", 5, right=True, optional=True),
+    _Column("PLUGIN", 12, optional=True),
+    _Column("LAST ERROR", 10),
+)
+_SERVER: Final = (
+    _Column("SERVER", 12),
+    _Column("ADDRESS", 18),
+    _Column("METHOD", 12),
+    _Column("MODE", 11),
+    _Column("LIVE", 4, right=True),
+    _Column("UDP", 4, right=True),
+    _Column("PASSED", 8, right=True),
+    _Column("PLUGIN", 12, optional=True),
+)
+
+
+def _text(reports: Sequence[dict[str, Any]], *, colours: bool) -> str:
+    """Return a table for each service."""
+    texts = []
+    for report in reports:
+        try:
+            texts.append(_report(report, colours=colours))
+        except (LookupError, TypeError, ValueError, AttributeError):
+            texts.append(f"pid {report['pid']}: its answer is not understood; its version is another one's")
+    return "\n\n".join(texts)
+
+
+def _report(report: dict[str, Any], *, colours: bool) -> str:
+    rows = report["servers"]
+    is_client = report["role"] == "local"
+    parts = [report["role"], f"pid {report['pid']}", shown(report["config"])]
+    if is_client and rows:
+        parts.append(f"policy {shown(rows[0].get('policy'))}")
+    heading = ", ".join(part for part in parts if part)
+    if not rows:
+        return f"{heading}\nno servers"
+    columns = _CLIENT if is_client else _SERVER
+    cells = [line for row in rows for line in (_of_client(row) if is_client else [_of_server(row)])]
+    lines = _aligned(columns, cells)
+    if colours:
+        heading, lines[0] = click.style(heading, bold=True), click.style(lines[0], dim=True)
+        lines[1:] = [
+            click.style(line, fg="green") if cell[0] in ("best", "pinned") and is_client else line
+            for line, cell in zip(lines[1:], cells, strict=True)
+        ]
+    return "\n".join((heading, *lines))
+
+
+def _of_client(row: dict[str, Any]) -> list[list[str]]:
+    """Return the lines of a server: TCP's, and UDP's once something is known of it."""
+    name, address, group = (shown(row.get(key)) for key in ("name", "address", "group"))
+    pool = row.get("pool")
+    first = (name, address, group, f"{pool['ready']}/{pool['size']}" if pool else "", _plugin(row))
+    lines = []
+    for way in ("tcp", "udp"):
+        side = row[way]
+        if way == "udp" and side["latency_ms"] is None and not (side["failures"] or side["live"] or side["error"]):
+            continue
+        name, address, group, ready, plugin = first if way == "tcp" else ("",) * 5
+        use = "off" if not side["weight"] else "" if way not in row["chosen"] else "pinned" if row["pinned"] else "best"
+        score, latency = side["score"], side["latency_ms"]
+        lines.append(
+            [
+                use,
+                name,
+                address,
+                group,
+                way,
+                _NONE if score is None else "dead" if score >= DEAD else f"{score:.0f}",
+                _NONE if latency is None else f"{latency:.1f} ms",
+                str(side["failures"]),
+                str(side["live"]),
+                ready,
+                plugin,
+                shown(side["error"]) or _NONE,
+            ]
+        )
+    return lines
+
+
+def _of_server(row: dict[str, Any]) -> list[str]:
+    words = [shown(row.get(key)) for key in ("name", "address", "method", "mode")]
+    return [*words, str(row["live"]), str(row["sessions"]), size_text(row["bytes"]), _plugin(row)]
+
+
+def _plugin(row: dict[str, Any]) -> str:
+    plugin = row.get("plugin")
+    if not plugin:
+        return ""
+    text = f"{shown(plugin['name'])} {shown(plugin['state'])}"
+    return f"{text}, {plugin['restarts']} restarts" if plugin["restarts"] else text
+
+
+def _aligned(columns: Sequence[_Column], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the titles and the rows as lines."""
+    kept = [at for at, column in enumerate(columns) if not column.optional or any(row[at] for row in rows)]
+    titles = [column.title for column in columns]
+    sizes = {at: max(columns[at].least, *(_width(row[at]) for row in (titles, *rows))) for at in kept}
+    lines = []
+    for row in (titles, *rows):
+        cells = []
+        for at in kept:
+            space = " " * (sizes[at] - _width(row[at]))
+            cells.append(space + row[at] if columns[at].right else row[at] + space)
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
