@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any, Final, Literal, cast
 
@@ -19,8 +20,8 @@ ROLES: Final = cast("tuple[Literal['server', 'local'], ...]", ("server", "local"
 _TEXT: Final = (
     "server server_port local local_port local_address method timeout auth one_time_auth fast_open workers mode "
     "nameserver dns_server forbidden_ip tunnel_remote tunnel_remote_port tunnel_port user pid-file log-file verbose "
-    "prefer_ipv6 plugin servers locals manager_address manager_port ipv6_first allow_legacy stream_replay "
-    "manager_listen manager_dialect forward_address socks_reply_port balancer compat log"
+    "prefer_ipv6 plugin plugin_opts plugin_args plugin_mode servers locals manager_address manager_port ipv6_first "
+    "allow_legacy stream_replay manager_listen manager_dialect forward_address socks_reply_port balancer compat log"
 )
 _KEYS: Final = _TEXT.split()
 _ODD_KEYS: Final = ("a\nb", "\x1b[2J", "x\u2028y", "\u202eabc", "\ud800", "_x", "//", "")
@@ -97,6 +98,49 @@ def test_messages(
             assert SECRET not in line, line
     if report.config is not None:
         assert SECRET not in repr(report.config)
+
+
+_ENTRY: Final = st.fixed_dictionaries(
+    {"password": _SAID},
+    optional={
+        "type": st.sampled_from(["shadowsocks", "vmess", "a\nb", 7]),
+        **{key: _HARMLESS for key in ("server", "server_port", "port", "method", "encryptionMethod", "id", "remarks")},
+        **{key: _HARMLESS for key in ("tag", "name", "network", "plugin", "multiplex", "udp_over_tcp")},
+    },
+)
+_ENTRIES: Final = st.lists(_ENTRY | VALUES, max_size=3) | VALUES
+DOCUMENTS: Final = st.one_of(
+    st.fixed_dictionaries({"version": st.just(1) | VALUES, "servers": _ENTRIES}),
+    st.fixed_dictionaries({"accessKeys": _ENTRIES}, optional={"nextId": VALUES, "prefix": VALUES}),
+    st.fixed_dictionaries({"outbounds": _ENTRIES}, optional=dict.fromkeys(_ODD_KEYS, VALUES)),
+)
+"""What others hand out, and what is no such thing."""
+
+
+@given(tree=DOCUMENTS, role=st.sampled_from((*ROLES, None)))
+def test_documents(tree: dict[str, Any], role: Literal["server", "local"] | None) -> None:
+    report = examine(json.dumps(tree), where="f", role=role, read_link=parse_link)
+    for finding in (*report.warnings, *report.problems):
+        assert str(finding).isprintable(), ascii(str(finding))
+        assert SECRET not in str(finding)
+
+
+@given(
+    st.lists(
+        st.sampled_from([f"ss://{SECRET}", f"ss://aes-256-gcm:{SECRET}@h:1#x", f"vmess://{SECRET}", SECRET, "#", ""])
+        | st.text(),
+        max_size=5,
+    ),
+    st.booleans(),
+)
+def test_lists_of_links(lines: list[str], coded: bool) -> None:
+    text = "\n".join(lines)
+    if coded:
+        text = base64.b64encode(text.encode(errors="replace")).decode()
+    report = examine(text, where="f", role="local", read_link=parse_link)
+    for finding in (*report.warnings, *report.problems):
+        assert str(finding).isprintable(), ascii(str(finding))
+        assert SECRET not in str(finding)
 
 
 @pytest.mark.parametrize("dialect", [None, *DIALECTS])

@@ -13,6 +13,7 @@ import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -320,6 +321,21 @@ def test_a_servers_plugin_listens_where_the_server_would(tmp_path: Path) -> None
             async with living(stub(tmp_path, "server"), public, behind) as plugin:
                 await up(plugin)
                 await trip(public)
+
+    run(story())
+
+
+def test_the_loopback_of_ipv6(tmp_path: Path) -> None:
+    try:
+        local = replace(free_place("::1", tcp=True, udp=False), port=0)
+    except OSError:
+        pytest.skip("this machine has no ::1")
+
+    async def story() -> None:
+        async with target(echo) as far, living(stub(tmp_path), far, local) as plugin:
+            place = await up(plugin)
+            assert place.host == "::1"
+            await trip(place)
 
     run(story())
 

@@ -11,7 +11,7 @@ import pytest
 from shadesocks.config.model import Config, PluginConfig
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError
-from shadesocks.service.plugins import Plugins, check_plugins
+from shadesocks.service.plugins import Plugins, check_plugin, check_plugins
 
 from .rig import HOST, run, server_config
 from .stubs import alive, children, stub
@@ -61,4 +61,7 @@ def test_a_program_that_is_not_there_keeps_a_service_from_starting(tmp_path: Pat
     server = replace(server_config(port=1), plugin=PluginConfig("no-such-plugin"))
     with pytest.raises(ConfigError, match="no-such-plugin is no program that can be started here"):
         check_plugins(Config(servers=(server,)))
+    with pytest.raises(ConfigError, match="leads to one process"):
+        check_plugin(replace(server, plugin=stub(tmp_path)), alone=False)
+    check_plugin(replace(server, plugin=None), alone=False)
     check_plugins(Config(servers=(replace(server, plugin=None), replace(server, plugin=stub(tmp_path)))))

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -304,10 +303,13 @@ class Plugin:
 def find_program(name: str) -> str | None:
     """Return the path of a plugin: an absolute one as it is, a name from PATH. None where there is no such program."""
     if os.path.isabs(name):
-        return name if os.path.isfile(name) and os.access(name, os.X_OK) else None
-    if os.path.dirname(name):
-        return None
-    return shutil.which(name, path=clean_path(os.environ.get("PATH", os.defpath)))
+        paths = [name]
+    elif os.path.dirname(name):
+        paths = []
+    else:  # `shutil.which` would do, and loads every archive format that there is
+        folders = clean_path(os.environ.get("PATH", os.defpath)).split(os.pathsep)
+        paths = [os.path.join(folder, name) for folder in folders if folder]
+    return next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), None)
 
 
 def clean_path(path: str) -> str:
