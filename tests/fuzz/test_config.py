@@ -104,8 +104,8 @@ _ENTRY: Final = st.fixed_dictionaries(
     {"password": _SAID},
     optional={
         "type": st.sampled_from(["shadowsocks", "vmess", "a\nb", 7]),
-        **{key: _HARMLESS for key in ("server", "server_port", "port", "method", "encryptionMethod", "id", "remarks")},
-        **{key: _HARMLESS for key in ("tag", "name", "network", "plugin", "multiplex", "udp_over_tcp")},
+        **dict.fromkeys(("server", "server_port", "port", "method", "encryptionMethod", "id", "remarks"), _HARMLESS),
+        **dict.fromkeys(("tag", "name", "network", "plugin", "multiplex", "udp_over_tcp"), _HARMLESS),
     },
 )
 _ENTRIES: Final = st.lists(_ENTRY | VALUES, max_size=3) | VALUES

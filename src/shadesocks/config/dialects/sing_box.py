@@ -26,6 +26,8 @@ _NAMES: Final = {
 _NETWORKS: Final = {"tcp": "tcp_only", "udp": "udp_only"}
 _GROUPS: Final = frozenset(("selector", "urltest", "direct", "block", "dns"))
 """Outbounds that are no servers: which server is taken is `balancer.policy` here."""
+_NAMES_MAX: Final = 12
+"""Keys that a message names; such a file has ten at its top level."""
 _NO_EFFECT: Final = {
     "multiplex": "connections are not multiplexed here; the server must take them one by one, which it does by default",
     "udp_over_tcp": "datagrams go as datagrams here, or not at all",
@@ -41,9 +43,10 @@ def translate(root: Node, _role: Role | None, findings: Findings) -> Node:
         findings.problem(root.mark, "outbounds", f"is missing; this is no file of {PROGRAM}")
     others = draft.keep(lambda key: False)
     if others:
-        first = next(iter(others.values()))
-        text = f"only outbounds are read of a file of {PROGRAM}; left out are {', '.join(map(printable, others))}"
-        draft.warn(first, next(iter(others)), text)
+        names = [printable(key) for key in others]
+        more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
+        text = f"only outbounds are read of a file of {PROGRAM}; left out are {', '.join(names[:_NAMES_MAX])}{more}"
+        draft.warn(next(iter(others.values())), names[0], text)
     items = outbounds.node.value if outbounds is not None else ()
     if outbounds is not None and not isinstance(items, tuple):
         draft.problem(outbounds, "outbounds", "expected a list of objects, in square brackets")
