@@ -44,10 +44,15 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
 
+    @property
+    def pem(self) -> bytes:
+        """Its certificate, for a file."""
+        return _pem(self._certificate)
+
     def client(self) -> ssl.SSLContext:
         """Return a context that trusts this authority and nobody else."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(cadata=_pem(self._certificate).decode())
+        context.load_verify_locations(cadata=self.pem.decode())
         return context
 
     def server(self, names: Sequence[str], alpn: Sequence[str] = ()) -> ssl.SSLContext:

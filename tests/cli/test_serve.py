@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -19,6 +20,8 @@ from shadesocks.cli.exits import CONFIG, DIED, OK, USAGE
 from shadesocks.cli.exits import run as run_here
 from shadesocks.cli.programs import group
 from shadesocks.config import Config, files
+from tests import document_server as web
+from tests.certificates import Authority
 from tests.interop.streams import LIMIT
 from tests.socks_udp import associate, request, udp_socket
 
@@ -445,3 +448,26 @@ def test_a_list_of_links_is_a_config(tmp_path: Path) -> None:
     with running(tmp_path, "local", "-c", str(file), "-b", f"127.0.0.1:{free_port()}") as local:
         local.until_err("listening on 127.0.0.1:")
         assert local.end(signal.SIGTERM) == OK
+
+
+def test_servers_come_from_a_document_over_https(tmp_path: Path) -> None:
+    """The whole way: a server, a document about it over TLS with an authority of its own, and a client without more."""
+    authority = Authority()
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    trust = {"SSL_CERT_FILE": str(tmp_path / "ca.pem"), "XDG_STATE_HOME": str(tmp_path)}
+
+    async def story() -> None:
+        port, near = free_port(), free_port()
+        entry = {"id": "a", "remarks": "one", "server": "127.0.0.1", "server_port": port}
+        said = json.dumps({"version": 1, "servers": [{**entry, "method": METHOD, "password": KEY}]})
+        async with web.document_server(web.answer(said), context=authority.server(["127.0.0.1"])) as documents:
+            listen = ["-b", f"127.0.0.1:{near}"]
+            with running(tmp_path, "local", "--online-config-url", documents.url(), *listen, env=trust) as local:
+                await asyncio.to_thread(local.until_err, "servers: 1")
+                assert local.end(signal.SIGTERM) == OK
+                assert not [line for line in local.err if "WARNING" in line or "secret" in line]
+            with running(tmp_path, "local", "--online-config-url", documents.url(), *listen, "-v") as local:
+                await asyncio.to_thread(local.until_err, "its certificate cannot be trusted")
+                assert local.end(signal.SIGTERM) == OK
+
+    asyncio.run(story())
