@@ -281,6 +281,21 @@ def test_quit_gives_the_place_up(tmp_path: Path) -> None:
     run(story())
 
 
+def test_a_client_that_quits_keeps_its_plugin_for_those_who_use_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with target(echo) as to, both(server_config(), None, stub(tmp_path)) as (_, near):
+            reader, writer, _ = await socks(near, to)
+            leaving = asyncio.ensure_future(near.quit())
+            await until(lambda: not near.addresses)
+            writer.write(b"still")
+            assert await reader.readexactly(5) == b"still"
+            writer.close()
+            await writer.wait_closed()
+            await leaving
+
+    run(story())
+
+
 def test_a_place_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
     async def story() -> None:
         with socket.create_server((HOST, 0)) as taken:

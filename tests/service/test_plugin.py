@@ -404,6 +404,7 @@ def test_a_plugin_dies_with_us(tmp_path: Path) -> None:
     run(story())
 
 
+@pytest.mark.timeout(1800)
 def test_many_starts_leave_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Of every kind in turn; 1,000 of them with `--whole`."""
     count = 1000 if request.config.getoption("--whole", default=False) else 20

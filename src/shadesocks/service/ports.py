@@ -223,6 +223,12 @@ class Ports:
         port.leave(self._speaker)
         self.settle()
 
+    def leave_all(self) -> None:
+        """Let no port listen any more, and end what is before them: somebody else takes their places."""
+        for port in list(self._open):
+            self.leave(port)
+            port.release()
+
     def make_room(self, address: Address) -> None:
         """End the plugins at an address that lead to nobody new: another server is to listen there."""
         for port in self._left:

@@ -443,9 +443,8 @@ class Service:
                     port.steer_away()
             await asyncio.sleep(SETTLING)
         await self._close_listeners()
-        for port in list(self._ports):
-            self._ports.leave(port)
-        await self._shared.plugins.stop()
+        self._ports.leave_all()
+        await self._shared.plugins.settle()
         numbers = set(self._own_ports)
         for packets in list(self._shared.crowd.relays):  # a client's; those of associations have numbers of their own
             if packets.front.sock.getsockname()[1] in numbers:
