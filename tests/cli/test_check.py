@@ -130,3 +130,13 @@ def test_a_config_with_a_manager_alone_starts_a_server(tmp_path: Path, capsys: p
     file = tmp_path / "c.json"
     assert check(file, '{"manager_listen": "127.0.0.1:6001"}') == OK
     assert "no error; 0 servers, 0 local listeners" in capsys.readouterr().out
+
+
+def test_a_plugin_that_is_not_here_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plugin = '"plugin": "no-such-plugin", "plugin_opts": "key=correct-horse",'
+    assert check(tmp_path / "c.json", GOOD.replace('"local_port"', f'{plugin} "local_port"')) == OK
+    err = capsys.readouterr().err
+    assert err == (
+        "warning: config: plugin: no-such-plugin is no program that can be started here; install it, or give its "
+        "absolute path\n"
+    )

@@ -35,6 +35,8 @@ def command_check(file: str, dialect: str | None) -> int:
     Whose config it was taken for is told, too, and why. Keys that no program of the family knows are errors here,
     where a start only warns of them. Exit code 78 when there is any error, 0 when there is none.
     """
+    from ..core.errors import ConfigError
+    from ..service.plugins import check_plugins
     from ..service.rules import AclShelf
     from .source import read_source
 
@@ -52,6 +54,11 @@ def command_check(file: str, dialect: str | None) -> int:
         return CONFIG
     for warning in AclShelf(config).warnings:
         tell(f"warning: {warning}")
+    try:
+        check_plugins(config)
+    except ConfigError as error:  # another machine may have them
+        for problem in error.problems:
+            tell(f"warning: {problem}")
     if not config.servers and config.manager_listen is None and config.online is None:
         tell(f"error: {where}: it names no server, so it starts neither end; add server, server_port, method, password")
         return CONFIG

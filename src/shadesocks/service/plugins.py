@@ -99,10 +99,16 @@ def check_plugins(config: Config) -> None:
     """See that every plugin can be started.
 
     Raises:
-        ConfigError: a program is not found.
+        ConfigError: programs are not found: all of them.
     """
+    problems: list[Problem] = []
     for server in config.servers:
-        check_plugin(server)
+        try:
+            check_plugin(server)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
 
 
 def check_plugin(server: ServerConfig, *, alone: bool = True) -> None:
