@@ -50,6 +50,14 @@ def test_limits() -> None:
     assert find(top, "log.level")["enum"][-1] == 3
 
 
+def test_a_server_of_a_list_may_be_a_link() -> None:
+    top = properties_of(Place.TOP)
+    for key in ("servers", "shadowsocks"):
+        entry, link = top[key]["items"]["anyOf"]
+        assert (entry, link["type"]) == ({"$ref": "#/$defs/server"}, "string")
+    assert top["locals"]["items"] == {"$ref": "#/$defs/local"}
+
+
 def test_lists_may_be_written_as_one() -> None:
     top = properties_of(Place.TOP)
     for key in ("dns", "nameserver", "forbidden_ip", "forbidden_port", "outbound_proxy"):

@@ -320,6 +320,31 @@ def test_an_error_of_ours_ends_no_subscription(
     assert "internal error: ZeroDivisionError()" in caplog.text
 
 
+def test_an_error_of_who_takes_them_ends_none_either(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        told = Told()
+        fails = True
+
+        def take(servers: tuple[ServerConfig, ...]) -> None:
+            if fails:
+                raise ZeroDivisionError
+            told.take(servers)
+
+        async with document_server(document(1, etag='"a"')) as documents:
+            source = Subscriptions(config_of(documents.url()), take, str(tmp_path)).sources[0]
+            assert not await source.fetch()
+            assert source.servers == ()
+            fails = False
+            assert await source.fetch()
+            fails = True
+            again = Subscriptions(config_of(documents.url()), take, str(tmp_path)).sources[0]
+            again.recall()
+            assert (again.servers, told.all) == ((), [[1]])
+
+    asyncio.run(run())
+    assert caplog.text.count("internal error: ZeroDivisionError()") == 2
+
+
 def test_several_sources_are_one_list_and_fail_each_for_itself() -> None:
     async def run() -> None:
         async with document_server(document(1, 2)) as one, document_server(answer(status=500), document(2, 3)) as two:

@@ -48,7 +48,7 @@ ROWS: Final = (
     Setting(
         "server_url",
         Kind.LINK,
-        "The whole server as one ss:// link, instead of -s, -k and -m.",
+        "The whole server as one ss:// link, instead of -s, -k and -m; ssconf:// is where a document names servers.",
         places=(),
         flags=("--server-url",),
         source=RUST,

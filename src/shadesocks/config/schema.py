@@ -30,7 +30,10 @@ def json_schema() -> Schema:
     properties = schema["properties"]
     assert isinstance(properties, dict)
     for key, place in LISTS.items():
-        properties[key] = {"type": "array", "items": {"$ref": f"#/$defs/{_definition(place)}"}}
+        item: Schema = {"$ref": f"#/$defs/{_definition(place)}"}
+        if place is Place.SERVER:
+            item = {"anyOf": [item, {"type": "string", "pattern": "^ss://"}]}
+        properties[key] = {"type": "array", "items": item}
     places = (Place.SERVER, Place.LOCAL)
     definitions = {_definition(place): _object(place) for place in places}
     return {"$schema": DRAFT, "title": "Configuration of shadesocks", **schema, "$defs": definitions}

@@ -77,8 +77,6 @@ class Subscriptions:
         """Take the servers of the kept copies, and begin to ask for new ones."""
         for source in self.sources:
             source.recall()
-        if self.servers:
-            self._changed()
         self._tasks = [
             asyncio.create_task(source.live())  # noqa: TID251 - kept, and ended by `close`
             for source in self.sources
@@ -140,6 +138,8 @@ class Source:
             self._accept(kept, self._judge(kept))
         except DocumentError as error:
             log.warning("subscription %s: the kept copy is of no use: %s", self.host, error)
+        except Exception as error:  # a start never depends on it
+            log.error("subscription %s: internal error: %r", self.host, error, exc_info=error)
 
     async def live(self) -> None:
         """Fetch, rest, and fetch again, for ever."""
@@ -153,11 +153,12 @@ class Source:
 
     async def fetch(self) -> bool:
         """Fetch once, and take what is new; False where nothing came of it, which changes nothing."""
-        before = self.servers
         try:
             fetched = await Download(self._url, self._etag, self._last_modified, self._context).run(self._limit)
             if fetched is not None:
-                self._accept(fetched, await in_thread(partial(self._judge, fetched)))
+                judged = await in_thread(partial(self._judge, fetched))
+                self._accept(fetched, judged)
+                await in_thread(partial(self._copy.write, fetched))
         except (DownloadError, DocumentError) as error:
             self._fail(str(error))
             return False
@@ -168,11 +169,6 @@ class Source:
         if self.failure:
             log.info("subscription %s: works again", self.host)
         self.failure = ""
-        if self.servers != before:
-            log.info("subscription %s: servers: %d", self.host, len(self.servers))
-            self._changed()
-        if fetched is not None:
-            await in_thread(partial(self._copy.write, fetched))
         return True
 
     def _fail(self, why: str) -> None:
@@ -202,7 +198,14 @@ class Source:
         self._tell((*document.notes, *(f"{problem.key}: {problem.text}" for problem in problems)))
         if not taken.servers and (document.offers or document.notes):
             raise DocumentError("none of its servers can be used here")
-        self.servers = taken.servers
+        if self.servers != taken.servers:
+            before, self.servers = self.servers, taken.servers
+            log.info("subscription %s: servers: %d", self.host, len(self.servers))
+            try:
+                self._changed()
+            except BaseException:
+                self.servers = before  # so that they are new once more, the next time
+                raise
         self._etag, self._last_modified = fetched.etag, fetched.last_modified
 
     def _tell(self, notes: tuple[str, ...]) -> None:
