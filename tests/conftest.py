@@ -81,6 +81,15 @@ def _watch_loops_and_reactors() -> Iterator[None]:
     patch.undo()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _sessions_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let what runs in this process have its control sockets apart from those of the person who tests."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+    yield
+    patch.undo()
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left(_watch_loops_and_reactors: None) -> Iterator[None]:
     """Fail the test that leaves something behind."""

@@ -17,7 +17,21 @@ from .programs import run as run_program
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMANDS = ("up", "connect", "server", "local", "url", "genkey", "check", "convert", "acl", "as", "links", "service")
+COMMANDS = (
+    "up",
+    "connect",
+    "server",
+    "local",
+    "url",
+    "genkey",
+    "check",
+    "convert",
+    "acl",
+    "as",
+    "links",
+    "servers",
+    "service",
+)
 
 
 def test_the_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,7 @@ def config_of(*sockets: SocketType, state: Path) -> Config:
         ServerConfig(Address(HOST, sock.getsockname()[1]), METHODS[METHOD], Secret(PASSWORDS[METHOD]))
         for sock in sockets
     )
-    return Config(servers=servers, allow_private=True, state_dir=str(state), worker_hang_timeout=0.3)
+    return Config(servers=servers, allow_private=True, state_dir=str(state), control="", worker_hang_timeout=0.3)
 
 
 class Master:

@@ -18,6 +18,7 @@ import stat
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from .state import FOLDER, state_directory
@@ -173,7 +174,11 @@ class Control:
             return
         task = self._loop.create_task(talk(sock, self._commands()))
         self._talks.add(task)
-        task.add_done_callback(self._talks.discard)
+        task.add_done_callback(partial(self._ended, sock))
+
+    def _ended(self, sock: socket.socket, task: asyncio.Task[None]) -> None:
+        self._talks.discard(task)
+        sock.close()  # a task that ended before it began did nothing
 
     def _listen_on(self) -> None:
         if self._sock is not None:

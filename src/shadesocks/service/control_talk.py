@@ -43,7 +43,7 @@ def refuse(sock: socket.socket, code: str, text: str) -> None:
 
 
 async def talk(sock: socket.socket, commands: Commands) -> None:
-    """Answer one program until its end, or until it is slow, silent, or says what is no line. The socket is ours."""
+    """Answer one program until its end, or until it is slow, silent, or says what is no line; the caller hangs up."""
     loop = asyncio.get_running_loop()
     lines = Lines()
 
@@ -67,8 +67,6 @@ async def talk(sock: socket.socket, commands: Commands) -> None:
                 return
     except (TimeoutError, OSError):
         return
-    finally:
-        sock.close()
 
 
 async def answer_to(line: bytes, commands: Commands) -> bytes:
