@@ -140,3 +140,12 @@ def test_a_plugin_that_is_not_here_is_told(tmp_path: Path, capsys: pytest.Captur
         "warning: config: plugin: no-such-plugin is no program that can be started here; install it, or give its "
         "absolute path\n"
     )
+
+
+def test_a_subscription_is_server_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "c.json"
+    file.write_text('{"online_config": {"config_url": "https://h.example/secret"}}')
+    assert run(group, "shadesocks", ["check", str(file)]) == OK
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == f"{file}: no error; 0 servers, 0 local listeners, 1 subscription"
+    assert "secret" not in out + err

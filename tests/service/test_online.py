@@ -139,3 +139,46 @@ def test_a_server_subscribes_to_nothing(tmp_path: Path) -> None:
             assert documents.heard == []
 
     run(story())
+
+
+def test_other_addresses_are_followed(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with (
+            started(server()) as one,
+            started(server()) as two,
+            document_server(document(one)) as first,
+            document_server(document(two)) as second,
+            started(client(first.url(), tmp_path)) as near,
+        ):
+            await until(lambda: len(near.servers) == 1)
+            assert near.servers[0].address == one.addresses[0]
+            online = OnlineConfig((Secret(second.url()),))
+            await near.reload(replace(near.config, online=online))
+            assert list(near.servers) == []
+            await until(lambda: len(near.servers) == 1)
+            assert near.servers[0].address == two.addresses[0]
+            await near.reload(replace(near.config, online=None))
+            assert list(near.servers) == []
+            assert len(first.heard) == len(second.heard) == 1
+
+    run(story())
+
+
+def test_a_plugin_that_is_not_here_costs_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        async with started(server()) as far, target(echo) as to:
+            entry = {"server": HOST, "method": SERVER.method.name, "password": SERVER.password.reveal()}
+            entries = [
+                {**entry, "server_port": 1, "plugin": "no-such-plugin"},
+                {**entry, "server_port": far.addresses[0].port},
+            ]
+            async with document_server(answer(json.dumps({"version": 1, "servers": entries}))) as documents:
+                online = OnlineConfig((Secret(documents.url()),), allowed_plugins=("no-such-plugin",))
+                local = LocalConfig(Address(HOST, 0))
+                config = Config((), (local,), online=online, state_dir=str(tmp_path))
+                async with started(Service.local(config)) as near:
+                    await until(lambda: len(near.servers) == 1)
+                    assert await ask(near, to) == 0
+
+    run(story())
+    assert "a server of a subscription is left out: plugin" in caplog.text

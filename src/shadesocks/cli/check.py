@@ -63,6 +63,8 @@ def command_check(file: str, dialect: str | None) -> int:
         tell(f"error: {where}: it names no server, so it starts neither end; add server, server_port, method, password")
         return CONFIG
     ends = f"{_count(len(config.servers), 'server')}, {_count(len(config.locals), 'local listener')}"
+    if config.online is not None:
+        ends += f", {_count(len(config.online.urls), 'subscription')}"
     say(f"{where}: {seen}")
     say(f"{where}: no error; {ends}")
     return OK

@@ -12,7 +12,7 @@ from ..core.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from ..config.model import ServerConfig
 
-_FOLLOWED: Final = frozenset(("servers", "template", "warnings", "allow_none", "allow_legacy"))
+_FOLLOWED: Final = frozenset(("servers", "online", "template", "warnings", "allow_none", "allow_legacy"))
 _OF_EACH_SERVER: Final = frozenset(("handshake_timeout", "dial_timeout", "outbound", "acl"))
 """Every server has them itself. A client goes by them where it has no server: at its own ports, and straight ways."""
 _BY_ROLE: Final = {

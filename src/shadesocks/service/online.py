@@ -5,14 +5,23 @@ Called by `service.py`. What fetches (`subscription.py`, with TLS and HTTP) is l
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from .follow import usable
+from .plugins import check_plugin
 from .state import state_directory
 
 if TYPE_CHECKING:
-    from ..config.model import ServerConfig
+    from collections.abc import Sequence
+
+    from ..config.model import Config, OnlineConfig, ServerConfig
+    from .roster import Roster
     from .shared import Shared
     from .subscription import Subscriptions
+
+log = logging.getLogger(__name__)
 
 SOURCE: Final = "online"
 """What `Roster.update` calls the servers of all subscriptions together."""
@@ -22,29 +31,41 @@ class Online:
     """What a service has of subscriptions: nothing, until it is started as a client that has some."""
 
     def __init__(self) -> None:
+        self._config: OnlineConfig | None = None
         self._subscriptions: Subscriptions | None = None
 
-    def start(self, shared: Shared) -> None:
+    def start(self, shared: Shared, config: Config) -> None:
         """Take the servers of the kept copies, and begin to ask for new ones."""
-        config, rosters = shared.config, shared.rosters
+        self._config, rosters = config.online, shared.rosters
         if config.online is None or not rosters:
             return
         from .subscription import Subscriptions
 
-        def take(servers: tuple[ServerConfig, ...]) -> None:
-            for roster in rosters:
-                roster.update(servers, SOURCE)
-
-        self._subscriptions = Subscriptions(config, take, state_directory(config.state_dir))
+        self._subscriptions = Subscriptions(config, partial(_take, rosters), state_directory(config.state_dir))
         self._subscriptions.start()
 
-    def refresh(self) -> None:
-        """Ask for all documents now."""
-        if self._subscriptions is not None:
-            self._subscriptions.refresh()
+    async def follow(self, shared: Shared, config: Config) -> None:
+        """Ask anew for what a configuration names that was read again; its addresses may be others."""
+        if config.online == self._config:
+            if self._subscriptions is not None:
+                self._subscriptions.refresh()
+            return
+        await self.close()
+        self.start(shared, config)
+        if self._subscriptions is None or not self._subscriptions.servers:
+            _take(shared.rosters, ())
 
     async def close(self) -> None:
         """End the asking; the servers stay as they are."""
         subscriptions, self._subscriptions = self._subscriptions, None
         if subscriptions is not None:
             await subscriptions.close()
+
+
+def _take(rosters: Sequence[Roster], servers: Sequence[ServerConfig]) -> None:
+    """Hand servers on, without those whose plugin is not on this machine."""
+    for roster in rosters:
+        good, problems = usable(servers, roster.members, partial(check_plugin, alone=True))
+        for problem in problems:
+            log.warning("a server of a subscription is left out: %s: %s", problem.key, problem.text)
+        roster.update(good, SOURCE)

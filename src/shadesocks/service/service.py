@@ -230,7 +230,7 @@ class Service:
             self.speaker.say("manager", place=str(self._manager.address))
         if self._shared.crowd.relays:
             self.speaker.say("batches", name=self._shared.datagrams.name)
-        self._online.start(self._shared)
+        self._online.start(self._shared, config)
         self._sweeper = reactor.loop.call_later(SWEEP, self._sweep)
 
     async def _bind_all(self) -> list[tuple[Port, Bound]]:
@@ -311,7 +311,7 @@ class Service:
         """
         async with self._changing:
             if self.role == "local":
-                return self._reload_client(config)
+                return await self._reload_client(config)
             problems: list[Problem] = []
             old = {port.port.server: port for port in self._ports if port.port.server is not None}
             taken = {server.address for server in config.servers if server.address.port}
@@ -331,12 +331,12 @@ class Service:
             self._follow(config)
         return tuple(problems)
 
-    def _reload_client(self, config: Config) -> tuple[Problem, ...]:
+    async def _reload_client(self, config: Config) -> tuple[Problem, ...]:
         servers, refused = usable(config.servers, self.servers, self._check_server)
         for roster in self._shared.rosters:
             roster.update(servers)
-        self._online.refresh()
         self._follow(config)
+        await self._online.follow(self._shared, self._config)
         return refused
 
     def _check_server(self, server: ServerConfig) -> None:
