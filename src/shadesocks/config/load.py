@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from ..core.errors import ConfigError, Problem
 from ..core.networks import NetworkSet, parse_network
+from .balance import check_probes
 from .dialects import DIALECTS, Taken, find_dialect, find_text_dialect
 from .findings import Findings, left_out
 from .flags import NO_FILE, Given, add_flags, add_links
@@ -359,6 +360,7 @@ class _Builder:
         _check_forbidden(top, given, findings)
         check_manager(top, findings)
         online = build_online(top, around, findings)
+        check_probes(top, given, findings)
         if top.has("manager_listen") or self._role == "local":
             given["workers"] = 1  # a server's; and whoever asked for more beside a manager was told
         if self._role is not None:
