@@ -162,9 +162,8 @@ def test_g10_a_server_that_is_silent_costs_its_dial_time_out(word: str, monkeypa
             async with servers(1) as [one], target(echo) as to, choosing(word, to, *dials, at(one)) as near:
                 for _ in range(3):
                     assert await trip(near, b"x") == b"x"
-                failures = [row["tcp"]["failures"] for row in roster_of(near).table()]
-                assert list(map(bool, failures)) == [True, True, False]
                 if word == "ordered":
+                    failures = [row["tcp"]["failures"] for row in roster_of(near).table()]
                     assert failures == [1, 1, 0], "never tried again"
                     assert counts([one]) == [3]
 

@@ -70,6 +70,8 @@ async def target(handler: Handler) -> AsyncIterator[Address]:
         yield Address(HOST, server.sockets[0].getsockname()[1])
     finally:
         server.close()
+        for _ in range(5):  # what was accepted just now is handled a few turns later
+            await asyncio.sleep(0)
         await until(lambda: not handling)
 
 
