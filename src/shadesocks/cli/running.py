@@ -68,9 +68,11 @@ class Running:
             while data := self.sock.recv(64 * 1024):
                 for line in self._lines.feed(data):
                     return parse_answer(line)
-            raise SilentError(f"{self.path}: the service has ended")
+            raise ConnectionResetError
         except TimeoutError:
             raise SilentError(f"{self.path}: no answer within {LIMIT:g} seconds") from None
+        except ConnectionError:
+            raise SilentError(f"{self.path}: the service has ended") from None
         except OSError as error:
             raise SilentError(f"{self.path}: {error.strerror or error}") from None
         except ControlError as error:
