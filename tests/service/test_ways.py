@@ -251,6 +251,27 @@ def test_a_client_of_one_server_has_warm_connections_from_its_start() -> None:
     run(story())
 
 
+def test_a_server_that_stays_keeps_its_warm_connections_and_one_that_goes_loses_them() -> None:
+    async def story() -> None:
+        async with started(Service.server(Config(servers=(server_config(),), allow_private=True))) as far:
+            there = replace(server_config(), address=far.addresses[0], pool=2)
+            config = Config(servers=(there,), locals=(LocalConfig(Address(HOST, 0)),))
+            (port,) = far._ports
+            strangers = port.face.strangers
+            assert strangers is not None
+            async with started(Service.local(config)) as near:
+                await until(lambda: len(strangers) == 2)
+                other = replace(server_config(), address=Address(HOST, 1), pool=2)
+                before = list(strangers.waiting)
+                assert await near.reload(replace(config, servers=(there, other))) == ()
+                assert [row["pool"]["ready"] for row in near._shared.rosters[0].table()] == [2, 0]
+                assert list(strangers.waiting) == before
+                assert await near.reload(replace(config, servers=(other,))) == ()
+                await until(lambda: not len(strangers))
+
+    run(story())
+
+
 def test_of_several_servers_each_fills_its_pool_when_it_is_used() -> None:
     async def story() -> None:
         shared = shared_of(Config(servers=(replace(SS, pool=2), SS)))

@@ -487,10 +487,12 @@ def test_a_closed_pool_keeps_nothing_and_still_connects() -> None:
     run(story())
 
 
+@pytest.mark.timeout(1800)
 def test_nothing_is_left_of_many_uses(request: pytest.FixtureRequest) -> None:
     uses = PROMISED if request.config.getoption("--whole") else USES
 
     async def story() -> None:
+        asyncio.get_running_loop().set_debug(False)  # which would log every turn that takes long
         with rig(4) as it:
             it.pool.fill()
             await it.full()
