@@ -122,3 +122,17 @@ def test_ends_in_words() -> None:
     assert told(3) == "it exited with status 3"
     assert told(-signal.SIGKILL) == "it was ended by SIGKILL"
     assert told(-63) == "it was ended by signal 63"
+
+
+@pytest.mark.parametrize(("name", "value"), [("frozen", True), ("executable", ""), ("platform", "darwin")])
+def test_where_there_is_no_python_to_launch_with_the_program_starts_itself(
+    name: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, name, value, raising=False)
+            assert launched() == []
+        monkeypatch.setattr("shadesocks.service.child.launched", list)
+        assert await start((SHELL, "-c", "exit 5")).ended == 5
+
+    run(story())

@@ -104,8 +104,8 @@ def check_plugin(section: Section, plugin: PluginConfig, acl: str | None, proxie
         findings.problem(entry.mark, entry.key, text)
     if acl is not None:
         text = (
-            "behind a plugin every client comes from this machine, so the rules of acl that are about clients say "
-            "nothing; those about targets hold"
+            "behind a plugin every client comes from this machine, so what acl says of its loopback address holds for "
+            "all of them; rules about targets hold as always"
         )
         findings.warn_once(entry.mark, entry.key, text, SERVER_END)
 

@@ -171,7 +171,8 @@ class Child:
 
 def launched() -> list[str]:
     """Return the words before those of a program, with which it dies when this process does; none but on Linux."""
-    if sys.platform == "linux" and sys.executable and os.path.isfile(_LAUNCHER):
+    is_python = sys.executable and not getattr(sys, "frozen", False)  # and no program that Python was built into
+    if sys.platform == "linux" and is_python and os.path.isfile(_LAUNCHER):
         return [sys.executable, "-I", "-S", _LAUNCHER, str(os.getpid())]
     return []
 
