@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,15 @@ from shadesocks.core.address import Address, parse_address
 from shadesocks.core.errors import RemoteProtocolError
 from shadesocks.core.reasons import reason
 from shadesocks.wire import socks5
+from shadesocks.wire.control import (
+    ControlError,
+    Lines,
+    pack_error,
+    pack_request,
+    pack_result,
+    parse_answer,
+    parse_request,
+)
 from shadesocks.wire.reader import Reader
 from shadesocks.wire.uri import UriError, format_link, parse_link
 from tests.wire.splits import bytewise, in_pieces
@@ -133,3 +143,68 @@ def test_link(text: str) -> None:
     again = parse_link(written)
     assert format_link(again) == written
     assert (again.method, again.password, again.port) == (link.method, link.password, link.port)
+
+
+JSON: Final = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+CONTROL_LINE: Final = st.one_of(
+    st.binary(max_size=40),
+    JSON.map(lambda value: json.dumps(value).encode()),
+    st.fixed_dictionaries({"v": st.just(1) | JSON, "do": st.text(max_size=8)}, optional={"id": JSON, "with": JSON}).map(
+        lambda members: json.dumps(members).encode()
+    ),
+)
+CONTROL_CODES: Final = {"syntax", "version"}
+
+
+@given(CONTROL_LINE)
+@example(b'{"v":1,"do":"x","id":"\\ud800"}')
+@example(b'{"v":1,"do":"x","with":{"a":1e999}}')
+def test_control_request(line: bytes) -> None:
+    try:
+        request = parse_request(line)
+    except ControlError as error:
+        assert error.code in CONTROL_CODES  # noqa: PT017 - one of two ends
+        answer = pack_error(error)
+        assert b'"ok":false' in answer
+    else:
+        assert request.id is None or type(request.id) in (str, int)
+        again = parse_request(pack_request(request))
+        assert (again.do, again.id, repr(again.args)) == (request.do, request.id, repr(request.args))
+        answer = pack_result(request.id, {})
+        assert parse_answer(answer) == {}
+    assert answer.endswith(b"\n")
+    assert answer.count(b"\n") == 1
+
+
+@given(CONTROL_LINE)
+def test_control_answer(line: bytes) -> None:
+    try:
+        parse_answer(line)
+    except ControlError as error:
+        assert isinstance(error.code, str)  # noqa: PT017 - one of two ends
+
+
+@given(st.lists(st.binary(max_size=20), max_size=6), st.integers(1, 40), SEED)
+def test_control_lines(texts: list[bytes], most: int, seed: int) -> None:
+    """Whole, byte by byte and in random pieces, the lines are the same, and so is the end."""
+    data = b"\n".join(texts)
+
+    def cut(pieces: list[bytes]) -> tuple[list[bytes], str]:
+        lines, found = Lines(most), list[bytes]()
+        try:
+            for piece in pieces:
+                found.extend(lines.feed(piece))
+        except ControlError as error:
+            return found, error.code
+        return found, ""
+
+    whole = cut([data])
+    assert all(len(line) < most for line in whole[0])
+    for pieces in (bytewise(data), in_pieces(data, seed)):
+        found, code = cut(pieces)
+        assert code == whole[1]
+        assert found[: len(whole[0])] == whole[0]

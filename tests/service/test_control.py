@@ -400,8 +400,8 @@ def test_whose_end_is_trusted(user: int, asks: int, heard: bool, monkeypatch: py
         def getsockopt(self, *_: int) -> bytes:
             return struct.pack("=iII", 1, user, 0)
 
-    monkeypatch.setattr(file.socket, "SO_PEERCRED", 17, raising=False)
-    monkeypatch.setattr(file.os, "geteuid", lambda: asks)
+    monkeypatch.setattr(socket, "SO_PEERCRED", 17, raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: asks)
     assert is_trusted(Sock()) is heard  # type: ignore[arg-type]  # all that is asked of a socket
 
 
@@ -412,14 +412,15 @@ def test_who_waits_when_no_descriptor_is_left_waits_on(folder: Path, monkeypatch
         async with controlled(str(folder / "c")) as control:
             real = control._sock
             assert real is not None
+            number = real.fileno
 
             class Full:
                 """A listener that cannot accept once."""
 
-                def fileno(self) -> int:
-                    return real.fileno()
+                fileno = staticmethod(number)
 
-                def accept(self) -> Any:
+                @staticmethod
+                def accept() -> Any:
                     control._sock = real
                     raise OSError(errno.EMFILE, "too many open files")
 

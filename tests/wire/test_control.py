@@ -90,6 +90,7 @@ def test_what_is_not_known_is_passed_over() -> None:
         (b"[" * (LINE_MAX - 1), "syntax", None),
         (b'{"v":1,"do":"x","id":' + b"1" * 5000 + b"}", "syntax", None),
         (b'{"v":1,"do":"x","id":NaN}', "syntax", None),
+        (b'{"v":1,"do":"x","with":{"a":1e999}}', "syntax", None),
         (b'{"v":1,"do":"x","id":1.5}', "syntax", None),
         (b'{"v":1,"do":"x","id":true}', "syntax", None),
         (b'{"v":1,"do":"x","id":[]}', "syntax", None),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Final, NoReturn
 
 from ..core.errors import ShadesocksError
@@ -138,12 +139,17 @@ def parse_answer(line: bytes) -> Any:
 
 def _members(line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line.decode(), parse_constant=_refuse)
+        found = json.loads(line.decode(), parse_float=_finite, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise ControlError(SYNTAX, "a line is one JSON object in UTF-8") from None
     if not isinstance(found, dict):
         raise ControlError(SYNTAX, "a line is one JSON object")
     return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if isfinite(number) else _refuse(text)
 
 
 def _refuse(word: str) -> NoReturn:
