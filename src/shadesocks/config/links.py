@@ -8,7 +8,7 @@ then takes the same way as the keys of a file, and is judged by the same rules.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from ..core.errors import ShadesocksError
 from .findings import Findings
@@ -39,6 +39,9 @@ ReadLink = Callable[[str], LinkLike]
 """Turns the text of a link into what it says, or raises a ShadesocksError that does not repeat it."""
 
 
+NO_PATH: Final = "the plugin of a {0} is a name, to be found in PATH: a {0} may come from somebody else"
+
+
 def parse_entry(entry: Entry, read_link: ReadLink | None, findings: Findings) -> LinkLike | None:
     """Read the link that an entry holds; None after a problem."""
     text = entry.node.value
@@ -60,8 +63,7 @@ def parse_entry(entry: Entry, read_link: ReadLink | None, findings: Findings) ->
 def link_entries(link: LinkLike, key: str, mark: Mark, findings: Findings) -> dict[str, Entry]:
     """Return what a link says as entries of a server's section."""
     if link.plugin and "/" in link.plugin:
-        text = "the plugin of a link is a name, to be found in PATH: a link may come from somebody else"
-        findings.problem(mark, key, text)
+        findings.problem(mark, key, NO_PATH.format("link"))
     said: dict[str, str | int] = {
         "server": link.host,
         "server_port": link.port,

@@ -22,7 +22,7 @@ from .balance import check_probes
 from .dialects import DIALECTS, Taken, find_dialect, find_text_dialect
 from .findings import Findings, left_out
 from .flags import NO_FILE, Given, add_flags, add_links
-from .links import LinkLike, ReadLink, link_entries, parse_entry
+from .links import NO_PATH, LinkLike, ReadLink, link_entries, parse_entry
 from .listeners import build_local, check_listeners
 from .manager import build_template, check_manager, is_template
 from .model import (
@@ -391,6 +391,9 @@ class _Builder:
         for section, findings in self._sections(Place.SERVER, _ONE_SERVER):
             server = build_server(section, around, findings)
             section.check(findings)
+            plugin = section.value("plugin", findings) if self._is_document else None
+            if isinstance(plugin, str) and "/" in plugin:
+                findings.problem(section.mark, section.key("plugin"), NO_PATH.format("document"))
             if self._may_stay(section.mark, section.path, findings):
                 servers.append((section, server))
         return servers

@@ -64,3 +64,16 @@ def test_a_file_of_ours_with_a_version_is_ours() -> None:
     report = look({**DOCUMENT, "local_port": 1080}, "local")
     assert report.taken is not None
     assert report.taken.dialect.name == "rust"
+
+
+def test_a_plugin_is_a_name_and_no_path() -> None:
+    entries = [{**ENTRY, "plugin": name, "plugin_opts": "a=b"} for name in ("obfs-local", "/srv/x", "./x")]
+    keys = {**DOCUMENT, "servers": entries}
+    (server,) = config_of(keys, "local").servers
+    assert server.plugin is not None
+    assert (server.plugin.name, server.plugin.options.reveal()) == ("obfs-local", "a=b")
+    left = "this server is left out: plugin: the plugin of a document is a name"
+    assert [warning.partition(",")[0] for warning in warnings(keys, "local")] == [
+        f"servers[1]: {left}",
+        f"servers[2]: {left}",
+    ]
