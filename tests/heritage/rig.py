@@ -78,7 +78,8 @@ async def serving(
 
 @asynccontextmanager
 async def local_for(servers: Sequence[ServerConfig], *, mode: Mode = BOTH, **options: Any) -> AsyncIterator[Service]:
-    """A client in front of these servers."""
+    """A client in front of these servers; what it probes them for is on this machine."""
+    options = {"balancer_probe_url": f"http://{HOST}:9/", "balancer_probe_dns": Address(HOST, 9), **options}
     local = LocalConfig(Address(HOST, 0), mode=mode)
     async with started(Service.local(Config(servers=tuple(servers), locals=(local,), **options))) as near:
         yield near

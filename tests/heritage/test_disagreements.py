@@ -116,6 +116,7 @@ async def client(config: Config, *servers: Service) -> AsyncIterator[Service]:
         for server in servers
     )
     local = replace(config.locals[0], address=Address(HOST, 0))
+    config = replace(config, balancer_probe_url=f"http://{HOST}:9/", balancer_probe_dns=Address(HOST, 9))
     async with started(Service.local(replace(config, servers=entries or config.servers, locals=(local,)))) as near:
         yield near
 
