@@ -89,6 +89,7 @@ def version(folder: Path, number: int, port: int) -> Iterator[Program]:
         yield program
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGTERM])
 def test_servers_follow_one_another_and_no_request_fails(
     how: signal.Signals, tmp_path: Path, target: Echo, whole: bool
@@ -109,6 +110,7 @@ def test_servers_follow_one_another_and_no_request_fails(
         assert visitors.served > 20 * upgrades
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_after_a_restart_the_first_request_is_served(
     how: signal.Signals, tmp_path: Path, target: Echo, whole: bool
@@ -127,6 +129,7 @@ def test_after_a_restart_the_first_request_is_served(
                 assert ask(client.port, target.port, b"%d" % number) == b"%d" % number
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("method", [METHOD, "2022-blake3-aes-256-gcm"])
 def test_many_requests_leave_nothing_behind(method: str, tmp_path: Path, target: Echo, whole: bool) -> None:
     with (

@@ -272,6 +272,29 @@ def test_a_server_that_stays_keeps_its_warm_connections_and_one_that_goes_loses_
     run(story())
 
 
+def test_a_server_whose_warm_connections_fail_is_left_before_anybody_asks_it() -> None:
+    async def story() -> None:
+        far, other = (Service.server(Config(servers=(server_config(),), allow_private=True)) for _ in range(2))
+        async with target(echo) as to, started(far), started(other):
+            servers = tuple(replace(server_config(), address=each.addresses[0], pool=2) for each in (far, other))
+            config = Config(servers=servers, locals=(LocalConfig(Address(HOST, 0)),), balancer_policy="ordered")
+            async with started(Service.local(config)) as near:
+                (roster,) = near._shared.rosters
+                for name, gone in ((far, True), (other, False)):
+                    reader, writer, reply = await socks(near, to)
+                    writer.write(b"x")
+                    assert (reply, await reader.readexactly(1)) == (0, b"x")
+                    writer.close()
+                    await until(lambda: sum(each.totals[0] for each in (far, other)) == 0)
+                    assert name.totals[1] == 1
+                    if gone:
+                        await until(lambda: roster.table()[0]["pool"]["ready"] == 2)
+                        await far.stop()
+                        await until(lambda: roster.table()[0]["tcp"]["failures"] > 0)
+
+    run(story())
+
+
 def test_of_several_servers_each_fills_its_pool_when_it_is_used() -> None:
     async def story() -> None:
         shared = shared_of(Config(servers=(replace(SS, pool=2), SS)))

@@ -36,6 +36,10 @@ def _says_nothing() -> Mapping[str, Any]:
     return {}
 
 
+def _nobody_listens(_told: Callable[[str, float], None]) -> None:
+    """There is nothing to listen to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """How one server is reached, and what that keeps open."""
@@ -51,6 +55,8 @@ class Way:
     """Keeps nothing ready from now on: nothing new is to come."""
     fresh: Dialer | None = None
     """The dialer without what is kept ready, for probes; None: the same."""
+    listen: Callable[[Callable[[str, float], None]], None] = _nobody_listens
+    """Lets somebody be told of connects that no request waited for: a reason word, "done" for success, and seconds."""
 
 
 MakeWay = Callable[["Shared", "ServerConfig"], Way]
@@ -154,6 +160,7 @@ class Roster:
         member = Member("", "", Side("", tcp, 1.0), Side("", udp, 1.0))
         way = self._ways[member] = self._make_way(shared, server)
         member.dialer, member.fresh = way.dialer, way.fresh or way.dialer
+        way.listen(lambda word, _seconds: member.dialled(shared.reactor.loop.time(), word))
         if way.back is not None:
             member.back = MemberBack(member, way.back, shared.reactor.loop.time)
         return member

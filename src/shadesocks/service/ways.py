@@ -160,6 +160,7 @@ def _way_through(shared: Shared, server: ServerConfig) -> Way:
         lambda: {"pool": {"size": pool.size, "ready": len(pool)}},
         rest=pool.close,
         fresh=shadow_dialer(shared, server),
+        listen=pool.listen,
     )
 
 

@@ -93,6 +93,18 @@ def test_a_failure_of_our_own_says_nothing_of_a_server() -> None:
     assert (member.udp.health.failures(7.0), member.udp.health.failed_at) == (1, 7.0)
 
 
+def test_it_hears_of_connects_that_no_request_waited_for() -> None:
+    member = make_member("a")
+    for word in sorted(NOT_THE_SERVERS):
+        member.dialled(0.0, word)
+    assert not member.tcp.health.count
+    member.dialled(0.0, "refused")
+    member.dialled(1.0, "dial_timeout")
+    assert (member.tcp.health.failures(1.0), member.tcp.health.last_word) == (2, "dial_timeout")
+    member.dialled(2.0, "done")
+    assert not member.tcp.health.failures(2.0)
+
+
 def test_a_share_follows_the_weight_and_is_never_nothing() -> None:
     side = make_side("a", 0.0)
     assert (side.weight, side.share) == (0.0, 1.0)

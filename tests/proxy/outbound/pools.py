@@ -156,7 +156,8 @@ class Rig:
         self.server.listen()
         self.dials = 0
         """Connects that the pool began for itself."""
-        self.results: list[bool] = []
+        self.results: list[str] = []
+        """How those ended."""
         self.drawn = 0
         self._connector = Connector(self.reactor, Literals(), Anywhere(), self.reactor.lane(10.0))
         self._way = connect or self.straight
@@ -169,8 +170,8 @@ class Rig:
             age,
             self.timers.wall,
             self._draw,
-            lambda succeeded, _seconds: self.results.append(succeeded),
         )
+        self.pool.listen(lambda word, _seconds: self.results.append(word))
 
     async def straight(self, first: First) -> End:
         return await self._connector.connect(Address(HOST, self.server.port), first)

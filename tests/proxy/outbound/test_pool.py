@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shadesocks.core.address import Address
-from shadesocks.core.errors import DialError, LocalProtocolError
+from shadesocks.core.errors import DialError, LocalProtocolError, ShadesocksError
 from shadesocks.net.end import End
 from shadesocks.net.poller import READ
 from shadesocks.net.reactor import Reactor
@@ -331,9 +331,9 @@ def test_a_dead_server_is_tried_less_and_less_and_the_pool_comes_back_with_it() 
             it.timers.advance(100)
             await until(lambda: not it.pool.under_way)
             assert it.dials - tries <= 100 / (PAUSES[-1] * 0.75) + 1
-            assert not any(it.results)
+            assert "done" not in it.results
             it.server.listen()
-            while not it.results[-1]:
+            while it.results[-1] != "done":
                 it.timers.advance(1.0)
                 await until(lambda: not it.pool.under_way)
             await it.full()
@@ -396,19 +396,29 @@ def test_the_results_of_refills_are_told() -> None:
         with rig(2) as it:
             it.pool.fill()
             await it.full()
-            assert it.results == [True, True]
+            assert it.results == ["done", "done"]
             it.server.refuse()
             taken = await it.take(b"x")
-            await until(lambda: it.results == [True, True, False])
+            await until(lambda: it.results == ["done", "done", "refused"])
             it.drop(taken)
 
     run(story())
 
 
 @pytest.mark.parametrize(
-    ("error", "errors"), [(DialError("limit"), 0), (LocalProtocolError("bad_name"), 0), (ValueError("a bug"), 1)]
+    ("error", "kept", "errors"),
+    [
+        (DialError("refused"), 1, 0),
+        (DialError("limit"), 0, 0),
+        (DialError("dial_timeout"), 0, 0),
+        (DialError("unreachable"), 0, 0),
+        (LocalProtocolError("bad_name"), 1, 0),
+        (ValueError("a bug"), 1, 1),
+    ],
 )
-def test_whatever_a_refill_raises_the_request_does_not_hear_of_it(error: Exception, errors: int) -> None:
+def test_whatever_a_refill_raises_the_request_does_not_hear_of_it(error: Exception, kept: int, errors: int) -> None:
+    """What is ready stays, unless descriptors are short or nothing gets to the server any more."""
+
     async def failing(_first: First) -> End:
         raise error
 
@@ -418,9 +428,28 @@ def test_whatever_a_refill_raises_the_request_does_not_hear_of_it(error: Excepti
             await it.full()
             it._way = failing
             taken = await it.take(b"x")
-            assert len(it.pool) == (0 if isinstance(error, DialError) else 1), "descriptors are given back"
-            assert it.results == [True, True, False]
+            assert len(it.pool) == kept
+            assert it.results == ["done", "done", *([error.code] if isinstance(error, ShadesocksError) else ())]
             it.drop(taken)
+
+    run(story())
+
+
+def test_a_request_that_times_out_drops_what_looks_healthy() -> None:
+    async def story() -> None:
+        with rig(2) as it:
+            it.pool.fill()
+            await it.full()
+            it._way = no_way
+            it.pool._connect = no_way
+            for warm in it.pool._ready:
+                warm.stamp -= 3600
+            with pytest.raises(DialError):
+                await it.take(b"x")
+            assert not len(it.pool)
+
+    async def no_way(_first: First) -> End:
+        raise DialError("dial_timeout")
 
     run(story())
 
@@ -448,7 +477,7 @@ def test_the_reactor_watches_no_more_descriptors(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_handler_that_raises_costs_that_connection_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    def bug(_pool: WarmPool) -> None:
+    def bug(_pool: WarmPool, _word: str) -> None:
         raise ValueError("a bug")
 
     async def story() -> None:
@@ -600,7 +629,6 @@ def test_a_proxy_whose_server_is_dead_is_no_warm_connection() -> None:
         server = Server()
         server.listen()
         way = net.chain(hop)
-        results: list[bool] = []
 
         def connect(opening: First) -> Any:
             return way.dial(Address(HOST, server.port), opening)
@@ -614,7 +642,6 @@ def test_a_proxy_whose_server_is_dead_is_no_warm_connection() -> None:
             AGE,
             net.means.wall,
             lambda _below: 0,
-            lambda succeeded, _seconds: results.append(succeeded),
         )
         pool.fill()
         await until(lambda: server.take() == 1)

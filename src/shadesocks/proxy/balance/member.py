@@ -84,6 +84,13 @@ class Member:
         self.tcp.live -= 1
         self.moved += relay.down
 
+    def dialled(self, now: float, word: str) -> None:
+        """A connect that no request waited for has ended; "done": the server took it."""
+        if word == "done":
+            self.tcp.health.reached(now)
+        elif word not in NOT_THE_SERVERS:
+            self.tcp.health.missed(now, word)
+
     @property
     def heard(self) -> int:
         """Payload bytes that came back from it so far: where they grow, it works."""

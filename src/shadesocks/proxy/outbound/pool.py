@@ -52,8 +52,12 @@ LOOK_EVERY: Final = 1.0
 REST_AFTER: Final = 300.0
 """Seconds without a request after which nothing is replaced: people who read a page come back sooner."""
 
-OnResult = Callable[[bool, float], None]
-"""(whether it succeeded, seconds it took): a connect that no request waited for has ended."""
+_DROPS: Final = frozenset(("limit", "dial_timeout", "unreachable", "host_unreachable"))
+"""Words of failures after which none is kept: somebody else needs the descriptors more, or nothing gets there, and what
+looks healthy would swallow requests. A server that refuses may be one that ends, and serves those it has."""
+
+Told = Callable[[str, float], None]
+"""(reason word, "done" for success; seconds it took): a connect that no request waited for has ended."""
 Chance = Callable[[int], int]
 """A random number below its argument; `secrets.randbelow`."""
 
@@ -103,7 +107,6 @@ class WarmPool:
         age: float,
         wall: WallClock,
         chance: Chance,
-        on_result: OnResult | None = None,
     ) -> None:
         """Make a pool, which is empty until `fill` or the first request.
 
@@ -116,7 +119,6 @@ class WarmPool:
             age: seconds; none becomes older.
             wall: tells that the machine slept.
             chance: scatters ages and pauses.
-            on_result: is told of each connect that no request waited for.
         """
         self._reactor = reactor
         self._scratch = scratch
@@ -126,7 +128,7 @@ class WarmPool:
         self._age = age
         self._wall = wall
         self._chance = chance
-        self.on_result = on_result
+        self._told: Told = _nobody
         self._lanes = [
             reactor.lane(round(age * (1 - AGE_STEP * step), 3), of="warm connections") for step in range(AGE_STEPS)
         ]
@@ -152,6 +154,10 @@ class WarmPool:
         """Connects that have not ended."""
         return len(self._dials)
 
+    def listen(self, told: Told) -> None:
+        """Tell somebody of each connect that no request waits for."""
+        self._told = told
+
     def fill(self) -> None:
         """Begin to connect: a service that starts expects requests."""
         self._refill()
@@ -174,8 +180,8 @@ class WarmPool:
             self._reactor.close(end.sock)
         try:
             end = await self._connect(first)
-        except DialError:
-            self._fail()
+        except DialError as failed:
+            self._fail(failed.code)
             raise
         self._end_pause()
         self._refill()
@@ -276,22 +282,22 @@ class WarmPool:
 
     def _dialled(self, began_at: float, end: End | None, error: BaseException | None) -> None:
         """A connect has ended."""
+        seconds = self._reactor.loop.time() - began_at
         if error is None and end is not None:
-            self._add(end, began_at)
+            self._told("done", seconds)
+            self._add(end)
+        elif isinstance(error, ShadesocksError):
+            self._told(error.code, seconds)
+            self._fail(error.code)
         elif isinstance(error, Exception):
-            self._tell(began_at, succeeded=False)
-            if not isinstance(error, ShadesocksError):
-                self._reactor.failed(error)
-            elif error.code == "limit":
-                self._drop_all()  # somebody else needs the descriptors more
-            self._fail()
+            self._reactor.failed(error)
+            self._fail("internal")
 
-    def _add(self, end: End, began_at: float) -> None:
+    def _add(self, end: End) -> None:
         reactor = self._reactor
         if self._is_closed:
             reactor.close(end.sock)
             return
-        self._tell(began_at, succeeded=True)
         lane = self._lanes[self._chance(AGE_STEPS)]
         warm = Warm(self, end, lane, reactor.loop.time(), self._wall())
         self._ready[warm] = None
@@ -300,16 +306,12 @@ class WarmPool:
             reactor.watch(end.fd, READ, warm.on_event)
         except OSError:  # the system watches no more descriptors (max_user_watches)
             self._drop(warm)
-            self._fail()
+            self._fail("limit")
             return
         if end.held or end.tail:
             self.lost(warm)
         else:
             self._refill()
-
-    def _tell(self, began_at: float, *, succeeded: bool) -> None:
-        if self.on_result is not None:
-            self.on_result(succeeded, self._reactor.loop.time() - began_at)
 
     # -- the ends of those that are ready --------------------------------------------------------
 
@@ -323,7 +325,7 @@ class WarmPool:
         """The server ended one, or spoke before it was asked."""
         self._drop(warm)
         if self._reactor.loop.time() - warm.made_at < YOUNG:
-            self._fail()
+            self._fail("refused")
         else:
             self._refill()
 
@@ -341,8 +343,10 @@ class WarmPool:
 
     # -- failures --------------------------------------------------------------------------------
 
-    def _fail(self) -> None:
+    def _fail(self, word: str) -> None:
         """Leave the server alone for a while, once for all connects that failed together."""
+        if word in _DROPS:
+            self._drop_all()
         if self._pause is not None or self._is_closed:
             return
         pause = PAUSES[min(self._failures, len(PAUSES) - 1)]
@@ -361,6 +365,10 @@ class WarmPool:
         if self._pause is not None:
             self._pause.cancel(self)
             self._pause = None
+
+
+def _nobody(_word: str, _seconds: float) -> None:
+    """Listen to nothing."""
 
 
 def _is_healthy(end: End) -> bool:
