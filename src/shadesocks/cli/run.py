@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any, Final
 from ..core.errors import ConfigError
 from ..net.loop import run as run_loop
 from ..process.notify import notifier
-from ..service.control import Control
 from .exits import DIED, OK, Failed, why
 from .logs import warn_of
 from .status import Reading, status_line
@@ -145,6 +144,8 @@ async def _life(
     if _HANGUP is not None and (reread is not None or host.hangup is not None):
         asyncio.get_running_loop().add_signal_handler(_HANGUP, _hang_up, host, again)
     service = await _ready(start, screen, told, host)
+    from ..service.control import Control
+
     control = Control(config.control, service.role, lambda: service.commands)
     control.open()
     supervisor.serving(_listening(service))
