@@ -57,6 +57,12 @@ def config_of(*urls: str, **more: Any) -> Config:
     return Config(online=OnlineConfig(tuple(map(Secret, urls)), **more))
 
 
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what subscriptions warned of; a loop in debug mode has warnings of its own on a busy machine."""
+    mine = [record for record in caplog.records if record.name == "shadesocks.service.subscription"]
+    return [record.getMessage() for record in mine if record.levelno == logging.WARNING]
+
+
 Story = Callable[[DocumentServer, Source, Told], Awaitable[None]]
 
 
@@ -168,6 +174,15 @@ def test_a_slow_server_is_a_failure() -> None:
     with_source(story, silence, limit=0.2)
 
 
+def test_a_first_document_without_servers_is_told_as_well() -> None:
+    async def story(_documents: DocumentServer, source: Source, told: Told) -> None:
+        assert await source.fetch()
+        assert await source.fetch()
+        assert told.all == [[]]
+
+    with_source(story, document())
+
+
 def test_servers_that_are_gone_are_gone() -> None:
     async def story(_documents: DocumentServer, source: Source, told: Told) -> None:
         await source.fetch()
@@ -187,7 +202,7 @@ def test_a_bad_server_costs_no_other_and_is_told_once(caplog: pytest.LogCaptureF
         assert told.all == [[2]]
 
     with_source(story, said)
-    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    lines = warnings(caplog)
     assert len(lines) == 2
     assert "servers[0]: this server is left out: its method is none of the Shadowsocks family" in lines[0]
     assert "servers[1] (old): this server is left out: method: " in lines[1]
@@ -200,7 +215,7 @@ def test_of_many_bad_servers_some_are_told(caplog: pytest.LogCaptureFixture) -> 
         await source.fetch()
 
     with_source(story, answer(json.dumps({"version": 1, "servers": entries})))
-    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    lines = warnings(caplog)
     assert len(lines) == NOTES_MAX + 1
     assert lines[-1].endswith(f"and {99 - NOTES_MAX} more like these")
 

@@ -1,6 +1,6 @@
 """The subscriptions of a client, if it has any: their servers stand behind those of its file.
 
-Called by `service.py`. What fetches (`subscription.py`, with TLS and HTTP: 3 MiB) is loaded by clients that subscribe only.
+Called by `service.py`. What fetches (`subscription.py`, with TLS and HTTP: 3 MiB) is loaded by clients that subscribe.
 """
 
 from __future__ import annotations
@@ -27,16 +27,24 @@ SOURCE: Final = "online"
 """What `Roster.update` calls the servers of all subscriptions together."""
 
 
+Terms = tuple["OnlineConfig | None", bool, bool]
+
+
+def _terms(config: Config) -> Terms:
+    """Return what servers are asked for and judged by."""
+    return config.online, config.allow_none, config.allow_legacy
+
+
 class Online:
     """What a service has of subscriptions: nothing, until it is started as a client that has some."""
 
     def __init__(self) -> None:
-        self._config: OnlineConfig | None = None
+        self._terms: Terms | None = None
         self._subscriptions: Subscriptions | None = None
 
     def start(self, shared: Shared, config: Config) -> None:
         """Take the servers of the kept copies, and begin to ask for new ones."""
-        self._config, rosters = config.online, shared.rosters
+        self._terms, rosters = _terms(config), shared.rosters
         if config.online is None or not rosters:
             return
         from .subscription import Subscriptions
@@ -46,14 +54,16 @@ class Online:
 
     async def follow(self, shared: Shared, config: Config) -> None:
         """Ask anew for what a configuration names that was read again; its addresses may be others."""
-        if config.online == self._config:
+        if self._terms == _terms(config):
             if self._subscriptions is not None:
                 self._subscriptions.refresh()
             return
+        before = self._terms
         await self.close()
         self.start(shared, config)
-        if self._subscriptions is None or not self._subscriptions.servers:
-            _take(shared.rosters, ())
+        same = before is not None and before[0] and config.online and before[0].urls == config.online.urls
+        if not same and (self._subscriptions is None or not self._subscriptions.servers):
+            _take(shared.rosters, ())  # else those that are there serve on until a document came
 
     async def close(self) -> None:
         """End the asking; the servers stay as they are."""

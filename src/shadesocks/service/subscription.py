@@ -121,6 +121,8 @@ class Source:
         self._copy = KeptCopy(directory, url)
         self._etag = self._last_modified = ""
         self._told: tuple[str, ...] = ()
+        self._came = False
+        """Whether there was a document: the first one is news even where it is empty."""
         self.host: Final = host_of(url)
         """What it is called in logs: the rest of the address is a secret."""
         self.servers: tuple[ServerConfig, ...] = ()
@@ -198,7 +200,7 @@ class Source:
         self._tell((*document.notes, *(f"{problem.key}: {problem.text}" for problem in problems)))
         if not taken.servers and (document.offers or document.notes):
             raise DocumentError("none of its servers can be used here")
-        if self.servers != taken.servers:
+        if self.servers != taken.servers or not self._came:
             before, self.servers = self.servers, taken.servers
             log.info("subscription %s: servers: %d", self.host, len(self.servers))
             try:
@@ -206,6 +208,7 @@ class Source:
             except BaseException:
                 self.servers = before  # so that they are new once more, the next time
                 raise
+        self._came = True
         self._etag, self._last_modified = fetched.etag, fetched.last_modified
 
     def _tell(self, notes: tuple[str, ...]) -> None:
