@@ -297,7 +297,7 @@ def _await_listening(program: Program, udp: bool) -> None:
             raise StartError(f"{program.name} ended with status {program.process.returncode}:\n{program.log()[-4000:]}")
         pids = (program.pid, *_children_of(program.pid))  # behind a plugin it is the plugin that listens
         there = any(listens(pid, program.port) for pid in pids) if known else _accepts(program.port)
-        if there and (not (udp and known) or program.port in ports_of(program.pid, "udp")):
+        if there and (not (udp and known) or any(program.port in ports_of(pid, "udp") for pid in pids)):
             return
         time.sleep(0.01)
     raise StartError(
