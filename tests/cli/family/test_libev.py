@@ -40,6 +40,7 @@ SERVING: list[Row] = [
     ("-u", "servers.0.mode.value", "tcp_and_udp"),
     ("-U", "servers.0.mode.value", "udp_only"),
     ("", "servers.0.mode.value", "tcp_only"),
+    ("--plugin obfs-local", "servers.0.plugin.name", "obfs-local"),
     ("--mptcp", "mptcp", True),
     ("--tcp-incoming-sndbuf 65536", "inbound_send_buffer", 65536),
     ("--tcp-incoming-rcvbuf 65536", "inbound_receive_buffer", 65536),
