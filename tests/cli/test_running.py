@@ -100,7 +100,9 @@ def test_other_files_and_the_dead_are_passed_over(folder: Path) -> None:
     (folder / "other").write_text("a file")
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(folder / "dead.sock"))
-    found = find()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(folder / "manager.sock"))
+        found = find()
     assert (found.services, found.closed, found.silent) == ([], [], [])
     assert (folder / "dead.sock").exists()
 

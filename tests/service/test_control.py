@@ -145,12 +145,13 @@ def test_a_place_that_is_no_directory_of_ours_is_passed_over(kind: str, usual: P
 def test_the_dead_are_cleared_away_and_the_living_are_not(usual: Path) -> None:
     usual.mkdir(mode=0o700)
     dead(usual / "server-1.sock")
+    dead(usual / "manager.sock")
     (usual / "notes.sock").write_text("no socket")
 
     async def story() -> None:
         with listen(str(usual / "local-2.sock"), usual=False):
             async with controlled(None):
-                assert names(usual) == {"local-2.sock", "notes.sock", f"local-{os.getpid()}.sock"}
+                assert names(usual) == {"local-2.sock", "manager.sock", "notes.sock", f"local-{os.getpid()}.sock"}
 
     run(story())
 
@@ -294,6 +295,26 @@ def test_a_directory_that_is_locked_is_tried_again(folder: Path, monkeypatch: py
             assert await ask(control.path) == PONG
 
     run(story())
+
+
+def test_a_directory_that_stays_locked_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import fcntl
+
+    monkeypatch.setattr(file, "SOON", 0.0)
+
+    async def story() -> None:
+        number = os.open(folder, os.O_RDONLY)
+        fcntl.flock(number, fcntl.LOCK_EX)
+        async with controlled(str(folder / "c")):
+            await until(lambda: bool(caplog.messages))
+        os.close(number)
+
+    run(story())
+    assert caplog.messages == [
+        f"no control socket, so nobody can ask this process: another process has locked {folder}"
+    ]
 
 
 def test_a_path_that_is_too_long_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

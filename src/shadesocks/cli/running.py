@@ -5,6 +5,7 @@ find() -> Running for each live one -> ask("servers") ...
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 from dataclasses import dataclass, field
@@ -114,7 +115,8 @@ def find(path: str | None = None) -> Found:
         except (ConnectionRefusedError, FileNotFoundError):
             continue  # of a process that died, or is about to
         except OSError as error:
-            found.silent.append(f"{place}: {error.strerror or error}")
+            if error.errno != errno.EPROTOTYPE:  # a manager's, which is one of datagrams
+                found.silent.append(f"{place}: {error.strerror or error}")
             continue
         try:
             service.introduce()

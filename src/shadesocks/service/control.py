@@ -13,6 +13,7 @@ import asyncio
 import errno
 import logging
 import os
+import re
 import socket
 import stat
 import struct
@@ -45,8 +46,11 @@ AGAIN: Final = 5.0
 """Seconds until a path that a live process has is tried again: the one before us may be about to end."""
 SOON: Final = 0.05
 """Seconds until a directory is tried again in which another process is at work: it needs 0.2 ms."""
+SOON_TRIES: Final = 20
+"""Such tries; who locks the directory for longer than a second is up to something else."""
 PAUSE: Final = 1.0
 """Seconds for which nobody is accepted once the descriptors are used up."""
+_OURS: Final = re.compile(rf"(local|server)-\d+\{ENDING}")
 _CREDENTIALS: Final = struct.Struct("=iII")
 """struct ucred of Linux: process, user, group."""
 
@@ -84,6 +88,7 @@ class Control:
         self._timer: asyncio.TimerHandle | None = None
         self._talks: set[asyncio.Task[None]] = set()
         self._told = False
+        self._tries = 0
         self.path = ""
         """Where it is; empty while it is nowhere."""
 
@@ -97,8 +102,11 @@ class Control:
         for path in self._places():
             try:
                 self._sock = listen(path, usual=self._wanted is None)
-            except BlockingIOError:
-                self._timer = self._loop.call_later(SOON, self.open)
+            except BlockingIOError as locked:
+                self._tries += 1
+                if self._tries > SOON_TRIES:
+                    self._tell(locked)
+                self._timer = self._loop.call_later(SOON if self._tries <= SOON_TRIES else AGAIN, self.open)
                 return
             except OSError as failed:
                 error = failed
@@ -203,7 +211,7 @@ def listen(path: str, *, usual: bool) -> socket.socket:
     with _locked(folder) as number:
         if usual:
             for other in os.listdir(folder):
-                if other.endswith(ENDING) and other != name:
+                if _OURS.fullmatch(other) and other != name:
                     with suppress(OSError):
                         _clear(os.path.join(folder, other), number)
         _clear(path, number)
@@ -281,7 +289,7 @@ def _locked(folder: str) -> Iterator[int]:
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise
+            raise BlockingIOError(errno.EAGAIN, f"another process has locked {folder}") from None
         except OSError:
             pass  # a file system without locks
         yield number
