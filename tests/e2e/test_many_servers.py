@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 import pytest
@@ -25,7 +26,9 @@ SERVERS: Final = 5
 RATE: Final = 200
 """Connections a second."""
 DIAL_TIMEOUT: Final = 1.0
-SLACK: Final = 3.0
+BUSY: Final = 0.3
+"""Seconds that a visit takes on a machine that has too much to do for its times to tell anything."""
+SLACK: Final = 5.0
 """Seconds that this machine may be busy with something else."""
 
 
@@ -182,8 +185,11 @@ def judge(five: Five, stream: Visits, silences: list[tuple[float, float]]) -> No
     assert len(cut) <= RATE * len(five.deaths), "of each death less than a second's connections"
     assert max(visit.took for visit in stream.all) < DIAL_TIMEOUT * 2 + SLACK
     for began_at, ended_at in silences:
+        before = [visit.took for visit in stream.all if began_at - DIAL_TIMEOUT < visit.began_at < began_at - 0.2]
         later = [visit for visit in stream.all if began_at + DIAL_TIMEOUT + 0.2 < visit.began_at < ended_at]
         waited = [visit for visit in later if visit.took >= DIAL_TIMEOUT]
+        if before and median(before) > BUSY:
+            continue  # everybody waits for the processor
         assert len(waited) <= len(later) / 8, f"{len(waited)} of {len(later)} still waited for the silent one"
 
 
