@@ -18,7 +18,7 @@ _COMMANDS = {
     "acl": (".acl", "Tell what an access list says of a name or an address."),
     "as": (".as_name", "Be an old program, with its flags and its config."),
     "links": (".symlinks", "Make links by which every old program can be called."),
-    "servers": (".servers", "Show the servers of what runs here, and how they are; pin one of them."),
+    "servers": (".servers", "Show how the servers of what runs here are; pin one."),
     "service": (".service", "Let systemd run a server or a client: install, remove, status."),
 }
 

@@ -37,7 +37,7 @@ _HINT: Final = "start one, as by `shadesocks local -c FILE`, or say where its so
 shadesocks servers                                all servers, and how they are
 shadesocks servers --watch                        the same once a second
 shadesocks servers --json                         for programs
-shadesocks servers pin tokyo                      let all connections go through one, until it is unpinned
+shadesocks servers pin tokyo                      let all connections go through one
 shadesocks servers unpin                          let the client choose again
 """,
 )
@@ -213,20 +213,20 @@ def _text(reports: Sequence[dict[str, Any]], *, colours: bool) -> str:
 
 def _report(report: dict[str, Any], *, colours: bool) -> str:
     rows = report["servers"]
-    is_client = report["role"] == "local"
+    chooses = report["role"] == "local"
     parts = [report["role"], f"pid {report['pid']}", shown(report["config"])]
-    if is_client and rows:
+    if chooses and rows:
         parts.append(f"policy {shown(rows[0].get('policy'))}")
     heading = ", ".join(part for part in parts if part)
     if not rows:
         return f"{heading}\nno servers"
-    columns = _CLIENT if is_client else _SERVER
-    cells = [line for row in rows for line in (_of_client(row) if is_client else [_of_server(row)])]
+    columns = _CLIENT if chooses else _SERVER
+    cells = [line for row in rows for line in (_of_client(row) if chooses else [_of_server(row)])]
     lines = _aligned(columns, cells)
     if colours:
         heading, lines[0] = click.style(heading, bold=True), click.style(lines[0], dim=True)
         lines[1:] = [
-            click.style(line, fg="green") if cell[0] in ("best", "pinned") and is_client else line
+            click.style(line, fg="green") if cell[0] in ("best", "pinned") and chooses else line
             for line, cell in zip(lines[1:], cells, strict=True)
         ]
     return "\n".join((heading, *lines))
