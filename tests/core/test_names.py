@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadesocks.core.names import NAME_MAX, fold_name
+from shadesocks.core.names import NAME_MAX, fold_name, labels_of
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,12 @@ def test_folding_twice_changes_nothing(host: str) -> None:
     assert name.isascii()
     assert name == name.lower()
     assert len(name) <= NAME_MAX
+
+
+def test_labels() -> None:
+    assert labels_of("Bücher.Example.") == [b"xn--bcher-kva", b"example"]
+    longest = ".".join(["a" * 63] * 3 + ["b" * 61])
+    assert len(labels_of(longest)) == 4
+    for host in (longest + "b", "x" * 64, "", "a..b"):
+        with pytest.raises(ValueError, match=r"."):
+            labels_of(host)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import LocalProtocolError
-from ..wire.dns_question import ID_SIZE, pack_question
-from ..wire.http_get import parse_page
+from ..core.names import labels_of
+from ..core.page import parse_page
 from .model import Config
 from .setting import LOCAL_END
 
@@ -35,8 +35,8 @@ def check_probes(top: Section, given: Mapping[str, Any], findings: Findings) -> 
             _problem(top, "balancer_probe_url", text, findings)
     if "balancer_probe_name" in given:
         try:
-            pack_question(bytes(ID_SIZE), given["balancer_probe_name"])
-        except LocalProtocolError as error:
+            labels_of(given["balancer_probe_name"])
+        except ValueError as error:
             _problem(top, "balancer_probe_name", f"a probe cannot ask for this: {error}", findings)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..config.model import DEFAULT_OUTBOUND, ProxyConfig
 from ..core.address import Address
+from ..core.page import parse_page
 from ..crypto.keys import parse_keys
 from ..crypto.methods import Edition
 from ..crypto.random import draw
@@ -37,7 +38,6 @@ from ..proxy.outbound.plugged import PluggedBack, PluggedConnect
 from ..proxy.outbound.pool import WarmPool, age_most
 from ..proxy.outbound.shadowsocks import ShadowsocksDialer
 from ..wire.editions import make_packets, make_shadow
-from ..wire.http_get import parse_page
 from ..wire.packet_aead2022 import REMEMBERED
 from ..wire.shadow import Quirks
 from .roster import Roster, Way

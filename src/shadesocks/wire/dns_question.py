@@ -10,13 +10,10 @@ from __future__ import annotations
 from typing import Final
 
 from ..core.errors import LocalProtocolError
-from ..core.names import fold_name
+from ..core.names import labels_of
 
 ID_SIZE: Final = 2
 HEADER_SIZE: Final = 12
-LABEL_MAX: Final = 63
-NAME_MAX: Final = 253
-"""Characters: with the first size and the empty label at the end that is 255 bytes."""
 _ASKED: Final = b"\1\0" + b"\0\1\0\0\0\0\0\0"
 _A_IN: Final = b"\0\1\0\1"
 _RESPONSE: Final = 0x80
@@ -29,11 +26,9 @@ def pack_question(number: bytes, name: str) -> bytes:
         LocalProtocolError: `bad_domain`, no name is written so.
     """
     try:
-        labels = [label.encode("ascii") for label in fold_name(name).split(".")]
-    except ValueError:
-        labels = []
-    if not labels or sum(map(len, labels)) + len(labels) - 1 > NAME_MAX or max(map(len, labels)) > LABEL_MAX:
-        raise LocalProtocolError("bad_domain", "the name is none that name servers can be asked for")
+        labels = labels_of(name)
+    except ValueError as error:
+        raise LocalProtocolError("bad_domain", str(error)) from None
     return number + _ASKED + b"".join(bytes((len(label),)) + label for label in labels) + b"\0" + _A_IN
 
 

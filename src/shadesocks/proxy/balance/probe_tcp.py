@@ -6,10 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ...core.errors import DialError
-from ...wire.http_get import Page, ask
+from ...wire.http_get import ask
 from ..outbound.dialogue import Means, converse
 
 if TYPE_CHECKING:
+    from ...core.page import Page
     from ...net.end import End
     from ...net.lane import Lane
     from ...net.pipe import Scratch
