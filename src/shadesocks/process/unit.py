@@ -21,10 +21,13 @@ _INSTANCE: Final = "%i"
 _RELOAD: Final = "ExecReload=/bin/kill -HUP $MAINPID"
 _COPY: Final = """\
 # systemd hands the config over again at a reload from version 260 on. Before that the copy stays what it was at the
-# start, and the reload of a config that was changed fails rather than do nothing: restart instead.
+# start, and the reload of a config that was changed fails rather than do nothing: restart instead. The copy is looked
+# at through the main process: what runs at a reload has none of its own.
 RefreshOnReload=credentials
-ExecReload=+/bin/sh -c 'cmp -s "$$0" "$$1" || {{ echo "$$0 has changed: restart"; exit 1; }}' {config} %d/config.json
+ExecReload=+/bin/sh -c 'cmp -s "$$0" "$$1" || {{ echo "$$0 has changed: systemctl restart %n"; exit 1; }}' \\
+    {config} {copy}
 """
+_COPY_IS_AT: Final = "/proc/${MAINPID}/root%d/config.json"
 _WORDS: Final = {"server": "Shadowsocks server", "local": "Shadowsocks client"}
 
 
@@ -89,7 +92,7 @@ class Unit:
     def _reload(self) -> str:
         if self.role != "server":
             return "# A client reads its config at the start only."
-        return _RELOAD if self.is_users else _COPY.format(config=self._word(self.config)) + _RELOAD
+        return _RELOAD if self.is_users else _COPY.format(config=self._word(self.config), copy=_COPY_IS_AT) + _RELOAD
 
     def _line(self, text: str) -> str:
         return text if self.is_template else escape(text)
