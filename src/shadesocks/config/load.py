@@ -34,7 +34,7 @@ from .model import (
     Mode,
     ServerConfig,
 )
-from .reader import BROKEN, Mark, Member, Node, read
+from .reader import BROKEN, Mark, Member, Node, Reading, read
 from .sections import Entry, Section, sort_members
 from .servers import (
     LINK_MODE,
@@ -65,7 +65,7 @@ class Report:
 
 
 def load(
-    text: str | None,
+    text: str | Reading | None,
     *,
     where: str = "config",
     role: Role | None = None,
@@ -81,8 +81,8 @@ def load(
     """Return the configuration that a text and the options over it make.
 
     Args:
-        text: the file; None when everything comes from options.
-        where: what messages call the file.
+        text: the file, or what `reader.read` made of it; None when everything comes from options.
+        where: what messages call the file; a `Reading` knows that.
         role: the end to start; it must find all it needs. None: any valid configuration will do.
         strict: unknown keys are problems, not warnings.
         overrides: options of the command line, by the name of their setting; several texts of one are a tuple.
@@ -116,7 +116,7 @@ def load(
 
 
 def examine(
-    text: str | None,
+    text: str | Reading | None,
     *,
     where: str = "config",
     role: Role | None = None,
@@ -239,11 +239,11 @@ def _filled(config: Config, role: Role | None) -> Config:
     return config
 
 
-def _read(text: str | None, where: str, overlay: Mapping[str, Member], findings: Findings) -> Node | None:
+def _read(text: str | Reading | None, where: str, overlay: Mapping[str, Member], findings: Findings) -> Node | None:
     """Read a text into its tree, with the overlay on it; None after a problem that leaves nothing to look at."""
     if text is None:
         return Node(overlay, NO_FILE)
-    reading = read(text, where)
+    reading = read(text, where) if isinstance(text, str) else text
     for fault in reading.faults:
         findings.problem(fault.mark, fault.key, f"{fault.text} (column {fault.mark.column})")
     root = reading.root
