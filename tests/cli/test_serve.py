@@ -412,7 +412,7 @@ def test_a_servers_file_can_be_read_again(
     seen: list[Config] = []
     path = tmp_path / "both.json"
 
-    def keep(config: Config, *_: object, reread: Callable[[], Config] | None) -> int:
+    def keep(config: Config, *_: object, reread: Callable[[], Config] | None, **__: object) -> int:
         if reread is not None:
             write(path, **{**json.loads(path.read_text()), "server_port": 1})
             seen.extend((config, reread()))

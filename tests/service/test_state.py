@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shadesocks.crypto.methods import Edition
+from shadesocks.service.siblings import Siblings
 from shadesocks.service.state import SaltMemory, state_directory
 
 
@@ -75,3 +76,15 @@ def test_an_unusable_directory_is_one_warning(tmp_path: Path, caplog: pytest.Log
     assert len(caplog.records) == 1
     assert "in memory only" in caplog.text
     memory.close()
+
+
+def test_of_several_processes_one_tells_what_is_wrong_for_all(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for speaks in (True, False):
+        siblings = Siblings(speaks=speaks)
+        memory = SaltMemory(str(tmp_path / "file"), lambda: 0.0, siblings)
+        memory.of(Edition.AEAD)
+        assert bool(caplog.records) is speaks
+        caplog.clear()
+        memory.close()
+        siblings.close()

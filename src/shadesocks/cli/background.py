@@ -2,13 +2,15 @@
 
     the log -> (fork) -> pid file -> run: bind, become the user, say so to whoever waits -> ... -> pid file removed
 
-The log is opened while there are the rights to; the pid file belongs to the process that serves, and so comes behind
-the fork. What keeps a service from starting is told on the terminal, whoever keeps the log.
+The log is opened and the state directory made while there are the rights to; the pid file belongs to the process that
+serves, and so comes behind the fork. It is given up with the ports: whoever takes those at SIGQUIT takes it, too. What
+keeps a service from starting is told on the terminal, whoever keeps the log.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,17 +35,19 @@ def run_placed(
     screen: Screen,
     *,
     reread: Reread | None = None,
+    file: str | None = None,
     at_once: bool = False,
     started: Callable[[], None] = lambda: None,
 ) -> int:
     """Run one service until a signal ends it, and return the exit code; with `daemonize`, run it in the background.
 
-    Then the code is 0 as soon as it listens, after `started` was called, and both processes return from here.
+    Then the code is 0 as soon as it listens, after `started` was called, and both processes return from here. `file` is
+    what `reread` reads.
 
     Raises:
         ShadesocksError: the user, the log or the pid file is not to be had, or the service did not start.
     """
-    run = _Run(config, start, screen, reread, at_once)
+    run = _Run(config, start, screen, reread, file, at_once)
     if not (config.user or config.log_file or config.pid_file or config.daemonize):
         return run_service(config, start, screen, reread=reread, host=Host(at_once=at_once))
     user = _find_user(config)
@@ -70,6 +74,7 @@ class _Run:
     start: Start
     screen: Screen
     reread: Reread | None
+    file: str | None
     at_once: bool
 
     def __call__(self, user: User | None, log_file: LogFile | None, ready: Callable[[], None] | None = None) -> int:
@@ -78,15 +83,18 @@ class _Run:
         if ready is not None and hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # there is no terminal to lose
 
-        def listening() -> None:
-            if user is not None:
-                from ..process.user import become
+        become = self._other_user(user)
 
-                become(user)
+        def listening() -> None:
+            become()
             if ready is not None:
                 ready()
                 if log_file is not None:
                     log_file.follow(1, 2)
+
+        def leaving() -> None:
+            if held is not None:
+                held.release()
 
         hangup = None if log_file is None else log_file.reopen
         held = PidFile.take(self.config.pid_file) if self.config.pid_file else None
@@ -94,9 +102,8 @@ class _Run:
         try:
             if log_file is not None:
                 set_up(self.config, screen)
-            return run_service(
-                self.config, self.start, screen, reread=self.reread, host=Host(listening, hangup, self.at_once)
-            )
+            host = Host(listening, hangup, leaving, self.at_once)
+            return run_service(self.config, self.start, screen, reread=self.reread, host=host)
         except Exception as error:
             if log_file is not None:
                 log.error("%s", error)
@@ -104,8 +111,32 @@ class _Run:
         finally:
             if log_file is not None:
                 set_up(self.config, self.screen)
-            if held is not None:
-                held.release()
+            leaving()
+
+    def _other_user(self, user: User | None) -> Callable[[], None]:
+        """Prepare what a user needs; return what makes this process that user's, and tells what it cannot do then."""
+        if user is None:
+            return lambda: None
+        from ..process.state_home import prepare
+        from ..process.user import become, closed_program, is_current
+
+        if is_current(user):
+            return lambda: None
+        # A client keeps nothing.
+        home = prepare(user, self.config.state_dir) if not self.config.locals else None
+
+        def change() -> None:
+            if home is not None:
+                home.give()
+            become(user)
+            for complaint in (closed_program(user), home.complaint() if home is not None else ""):
+                if complaint:
+                    log.warning("%s", complaint)
+            if self.reread is not None and self.file is not None and not os.access(self.file, os.R_OK):
+                text = "%s is closed to %s, who runs this service: SIGHUP cannot read it again, only a restart can"
+                log.warning(text, self.file, user.name)
+
+        return change
 
 
 def set_up(config: Config, screen: Screen) -> None:

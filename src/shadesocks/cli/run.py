@@ -63,6 +63,8 @@ class Host:
     """Called once all is bound, before anything is accepted; what it raises ends the start."""
     hangup: Callable[[], None] | None = None
     """Called at SIGHUP, before the config is read again; None: nothing of its own."""
+    leaving: Callable[[], None] = lambda: None
+    """Called at SIGQUIT, when another process may take this one's place, while connections go on here."""
     at_once: bool = False
     """Whether SIGTERM and SIGINT close open connections at once, as the Python original did."""
 
@@ -151,6 +153,7 @@ async def _life(
         await leave.wait()
         await _end(reloading)
         if not stop.is_set():
+            host.leaving()
             await _quit(service, stop)
         supervisor.stopping(0 if host.at_once else config.drain_timeout)
         if drawing is not None:

@@ -67,6 +67,8 @@ class Orders:
     """Opens the log again, in every process."""
     at_once: bool = False
     """Whether SIGTERM closes connections at once."""
+    leaving: Callable[[], None] = lambda: None
+    """Called at SIGQUIT, when another process may take this one's place."""
 
 
 @dataclass(slots=True)
@@ -352,6 +354,7 @@ class Supervisor:
 
     def _quit(self) -> None:
         self._ends = "quit"
+        self._orders.leaving()
         self._orders.speaker.say("quit")
         if self._config.reuse_port:
             for sock in self._sockets.streams:

@@ -72,9 +72,11 @@ class SaltMemory:
 
     def tell(self) -> None:
         """Log what the stores have to say: a file set aside, a disk that fails."""
+        is_silent = self._siblings is not None and not self._siblings.speaks
         for store in self._stores.values():
             for note in store.notes:
-                log.warning("%s", note)
+                if not is_silent:  # what is wrong for one is wrong for all, and the first says so
+                    log.warning("%s", note)
             store.notes.clear()
 
     def close(self) -> None:

@@ -121,7 +121,7 @@ class _Run:
         # Python's did not read again; the others did (go), or died of the signal, on which nobody counts.
         rereads = source is not None and program.role == "server" and program.dialect != "python"
         again = partial(self._config, source) if rereads else None
-        return self._serve(self._config(source), again)
+        return self._serve(self._config(source), again, file)
 
     def _judge(self, source: Source | None) -> int | None:
         """Look at what the flags and the file say together; return the exit code of a program that does not start."""
@@ -169,7 +169,7 @@ class _Run:
             base="" if source is None else source.base,
         )
 
-    def _serve(self, config: Config, reread: Callable[[], Config] | None) -> int:
+    def _serve(self, config: Config, reread: Callable[[], Config] | None, file: str | None) -> int:
         from ..background import run_placed, set_up
         from ..logs import log_screen
         from ..run import start_local, start_server
@@ -182,7 +182,8 @@ class _Run:
         self._stop()
         said = partial(say, "started")
         begin = partial(start, config)
-        return run_placed(config, begin, screen, reread=reread, at_once=program.at_once, started=said)
+        at_once = program.at_once
+        return run_placed(config, begin, screen, reread=reread, file=file, at_once=at_once, started=said)
 
     def _stop(self) -> None:
         """End the daemon that runs already, where that was asked for."""
