@@ -67,7 +67,7 @@ def _serve(
     set_up(read, screen)
     warn_of((*libraries, *read.warnings))
     reread = again if role == "server" and file not in (None, STDIN) else None
-    return run_placed(read, partial(_START[role], read), screen, reread=reread)
+    return run_placed(read, partial(_START[role], read), screen, reread=reread, file=file)
 
 
 def _check_libraries(rows: dict[str, Any]) -> list[Problem]:
