@@ -248,8 +248,9 @@ class Ports:
     def stop_listening(self) -> None:
         """Accept no more connections anywhere."""
         self.drains = True
-        for port in self._open:
-            port.stop_listening(self._speaker)
+        with self._speaker.together():
+            for port in self._open:
+                port.stop_listening(self._speaker)
 
     def clear(self) -> None:
         """Forget all of them, after their service has closed what they lived by."""

@@ -207,8 +207,9 @@ class Service:
         self.speaker.say("model", name=reactor.poller.name)
         for server in config.servers:
             self.speaker.say("next", place=place(server.address.host, server.address.port))
-        for port, sockets in bound:
-            self._open(port, sockets)
+        with self.speaker.together():
+            for port, sockets in bound:
+                self._open(port, sockets)
         if manager_socket is not None:
             self._manager = ManagerSocket(manager_socket, self, reactor, keeps=self._given.lends(manager_socket))
             self._settle_ports()
@@ -440,9 +441,10 @@ class Service:
         for port in self._ports.every:
             port.face.close()
             port.face.evict()
-        for packets in list(shared.crowd.relays):
-            self.speaker.say("closed packets", port=packets.front.sock.getsockname()[1])
-            packets.close()
+        with self.speaker.together():
+            for packets in list(shared.crowd.relays):
+                self.speaker.say("closed packets", port=packets.front.sock.getsockname()[1])
+                packets.close()
         shared.reactor.stop()
         await shared.names.close()
         shared.salts.close()
