@@ -108,7 +108,7 @@ def test_instances_share_nothing() -> None:
         parsed(texts[name])["Service"]["StateDirectory"]
         for name in ("shadesocks.service", "shadesocks-server@.service", "shadesocks-local@.service")
     ]
-    assert states == ["shadesocks", "shadesocks-server-%i", "shadesocks-local-%i"]
+    assert states == ["shadesocks-main", "shadesocks-server-%i", "shadesocks-local-%i"]
 
 
 def test_paths_are_words_whatever_they_hold() -> None:

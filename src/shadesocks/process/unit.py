@@ -78,8 +78,7 @@ class Unit:
                 "ROLE": self.role,
                 "RELOAD": self._reload(),
                 "CONFIG": self._word(self.config) if self.is_users else self._line(self.config),
-                # One for each: the user of a unit is its own, too, and what belongs to one cannot be another's.
-                "STATE": self.name.replace("@", "-%i"),
+                "STATE": self._state(),
                 "HOME": "read-only" if self.sees_home else "yes",
             },
         )
@@ -93,6 +92,11 @@ class Unit:
         if self.role != "server":
             return "# A client reads its config at the start only."
         return _RELOAD if self.is_users else _COPY.format(config=self._word(self.config), copy=_COPY_IS_AT) + _RELOAD
+
+    def _state(self) -> str:
+        """One for each: the user of a unit is its own, too, and what belongs to one cannot be another's."""
+        # /var/lib/shadesocks itself is for those whom root starts without systemd: systemd would shut it off from them.
+        return "shadesocks-main" if self.name == "shadesocks" else self.name.replace("@", "-%i")
 
     def _line(self, text: str) -> str:
         return text if self.is_template else escape(text)
