@@ -110,7 +110,9 @@ class OpenPort:
         """Where it listens, or did: TCP first, with the number that the system chose."""
         self.listener: Listener | None = None
         server = port.server
-        self.server: ServerConfig | None = server and replace(server, address=Address(server.address.host, self.number))
+        if server is not None and server.address.port != self.number:
+            server = replace(server, address=Address(server.address.host, self.number))
+        self.server: ServerConfig | None = server
         """Its server, with the address at which it listens; None for a listener of a client."""
 
     @property
