@@ -37,6 +37,8 @@ FAILURES_PER_SOURCE: Final = 5
 TOGETHER_MIN: Final = 32
 """Lines that are one record where they are said together. A record costs 40 us, a line in one 5 us: of two thousand
 ports the records would be a tenth of the start. A few stay records of their own, which any handler can show."""
+TOGETHER_MAX: Final = 256
+"""Lines of one such record: 20 KB, where thousands would be held several times over."""
 _WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - how they are written, not bound
 _HANDSHAKE: Final = frozenset({SUSPECT, "handshake"})
 
@@ -63,25 +65,31 @@ class Speaker:
                 log.log(said.level, "%s", text)
             else:
                 self._together.append((said.level, text))
+                if len(self._together) == TOGETHER_MAX:
+                    self._say_together()
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Say at its end what is said inside: something about each of thousands of ports."""
+        """Say in few records what is said inside: something about each of thousands of ports."""
         if self._together is not None:
             yield
             return
-        self._together = said = list[tuple[int, str]]()
+        self._together = []
         try:
             yield
         finally:
+            self._say_together()
             self._together = None
-            if len(said) < TOGETHER_MIN:
-                for level, text in said:
-                    log.log(level, "%s", text)
-            else:
-                levels, at = {level for level, _ in said}, time.time()
-                starts = {level: self._voice.start(level, at, self._shows_time) for level in levels}
-                access.log(max(levels), "%s", "\n".join(starts[level] + text for level, text in said))
+
+    def _say_together(self) -> None:
+        said, self._together = self._together or [], []
+        if len(said) < TOGETHER_MIN:
+            for level, text in said:
+                log.log(level, "%s", text)
+            return
+        levels, at = {level for level, _ in said}, time.time()
+        starts = {level: self._voice.start(level, at, self._shows_time) for level in levels}
+        access.log(max(levels), "%s", "\n".join(starts[level] + text for level, text in said))
 
     def listening(self, event: str, wanted: Address, address: Address, forward: Address | None = None) -> None:
         """Say that a socket listens at `address`; old programs name the host as it was `wanted`.
