@@ -352,10 +352,11 @@ class Service:
         if was == server:
             return
         self._ports.leave(before)
-        self._settle_ports()
+        self._shared.reactor.settle()  # the numbers are free, and soon taken again: no need to gather all there are
         try:
             await self._add(server)
         except ConfigError:
+            self._settle_ports()
             with suppress(ConfigError):  # what was just given back is free, unless somebody was quick
                 await self._add(was)
             raise
