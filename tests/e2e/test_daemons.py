@@ -153,7 +153,7 @@ def test_all_of_it_is_the_user_s_and_goes_on_without_root(workers: int, folder: 
             assert all(trip(port, target.port) and trip(later, target.port) for _ in range(8))
         assert "in memory only" not in each.log()
         pids = each.pid, *each.workers
-        done = subprocess.run(("kill", str(each.pid)), check=True)
+        subprocess.run(("kill", str(each.pid)), check=True)
         for pid in pids:
             wait_gone(pid)
         assert each.log().endswith("stopped\n")

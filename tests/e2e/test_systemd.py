@@ -18,9 +18,8 @@ import pytest
 from tests.peers import HOST, PASSWORDS, ROOT, free_port
 
 from .crowd import Echo, echo, eventually, visit
-from .herd import METHOD, PacketEcho, Packets, Stream, trip
+from .herd import METHOD, PacketEcho, Packets, Stream, Visitors, trip
 from .machine import HOME, PROGRAM, Machine, NoMachineError, machine
-from .test_upgrade import Visitors
 
 UNIT: Final = "shadesocks-server.service"
 SOCKET: Final = "shadesocks-server.socket"

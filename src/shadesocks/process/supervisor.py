@@ -38,6 +38,7 @@ from . import line as said
 from .backoff import Backoff
 from .line import Line, make_line, mark_of
 from .notify import Notifier
+from .orphan import die_behind
 from .worker import Work, problems_of, run_worker
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MARGIN: Final = 10.0
-"""Seconds beyond the drain limit after which a worker that was told to stop is killed."""
+"""Seconds beyond the drain limit after which a worker that was told to stop, or lost its master, is killed."""
 MEBIBYTE: Final = 1 << 20
 
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -115,6 +116,7 @@ class Supervisor:
         """`stop` or `quit`, once it ends."""
         self._kill_at: float | None = None
         self._pinged_at = 0.0
+        self._looked_at = time.monotonic()
 
     def run(self) -> int:
         """Serve until a signal ends it; return the exit code.
@@ -182,6 +184,7 @@ class Supervisor:
             due += [slot.due_at for slot in self._slots if slot.due_at is not None and self._may_begin(slot)]
             timeout = self._config.worker_hang_timeout
             due += [worker.heard_at + timeout for worker in self._workers.values()] if timeout else []
+            due += [now + timeout / 2] if timeout else []  # `_look` tells a stop from a wait
         if self._orders.notifier.interval and self._settled:
             due.append(self._pinged_at + self._orders.notifier.interval)
         return max(0.0, min(due) - now) if due else None
@@ -232,8 +235,9 @@ class Supervisor:
             sockets = self._sockets.keep(number)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             fit = partial(self._sockets.config_of, number)
-            work = Work(self._orders.reread, self._orders.hangup, fit)
+            work = Work(self._orders.reread, self._orders.hangup, fit, self._orders.at_once)
             siblings = replace(self._siblings, speaks=not number)
+            die_behind(line, self._limit / 1000 + MARGIN)
             code = run_worker(fit(self._config), sockets, siblings, line, work)
         except BaseException as error:
             log.error("internal error: %r", error, exc_info=error)
@@ -292,7 +296,10 @@ class Supervisor:
     def _look(self, now: float) -> None:
         """Kill whoever gives no sign of life; give one to the supervisor of this process."""
         timeout = self._config.worker_hang_timeout
+        slept, self._looked_at = now - self._looked_at, now
         for worker in self._workers.values():
+            if slept >= timeout:
+                worker.heard_at = now  # this process was stopped (Ctrl-Z), and so were they, or it could not listen
             if timeout and now - worker.heard_at >= timeout:
                 log.error("worker %d gave no sign of life for %g s: it is killed", worker.slot + 1, timeout)
                 worker.heard_at = now

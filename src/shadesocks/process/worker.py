@@ -50,6 +50,8 @@ class Work:
     """Opens the log again."""
     fit: Callable[[Config], Config] = lambda config: config
     """Leaves of a config what is this worker's."""
+    at_once: bool = False
+    """Whether connections are closed at once when the master is gone."""
 
 
 def run_worker(config: Config, sockets: list[SocketType], siblings: Siblings, line: Line, work: Work) -> int:
@@ -123,7 +125,7 @@ class _Worker:
                 asyncio.get_running_loop().remove_reader(self._line.fileno())
                 if not self._leaves.is_set():
                     log.error("the master of this worker is gone, so the worker ends, too")
-                self._stop(self._config.drain_timeout)
+                self._stop(self._own_limit)
             elif message.kind == said.STOP:
                 self._stop(message.number / 1000)
             elif message.kind == said.QUIT:
@@ -140,7 +142,12 @@ class _Worker:
     def _on_signal(self) -> None:
         if self._stops.is_set():
             os._exit(128 + signal.SIGTERM)
-        self._stop(self._config.drain_timeout)
+        self._stop(self._own_limit)
+
+    @property
+    def _own_limit(self) -> float:
+        """Seconds that connections have to end where no master says so."""
+        return 0 if self._work.at_once else self._config.drain_timeout
 
     def _stop(self, limit: float) -> None:
         self._limit = limit

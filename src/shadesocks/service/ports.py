@@ -242,6 +242,11 @@ class Ports:
         """Those that listen, and those that listen no more."""
         return (*self._open, *self._left)
 
+    def awaits_relays(self, *, and_requests: bool) -> bool:
+        """True while a target is dialled for somebody, or, if asked, somebody's request is still to come."""
+        flows = [port.face.flow for port in self.every if port.face.flow is not None]
+        return any(flow.dialling or (and_requests and flow.greets) for flow in flows)
+
     @property
     def are_idle(self) -> bool:
         """True while no connection is under way, not even of those that listen no more."""
