@@ -1,8 +1,8 @@
 """The Python original's script of a graceful restart: SIGQUIT, a new process on the port, the last connection, the end.
 
 In its order: a connection through the old process; SIGQUIT to it; the new process on the same ports; the old one lives;
-the connection ends; the old one is gone in 11 s. Each end has its turn, with a file that asks for workers, too: a server
-then is several processes, and a client one as before.
+the connection ends; the old one is gone in 11 s. Each end has its turn, with a file that asks for workers, too: then a
+server is several processes, and a client one as before.
 """
 
 from __future__ import annotations
