@@ -142,7 +142,7 @@ def test_drain_hears_who_came_last_and_waits_for_no_stranger(monkeypatch: pytest
             assert not draining.done()
             writer.close()
             await draining
-            monkeypatch.setattr(module, "SETTLING", 0.1)
+            monkeypatch.setattr("shadesocks.service.ports.SETTLING", 0.1)
             await far.drain(60)
             stranger.close()
 

@@ -23,7 +23,7 @@ from ..core.errors import Problem
 from ..net.datagrams import bind_socket
 from ..net.listen import bind
 from ..net.options import socket_address
-from ..net.steer import steer_away
+from ..net.steer import SETTLING, steer_away
 from .sockets import accepted_options, datagram_options
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from .given import GivenSockets
     from .speaker import Speaker
 
+_LOOK: Final = 0.02
+"""Seconds between two looks at whether those that came last have their relays, which take a round trip or two."""
 BIND_TRIES: Final = 8
 """Port 0 is one number for TCP and UDP: what the system gave the one may be another's for the other."""
 
@@ -246,6 +248,16 @@ class Ports:
         """True while a target is dialled for somebody, or, if asked, somebody's request is still to come."""
         flows = [port.face.flow for port in self.every if port.face.flow is not None]
         return any(flow.dialling or (and_requests and flow.greets) for flow in flows)
+
+    async def hear_the_last(self, limit: float) -> float:
+        """Wait until those that came last have their relays, at most `limit` seconds; return how long that was."""
+        time = asyncio.get_running_loop().time
+        began_at = time()
+        while (waited := time() - began_at) < limit:
+            if not self.awaits_relays(and_requests=waited < SETTLING):
+                break
+            await asyncio.sleep(_LOOK)  # stories tell nobody of their end
+        return waited
 
     @property
     def are_idle(self) -> bool:

@@ -56,8 +56,6 @@ SWEEP: Final = 1.0
 SWEEPS_PER_LOOK: Final = 5
 """Sweeps between two looks at all relays: idle time-outs are minutes, and a look costs 0.2 us a relay."""
 
-FIRST_LOOK: Final = 0.02
-"""Seconds between two looks at whether those that came last have their relays: a round trip or two of waiting."""
 LAST_LOOK: Final = 0.25
 """Seconds between two looks at whether the last connection has ended."""
 
@@ -408,13 +406,7 @@ class Service:
         Whoever came last is heard, if it is soon, and dialled for. Strangers in their silence hold nothing up.
         """
         await self._close_listeners()
-        time = asyncio.get_running_loop().time
-        began_at = time()
-        while (waited := time() - began_at) < limit:
-            if not self._ports.awaits_relays(and_requests=waited < SETTLING):
-                break
-            await asyncio.sleep(FIRST_LOOK)
-        await self.journal.quiet(limit - waited)
+        await self.journal.quiet(limit - await self._ports.hear_the_last(limit))
 
     async def quit(self) -> None:
         """Give up every port at once, and wait until the last connection has ended by itself: as long as that takes.
