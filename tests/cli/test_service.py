@@ -81,7 +81,7 @@ def test_install_writes_a_unit_enables_and_starts_it(machine: Machine) -> None:
     assert shadesocks("status", "office", "--system") == OK
     assert machine.told() == [f"status --no-pager {file.name}"]
     assert shadesocks("remove", "office", "--system") == OK
-    assert machine.told() == [f"disable --now {file.name}", "daemon-reload"]
+    assert machine.told() == [f"disable --now {file.name}", "daemon-reload", "reset-failed shadesocks-server-office.*"]
     assert not file.exists()
     assert machine.config.exists()
 

@@ -181,6 +181,8 @@ def test_what_cannot_start_is_told_and_tried_again_unless_its_config_is_wrong(th
     assert there.systemctl("restart", UNIT, check=False).returncode
     assert there.show(UNIT, "SubState") == "failed"
     assert there.show(UNIT, "ExecMainStatus") == "78"
+    there.shadesocks("remove")
+    assert "shadesocks" not in there.systemctl("list-units", "--all", "--state=failed").stdout
 
 
 def test_nobody_is_refused_while_a_service_with_a_socket_restarts(there: Machine, target: Echo) -> None:

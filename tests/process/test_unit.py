@@ -88,6 +88,7 @@ def test_a_system_unit_has_one_right_and_no_key_in_it(name: str) -> None:
     assert service["LoadCredential"].startswith("config.json:/")
     assert service["RestartPreventExitStatus"] == "64 78"
     assert int(service["TimeoutStopSec"]) > 10, "the drain limit by default"
+    assert parsed(system_units()[name])["Unit"]["StartLimitIntervalSec"] == "0", "it is never given up"
 
 
 def test_only_what_reads_its_config_again_is_told_to() -> None:

@@ -177,7 +177,8 @@ class _Service:
         for path in there:
             path.unlink()
             say(f"removed: {path}")
-        self._systemctl(("daemon-reload",))
+        # By a pattern, which may fit nothing: one that failed would be listed for as long as the machine runs.
+        self._systemctl(("daemon-reload",), ("reset-failed", f"{self._name}.*"))
         state = STATES / self._name
         if not self._users and state.is_dir() and any(state.iterdir()):
             say(f"kept: {state}, what it remembers against replays; delete it if the service is not to come back")
