@@ -250,7 +250,10 @@ class Ports:
         return any(flow.dialling or (and_requests and flow.greets) for flow in flows)
 
     async def hear_the_last(self, limit: float) -> float:
-        """Wait until those that came last have their relays, at most `limit` seconds; return how long that was."""
+        """Wait until those that came last have their relays, at most `limit` seconds; return how long that was.
+
+        Whoever speaks soon is heard, and dialled for. Strangers in their silence hold nothing up.
+        """
         time = asyncio.get_running_loop().time
         began_at = time()
         while (waited := time() - began_at) < limit:

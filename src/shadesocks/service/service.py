@@ -401,10 +401,7 @@ class Service:
         self._sweeper = reactor.loop.call_later(SWEEP, self._sweep)
 
     async def drain(self, limit: float) -> None:
-        """Accept no more, and wait up to `limit` seconds for the live connections to end by themselves.
-
-        Whoever came last is heard, if it is soon, and dialled for. Strangers in their silence hold nothing up.
-        """
+        """Accept no more; wait up to `limit` seconds for the live connections to end, also of who came last."""
         await self._close_listeners()
         await self.journal.quiet(limit - await self._ports.hear_the_last(limit))
 
