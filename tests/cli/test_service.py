@@ -163,7 +163,7 @@ def test_what_keeps_a_service_from_its_start_is_told(machine: Machine, capsys: p
     machine.boot()
     systemctl = machine.root / "bin" / "systemctl"
     systemctl.write_text('#!/bin/sh\ncase "$*" in *start*) exit 1;; esac\n')
-    machine.journal.write_text("error: cannot listen on 127.0.0.1:8388\n")
+    machine.journal.write_text("INFO stopped\nerror: cannot listen on 127.0.0.1:8388\n")
     assert shadesocks("install", "--system") == DIED
     error = capsys.readouterr().err
     assert "shadesocks-server.service does not start; it says:\n    error: cannot listen on 127.0.0.1:8388\n" in error

@@ -106,7 +106,7 @@ def test_the_copy_of_a_config_is_looked_at_where_it_is_at_a_reload() -> None:
 def test_instances_share_nothing() -> None:
     texts = packaged()
     states = [
-        parsed(texts[name])["Service"]["StateDirectory"]
+        "".join({parsed(texts[name])["Service"][f"{kind}Directory"] for kind in ("State", "Runtime", "Logs")})
         for name in ("shadesocks.service", "shadesocks-server@.service", "shadesocks-local@.service")
     ]
     assert states == ["shadesocks-main", "shadesocks-server-%i", "shadesocks-local-%i"]

@@ -228,7 +228,9 @@ class _Service:
             field if order[-1].endswith(".socket") else f"_SYSTEMD_{field}",
         )
         done = subprocess.run(words, check=False, capture_output=True, text=True)  # noqa: S603 - as in `status`
-        return "\n".join(f"    {line}" for line in done.stdout.splitlines())
+        lines = done.stdout.splitlines()
+        errors = [line for line in lines if line.startswith("error: ")]
+        return "\n".join(f"    {line}" for line in errors or lines)  # other lines may be of the one that ran before
 
     def _words(self, *order: str) -> list[str]:
         return ["systemctl", *(["--user"] if self._users else []), *order]
