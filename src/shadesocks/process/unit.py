@@ -18,14 +18,15 @@ PACKAGED_PROGRAM: Final = ("/usr/bin/shadesocks",)
 """Where a distribution's package has it."""
 
 _INSTANCE: Final = "%i"
-_RELOAD: Final = "ExecReload=/bin/kill -HUP $MAINPID"
+# The shell's own kill, and no cmp below: small systems have no such programs.
+_RELOAD: Final = "ExecReload=/bin/sh -c 'kill -HUP \"$$0\"' $MAINPID"
 _COPY: Final = """\
 # systemd hands the config over again at a reload from version 260 on. Before that the copy stays what it was at the
 # start, and the reload of a config that was changed fails rather than do nothing: restart instead. The copy is looked
 # at through the main process: what runs at a reload has none of its own.
 RefreshOnReload=credentials
-ExecReload=+/bin/sh -c 'cmp -s "$$0" "$$1" || {{ echo "$$0 has changed: systemctl restart %n"; exit 1; }}' \\
-    {config} {copy}
+ExecReload=+/bin/sh -c '[ "$$(cat "$$0")" = "$$(cat "$$1")" ] || {{ echo "$$0 has changed: systemctl restart %n"; \\
+    exit 1; }}' {config} {copy}
 """
 _COPY_IS_AT: Final = "/proc/${MAINPID}/root%d/config.json"
 _WORDS: Final = {"server": "Shadowsocks server", "local": "Shadowsocks client"}
