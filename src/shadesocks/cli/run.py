@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..core.errors import ConfigError
 from ..net.loop import run as run_loop
+from ..process.heap import lasting, release
 from ..process.notify import notifier
 from .exits import DIED, OK, Failed, why
 from .logs import warn_of
@@ -168,6 +169,7 @@ async def _life(
     finally:
         await _end(reloading)
         await service.stop()
+        release()
         supervisor.close()
     log.info("stopped")
     return OK
@@ -202,6 +204,7 @@ async def _read_again(service: Service, reread: Reread) -> str:
         return "internal error: all goes on as before"
     warn_of(config.warnings)
     problems = await service.reload(config)
+    release()  # of what the start made, some may be gone
     for problem in problems:
         log.error("%s", problem)
     log.info("the config was read again; servers: %d", len(service.servers))
@@ -236,13 +239,15 @@ async def _end(task: asyncio.Task[None] | None) -> None:
 async def _ready(start: Start, screen: Screen, told: Told | None, host: Host) -> Service:
     """Start a service and tell the person; what is not told to the end is not left running."""
     try:
-        service = await start()
+        with lasting():
+            service = await start()
         try:
             host.listening()  # no turn of the loop came after the binding: nothing was accepted
             if told is not None:
                 await told(service)
         except BaseException:
             await service.stop()
+            release()
             raise
         return service
     finally:
