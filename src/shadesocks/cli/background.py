@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .logs import set_up_logs
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..config.model import Config
     from ..process.log_file import LogFile
     from ..process.user import User
-    from .run import Reread, Start
+    from .run import Reread, Start, Told
 
 log = logging.getLogger("shadesocks.cli")
 
@@ -38,18 +38,22 @@ def run_placed(
     file: str | None = None,
     at_once: bool = False,
     started: Callable[[], None] = lambda: None,
+    told: Told | None = None,
 ) -> int:
     """Run one service until a signal ends it, and return the exit code; with `daemonize`, run it in the background.
 
     Then the code is 0 as soon as it listens, after `started` was called, and both processes return from here. `file` is
-    what `reread` reads.
+    what `reread` reads. With `told`, which speaks to a person, the service stays where that person is.
 
     Raises:
         ShadesocksError: the user, the log or the pid file is not to be had, or the service did not start.
     """
-    run = _Run(config, start, screen, reread, file, at_once)
+    if config.daemonize and told is not None:
+        log.warning("daemonize: this command stays here; `shadesocks server` goes to the background")
+        config = replace(config, daemonize=False)
+    run = _Run(config, start, screen, reread, file, at_once, told)
     if not (config.user or config.log_file or config.pid_file or config.daemonize):
-        return run_service(config, start, screen, reread=reread, host=Host(at_once=at_once))
+        return run_service(config, start, screen, told, reread, Host(at_once=at_once))
     user = _find_user(config)
     log_file = _open_log(config, user)
     try:
@@ -76,6 +80,7 @@ class _Run:
     reread: Reread | None
     file: str | None
     at_once: bool
+    told: Told | None
 
     def __call__(self, user: User | None, log_file: LogFile | None, ready: Callable[[], None] | None = None) -> int:
         from ..process.pid_file import PidFile
@@ -98,12 +103,13 @@ class _Run:
 
         hangup = None if log_file is None else log_file.reopen
         held = PidFile.take(self.config.pid_file) if self.config.pid_file else None
-        screen = self.screen if log_file is None else Screen(log_file)
+        lines = self.screen if log_file is None else Screen(log_file)
+        screen = lines if self.told is None else self.screen
         try:
             if log_file is not None:
-                set_up(self.config, screen)
+                set_up(self.config, lines)
             host = Host(listening, hangup, leaving, self.at_once)
-            return run_service(self.config, self.start, screen, reread=self.reread, host=host)
+            return run_service(self.config, self.start, screen, self.told, self.reread, host)
         except Exception as error:
             if log_file is not None:
                 log.error("%s", error)
