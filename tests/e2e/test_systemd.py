@@ -26,7 +26,6 @@ SOCKET: Final = "shadesocks-server.socket"
 CONFIG: Final = "/etc/shadesocks/config.json"
 DROP_INS: Final = f"/etc/systemd/system/{UNIT}.d"
 RESTARTS: Final = 5
-"""Fewer than the start of a service by its socket may happen in a minute (`units/any.socket`)."""
 RESERVED: Final = range(600, 1024)
 """Ports that only root binds, and no service of this machine has by custom."""
 
