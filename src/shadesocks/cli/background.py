@@ -51,8 +51,9 @@ def run_placed(
     if config.daemonize and told is not None:
         log.warning("daemonize: this command stays here; `shadesocks server` goes to the background")
         config = replace(config, daemonize=False)
-    run = _Run(config, start, screen, reread, file, at_once, told)
-    if not (config.user or config.log_file or config.pid_file or config.daemonize):
+    syslog = _uses_syslog(config)
+    run = _Run(config, start, screen, reread, file, at_once, told, syslog)
+    if not (config.user or config.log_file or config.log_syslog or config.pid_file or config.daemonize):
         return run_service(config, start, screen, told, reread, Host(at_once=at_once))
     user = _find_user(config)
     log_file = _open_log(config, user)
@@ -61,7 +62,7 @@ def run_placed(
             return run(user, log_file)
         from ..process.daemon import run_detached
 
-        if log_file is None:
+        if log_file is None and not syslog:
             log.warning("the daemon writes no log; name a file for it: log.file, or --log-file")
         number = None if log_file is None else log_file.fileno()
         return run_detached(lambda ready: run(user, log_file, ready), log_fd=number, started=started)
@@ -81,6 +82,7 @@ class _Run:
     file: str | None
     at_once: bool
     told: Told | None
+    syslog: bool
 
     def __call__(self, user: User | None, log_file: LogFile | None, ready: Callable[[], None] | None = None) -> int:
         from ..process.pid_file import PidFile
@@ -105,18 +107,23 @@ class _Run:
         held = PidFile.take(self.config.pid_file) if self.config.pid_file else None
         lines = self.screen if log_file is None else Screen(log_file)
         screen = lines if self.told is None else self.screen
+        is_led_away, handlers = log_file is not None or self.syslog, list[logging.Handler]()
         try:
             if log_file is not None:
                 set_up(self.config, lines)
+            elif self.syslog:
+                handlers += _set_up_syslog(self.config)
             host = Host(listening, hangup, leaving, self.at_once)
             return run_service(self.config, self.start, screen, self.told, self.reread, host)
         except Exception as error:
-            if log_file is not None:
+            if is_led_away:
                 log.error("%s", error)
             raise
         finally:
-            if log_file is not None:
+            if is_led_away:
                 set_up(self.config, self.screen)
+            for handler in handlers:
+                handler.close()
             leaving()
 
     def _other_user(self, user: User | None) -> Callable[[], None]:
@@ -143,6 +150,29 @@ class _Run:
                 log.warning(text, self.file, user.name)
 
         return change
+
+
+def _uses_syslog(config: Config) -> bool:
+    """Say whether the log goes to the system's: as asked for, or because a daemon has no other; not beside a file."""
+    if config.log_file or not (config.log_syslog or config.daemonize):
+        return False
+    from ..process.syslog import ADDRESS, is_there
+
+    if is_there():
+        return True
+    if config.log_syslog:
+        log.warning("log.syslog: the system has no log (%s); name a file for ours: log.file, or --log-file", ADDRESS)
+    return False
+
+
+def _set_up_syslog(config: Config) -> tuple[logging.Handler, ...]:
+    from ..process.syslog import SyslogHandler, name_of_program
+    from .logs import set_up_syslog
+
+    name = name_of_program()
+    handlers = SyslogHandler(name), SyslogHandler(name)
+    set_up_syslog(*handlers, level=config.log_level, style=config.log_style)
+    return handlers
 
 
 def set_up(config: Config, screen: Screen) -> None:

@@ -83,6 +83,13 @@ _LEVELS: Final = {"error": logging.ERROR, "warning": logging.WARNING, "info": lo
 """By the words of `log_level`; those beyond are DEBUG."""
 
 
+class BareFormatter(LineFormatter):
+    """The text alone: whoever keeps the lines adds their time and level."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return record.message.translate(_ESCAPES)
+
+
 def set_up_logs(
     screen: Screen, *, level: str = "info", with_time: bool = True, style: str = "shadesocks", early: bool = False
 ) -> None:
@@ -92,12 +99,21 @@ def set_up_logs(
     """
     lines = ScreenHandler(screen)
     lines.setFormatter(_formatter(style, with_time=with_time, early=early))
+    _send(lines, ScreenHandler(screen), level, style)
+
+
+def set_up_syslog(handler: logging.Handler, bare: logging.Handler, *, level: str, style: str) -> None:
+    """Send the same records to the system's log; `bare` has those that come rendered."""
+    handler.setFormatter(BareFormatter(with_time=False))
+    _send(handler, bare, level, style)
+
+
+def _send(lines: logging.Handler, bare: logging.Handler, level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [lines]
     root.setLevel(logging.DEBUG if level == "trace" else logging.WARNING)
     least = _LEVELS.get(level, logging.DEBUG)
     logging.getLogger("shadesocks").setLevel(VERBOSE if level == "trace" and style == "python" else least)
-    bare = ScreenHandler(screen)
     bare.setFormatter(logging.Formatter("%(message)s"))
     access = logging.getLogger(ACCESS)
     access.handlers[:] = [bare]
