@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from shadesocks.cli.place import free_port
 from shadesocks.crypto.keys import parse_keys
 from shadesocks.crypto.methods import METHODS
 from shadesocks.wire.editions import make_packets
@@ -28,6 +29,11 @@ from tests.probes.craft import Sealer, salt_size
 METHOD: Final = "aes-256-gcm"
 LIMIT: Final = 20.0
 _ROOM: Final = 2048
+
+
+def lasting_port() -> int:
+    """Return a free port that no outgoing connection has as its own, so that it is still free when it was given up."""
+    return free_port()
 
 
 def write(path: Path, port: int, **settings: Any) -> Path:

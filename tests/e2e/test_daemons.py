@@ -21,7 +21,7 @@ from tests.peers import HOST, PASSWORDS, ROOT, free_port
 from tests.process.children import LIMIT, end, is_alive, wait_gone
 
 from .crowd import Echo, echo, eventually
-from .herd import METHOD, PacketEcho, Packets, Stream, is_there, kill, trip
+from .herd import METHOD, PacketEcho, Packets, Stream, is_there, kill, lasting_port, trip
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks /proc which processes there are")
 of_root = pytest.mark.skipif(os.getuid() != 0, reason="only root becomes another user")
@@ -213,7 +213,7 @@ def as_shadesocks(each: Daemon, action: str) -> subprocess.CompletedProcess[str]
 def test_a_new_one_starts_beside_an_old_one_that_quits(
     start: Start, action: str, workers: int, user: str | None, folder: Path, target: Echo
 ) -> None:
-    port = free_port()
+    port = lasting_port()
     with daemon(folder) as each:
         each.write(port, workers=workers, drain_timeout=600, **({"user": user} if user else {}))
         assert start(each, "start").returncode == 0

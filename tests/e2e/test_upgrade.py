@@ -18,14 +18,16 @@ from typing import Final
 
 import pytest
 
-from tests.peers import HOST, PASSWORDS, PEERS, START_LIMIT, Program, free_port, start
+from tests.peers import HOST, PASSWORDS, PEERS, START_LIMIT, Program, start
 
 from .crowd import Echo, echo, eventually
-from .herd import METHOD, PacketEcho, Packets, Stream, Visitors, serve, serve_on, serving, trip
+from .herd import METHOD, PacketEcho, Packets, Stream, Visitors, lasting_port, serve, serve_on, serving, trip
 
 UPGRADES: Final = 5
 """In every run; `--whole` does as many as the promise says."""
 PROMISED: Final = 50
+WHOLE_LIMIT: Final = 900
+"""Seconds: with `reuse_port` an upgrade takes one that is waited for, and a start."""
 
 
 @pytest.fixture
@@ -45,11 +47,12 @@ def version(folder: Path, number: int, port: int, workers: int) -> Iterator[Prog
         yield program
 
 
+@pytest.mark.timeout(WHOLE_LIMIT)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_no_connect_is_refused_and_none_is_lost_while_versions_follow_one_another(
     workers: int, tmp_path: Path, target: Echo, whole: bool
 ) -> None:
-    port = free_port()
+    port = lasting_port()
     upgrades = PROMISED if whole else UPGRADES
     with contextlib.ExitStack() as versions:
         old = versions.enter_context(version(tmp_path, 0, port, workers))
@@ -66,7 +69,7 @@ def test_no_connect_is_refused_and_none_is_lost_while_versions_follow_one_anothe
 
 
 def test_a_connection_outlives_the_listener_it_came_by(tmp_path: Path, target: Echo) -> None:
-    port = free_port()
+    port = lasting_port()
     with (
         version(tmp_path, 0, port, 1) as old,
         Stream(port, target.port) as stream,
@@ -87,6 +90,7 @@ def test_a_connection_outlives_the_listener_it_came_by(tmp_path: Path, target: E
             assert new.alive
 
 
+@pytest.mark.timeout(WHOLE_LIMIT)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_no_connect_is_refused_while_versions_follow_one_another_on_the_sockets_of_systemd(
     workers: int, tmp_path: Path, target: Echo, whole: bool
@@ -152,7 +156,7 @@ def test_one_that_quits_alone_leaves_its_ports_to_the_next_and_its_connections_t
     workers: int, tmp_path: Path, target: Echo, whole: bool
 ) -> None:
     """As the Python original: connects are refused from the SIGQUIT until the next one listens, and for no longer."""
-    ports = [free_port() for _ in range(3)]
+    ports = [lasting_port() for _ in range(3)]
     server = {"server": HOST, "method": METHOD, "password": PASSWORDS[METHOD], "mode": "tcp_and_udp"}
     config = tmp_path / "c.json"
     servers = [{**server, "server_port": port} for port in ports]

@@ -27,6 +27,7 @@ from .herd import (
     Visitors,
     is_there,
     kill,
+    lasting_port,
     serve,
     serve_on,
     serving,
@@ -50,7 +51,7 @@ def target() -> Iterator[Echo]:
 @contextlib.contextmanager
 def herd(folder: Path, workers: int = WORKERS, **settings: object) -> Iterator[Program]:
     """Run a server of several processes, all of which serve."""
-    with serve(folder, free_port(), workers=workers, **settings) as program:
+    with serve(folder, lasting_port(), workers=workers, **settings) as program:
         eventually(lambda: serving(program) >= workers, "all workers serve")
         yield program
 
@@ -303,7 +304,7 @@ def test_nothing_is_left_when_the_master_is_killed_at_random_and_the_next_one_se
 ) -> None:
     """Under load, with idle connections, and while a worker that was killed has no follower yet, or a new one."""
     dice = random.Random(7)  # noqa: S311 - the same kills in every run
-    port = free_port()
+    port = lasting_port()
     for turn in range(10 if whole else 3):
         with contextlib.ExitStack() as held:
             folder = tmp_path / str(turn)
