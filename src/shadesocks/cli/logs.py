@@ -15,6 +15,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Final
 
+from ..process.syslog import severity
 from ..service.voices import VERBOSE, line_start
 from .screen import Screen, standard_error
 
@@ -90,6 +91,13 @@ class BareFormatter(LineFormatter):
         return record.message.translate(_ESCAPES)
 
 
+class JournalFormatter(BareFormatter):
+    """The text behind its severity (sd-daemon(3)): the journal adds the time, and finds what is worth a warning."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return f"<{severity(record.levelno)}>{super().formatMessage(record)}"
+
+
 def set_up_logs(
     screen: Screen, *, level: str = "info", with_time: bool = True, style: str = "shadesocks", early: bool = False
 ) -> None:
@@ -98,7 +106,10 @@ def set_up_logs(
     `early` is for the Python style while no config was read yet.
     """
     lines = ScreenHandler(screen)
-    lines.setFormatter(_formatter(style, with_time=with_time, early=early))
+    journal = screen.is_journal and style == "shadesocks"
+    lines.setFormatter(
+        JournalFormatter(with_time=False) if journal else _formatter(style, with_time=with_time, early=early)
+    )
     _send(lines, ScreenHandler(screen), level, style)
 
 

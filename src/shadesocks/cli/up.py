@@ -213,8 +213,9 @@ async def _told(config: Config, path: Path, host: str | None, name: str | None, 
 
 def _show_link(server: ServerConfig, path: Path, host: str | None, name: str | None, *, draw: bool) -> None:
     from .links import link_of, public_host
+    from .screen import is_journal
 
-    if _is_journal():
+    if is_journal(sys.stdout):
         say(f"link: it holds the key, so it is not written into the journal; see: shadesocks url -e {path}")
         return
     where, remark = public_host(server, host)
@@ -258,12 +259,3 @@ def _is_terminal() -> bool:
     from .screen import is_terminal
 
     return is_terminal(sys.stdout)
-
-
-def _is_journal() -> bool:
-    """True when stdout is systemd's journal, which is kept, and read by others (systemd.exec(5), $JOURNAL_STREAM)."""
-    try:
-        status = os.fstat(sys.stdout.fileno())
-    except (OSError, ValueError):
-        return False
-    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

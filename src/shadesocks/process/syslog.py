@@ -23,6 +23,11 @@ _SIZE_MOST: Final = 8192
 """Bytes of a line: what rsyslog takes unless it is told otherwise (maxMessageSize)."""
 
 
+def severity(level: int) -> int:
+    """Return what a level is called in the system's log (RFC 5424, 6.2.1)."""
+    return next((number for least, number in _SEVERITIES if level >= least), 7)
+
+
 def is_there(address: str | None = None) -> bool:
     """True where the system has such a log."""
     return hasattr(socket, "AF_UNIX") and os.path.exists(address or ADDRESS)
@@ -51,8 +56,7 @@ class SyslogHandler(logging.Handler):
         except Exception:
             self.handleError(record)
             return
-        severity = next((number for level, number in _SEVERITIES if record.levelno >= level), 7)
-        head = f"<{_DAEMON | severity}>{self._name}[{os.getpid()}]: "
+        head = f"<{_DAEMON | severity(record.levelno)}>{self._name}[{os.getpid()}]: "
         for line in lines:
             # Each names the address anew: a syslogd that was begun again has another socket there.
             with suppress(OSError):
