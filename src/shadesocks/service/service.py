@@ -196,7 +196,7 @@ class Service:
             origin_policy(config, self._own_ports),
             OriginPolicy(allow_private=True, own_ports=self._own_ports),
             acls,
-            SaltMemory(state_directory(config.state_dir), reactor.loop.time, self._siblings),
+            SaltMemory(state_directory(config.state_dir), reactor.loop.time, self._siblings, shared=config.reuse_port),
             config.silent_limit or max(1, descriptors // 4),
             # Without UDP the plain way, which nobody takes: the other has 0.8 MiB of ctypes.
             make_datagrams(reactor, config.udp_io if self._has_packets else "plain"),
@@ -416,12 +416,12 @@ class Service:
                 for port in self._ports:
                     port.steer_away()
             await asyncio.sleep(SETTLING)
+        self._shared.salts.leave()
         await self._close_listeners()
         for port in list(self._ports):
             self._ports.leave(port)
-        numbers = set(self._own_ports)
         for packets in list(self._shared.crowd.relays):  # a client's; those of associations have numbers of their own
-            if packets.front.sock.getsockname()[1] in numbers:
+            if packets.front.sock.getsockname()[1] in self._own_ports:
                 self.speaker.say("closed packets", port=packets.front.sock.getsockname()[1])
                 packets.close()
         self._settle_ports()
