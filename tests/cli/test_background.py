@@ -37,8 +37,9 @@ def file(folder: Path, **keys: object) -> str:
 def daemon(folder: Path, *words: str) -> Iterator[tuple[subprocess.CompletedProcess[str], int]]:
     """Start a daemon whose pid file is x.pid; end it with the block."""
     pid_file = folder / "x.pid"
+    env = environment(folder, XDG_STATE_HOME=str(folder / "state"))  # of another user, too: else it is in /var/lib
     done = subprocess.run(
-        command("server", *words), capture_output=True, text=True, env=environment(folder), timeout=LIMIT, check=False
+        command("server", *words), capture_output=True, text=True, env=env, timeout=LIMIT, check=False
     )
     pid = int(pid_file.read_text()) if pid_file.exists() else 0
     try:
@@ -131,6 +132,7 @@ def test_once_it_listens_it_is_another_users() -> None:
             assert status["Gid"].split() == [str(row.pw_gid)] * 4
             assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
             assert log.stat().st_uid == row.pw_uid
+            assert (folder / "state" / "shadesocks" / "nobody").stat().st_uid == row.pw_uid
             os.kill(pid, signal.SIGTERM)
             wait_gone(pid)
             assert (folder / "x.pid").read_text() == ""  # it may not remove it
