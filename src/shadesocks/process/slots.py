@@ -55,7 +55,7 @@ class Slots:
             try:
                 self._bind(config, server)
             except OSError as error:
-                problems.append(not_bound(server_port(server), error))
+                problems.append(not_bound(server_port(server), error, self._given))
             else:
                 bound.append(server)
         return (replace(config, servers=tuple(bound)) if problems else config), problems

@@ -15,7 +15,7 @@ import socket
 from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import replace
-from socket import SocketType
+from socket import SOCK_DGRAM, SOCK_STREAM, SocketType
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.address import Address, pack_zoned
@@ -92,12 +92,20 @@ def close_sockets(bound: Bound) -> None:
             sock.close()
 
 
-def not_bound(port: Port, error: OSError) -> Problem:
+def not_bound(port: Port, error: OSError, given: GivenSockets) -> Problem:
     """Return the sentence for a port that cannot be listened on."""
     text = f"cannot listen on {port.streams or port.packets}: {error.strerror}"
     if error.errno == errno.EADDRINUSE:
-        text += "; another program, or another instance, has that port"
+        wanted = (port.streams, SOCK_STREAM), (port.packets, SOCK_DGRAM)
+        text += taken_by(next(filter(None, (given.rival(each, kind) for each, kind in wanted if each)), ""), "port")
     return Problem("config", None, "", text)
+
+
+def taken_by(rival: str, what: str) -> str:
+    """Say who has a port or an address: what this process was given, or somebody else."""
+    if rival:
+        return f"; {rival}, which this process was given, is in the way: let config and .socket unit say the same"
+    return f"; another program, or another instance, has that {what}"
 
 
 class OpenPort:

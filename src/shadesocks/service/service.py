@@ -225,7 +225,7 @@ class Service:
             try:
                 bound.append((port, await bind_port(self._config, port, self._given)))
             except OSError as error:
-                problems.append(not_bound(port, error))
+                problems.append(not_bound(port, error, self._given))
         if problems:
             _close(bound)
             raise ConfigError(problems)
@@ -329,7 +329,7 @@ class Service:
         try:
             bound = await bind_port(self._config, port, self._given)
         except OSError as error:
-            raise ConfigError([not_bound(port, error)]) from None
+            raise ConfigError([not_bound(port, error, self._given)]) from None
         if self._sweeper is None or self._ports.drains:
             close_sockets(bound)
             raise RuntimeError("the service was stopped meanwhile")
