@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..core.errors import ConfigError
 from ..net.loop import run as run_loop
 from ..process.heap import lasting, release
-from ..process.notify import notifier
+from ..process.notify import listening, notifier
 from .exits import DIED, OK, Failed, why
 from .logs import warn_of
 from .status import Reading, status_line
@@ -45,8 +45,6 @@ _QUIT: Final = getattr(signal, "SIGQUIT", None)
 """Both are None on Windows."""
 _TICK: Final = 1.0
 """Seconds between two drawings of the status line: often enough to see it move, too seldom to cost."""
-_SHOWN: Final = 3
-"""Addresses in the line that a supervisor shows: what fits on one."""
 
 Start = Callable[[], Coroutine[Any, Any, "Service"]]
 Told = Callable[["Service"], Coroutine[Any, Any, None]]
@@ -147,7 +145,7 @@ async def _life(
     if _HANGUP is not None and (reread is not None or host.hangup is not None):
         asyncio.get_running_loop().add_signal_handler(_HANGUP, _hang_up, host, again)
     service = await _ready(start, screen, told, host)
-    supervisor.serving(_listening(service))
+    supervisor.serving(listening(service.addresses))
     reloading = asyncio.create_task(_reload(service, reread, again, supervisor)) if reread is not None else None  # noqa: TID251 - kept, and ended below
     drawing = asyncio.create_task(_draw(service, screen)) if told is not None and screen.is_terminal else None  # noqa: TID251 - kept, and cancelled below
     try:
@@ -208,14 +206,7 @@ async def _read_again(service: Service, reread: Reread) -> str:
     for problem in problems:
         log.error("%s", problem)
     log.info("the config was read again; servers: %d", len(service.servers))
-    return _listening(service)
-
-
-def _listening(service: Service) -> str:
-    """Say where a service listens, for one line that a supervisor shows."""
-    shown = [str(address) for address in service.addresses[:_SHOWN]]
-    rest = len(service.addresses) - len(shown)
-    return f"listening on {', '.join(shown)}{f' and {rest} more' if rest else ''}"
+    return listening(service.addresses)
 
 
 async def _quit(service: Service, stop: asyncio.Event) -> None:

@@ -37,7 +37,7 @@ from ..service.sockets import check_sockets
 from . import line as said
 from .backoff import Backoff
 from .line import Line, make_line, mark_of
-from .notify import Notifier
+from .notify import Notifier, listening
 from .orphan import die_behind
 from .worker import Work, problems_of, run_worker
 
@@ -424,7 +424,8 @@ class Supervisor:
         return all(worker.line.send(said.SOCKETS, 0, piece) for piece in pieces) and worker.line.send(said.CONFIG, mark)
 
     def _status(self) -> str:
-        return f"{len(self._slots)} workers, {len(self._config.servers)} servers"
+        where = listening([server.address for server in self._config.servers])
+        return f"{where}; workers: {len(self._slots)}"
 
 
 def _nothing(_number: int, _frame: object) -> None:

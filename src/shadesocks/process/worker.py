@@ -24,6 +24,7 @@ from ..net.loop import run as run_loop
 from ..service.given import GivenSockets
 from ..service.service import Service
 from . import line as said
+from .heap import lasting, release
 from .line import Line, mark_of, pack, resident, unpack
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ class _Worker:
         loop.add_signal_handler(signal.SIGQUIT, self._quit)
         loop.add_reader(self._line.fileno(), self._listen)
         try:
-            await self._service.start(self._given, self._siblings)
+            with lasting():
+                await self._service.start(self._given, self._siblings)
         except Exception as error:
             self._fail(error)
             return DIED
@@ -99,6 +101,7 @@ class _Worker:
             await self._end()
         finally:
             await self._service.stop()
+            release()  # not at a reload: what all workers have in common would be each one's own from then on
             if self._beating is not None:
                 self._beating.cancel()
             loop.remove_reader(self._line.fileno())
