@@ -30,7 +30,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.errors import ConfigError, Problem
-from ..net.steer import steer_away
 from ..service.rules import AclShelf
 from ..service.siblings import Siblings
 from ..service.sockets import check_sockets
@@ -84,6 +83,8 @@ class _Worker:
     serves: bool = False
     leaves: bool = False
     """It was told to end."""
+    left: bool = False
+    """It accepts no more."""
 
 
 @dataclass(slots=True)
@@ -262,6 +263,9 @@ class Supervisor:
                 self._on_ready(worker)
             elif message.kind == said.BEAT:
                 self._weigh(worker, message.number)
+            elif message.kind == said.LEFT:
+                worker.left = True
+                self._part()
             elif message.kind == said.FAILED:
                 self._on_failed(worker, problems_of(message.descriptors[0]))
 
@@ -322,6 +326,7 @@ class Supervisor:
         if worker.line.fileno() >= 0:
             self._selector.unregister(worker.line)
             worker.line.close()
+        self._part()
         slot = self._slots[worker.slot]
         if slot.worker is not worker:
             return
@@ -364,10 +369,15 @@ class Supervisor:
         self._orders.leaving()
         self._orders.speaker.say("quit")
         if self._config.reuse_port:
-            for sock in self._sockets.streams:
-                steer_away(sock, self._sockets.count)
+            self._sockets.steer_away()
         self._tell_all(said.QUIT)
-        self._sockets.close()
+        if not self._config.reuse_port:
+            self._sockets.close()
+
+    def _part(self) -> None:
+        """Close the sockets once no worker accepts: a group that changes before catches connections in what is left."""
+        if self._ends and all(worker.left for worker in self._workers.values()):
+            self._sockets.close()
 
     def _kill(self) -> None:
         self._kill_at = None

@@ -16,6 +16,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from socket import SocketType
 from typing import TYPE_CHECKING, Final
 
@@ -189,7 +190,7 @@ class _Worker:
     async def _end(self) -> None:
         """Let the connections end: by themselves, and within the limit from when there is one."""
         if not self._stops.is_set():
-            quitting = asyncio.create_task(self._service.quit())  # noqa: TID251 - kept, and ended below
+            quitting = asyncio.create_task(self._service.quit(partial(self._line.send, said.LEFT)))  # noqa: TID251 - kept, and ended below
             stopping = asyncio.create_task(self._stops.wait())  # noqa: TID251 - likewise
             await asyncio.wait((quitting, stopping), return_when=asyncio.FIRST_COMPLETED)
             for task in (quitting, stopping):

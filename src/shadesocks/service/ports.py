@@ -23,7 +23,7 @@ from ..core.errors import Problem
 from ..net.datagrams import bind_socket
 from ..net.listen import bind
 from ..net.options import socket_address
-from ..net.steer import SETTLING, steer_away
+from ..net.steer import SETTLING, Steering
 from .sockets import accepted_options, datagram_options
 
 if TYPE_CHECKING:
@@ -145,10 +145,10 @@ class OpenPort:
         """True while no connection is under way; sessions of UDP end with the port."""
         return self.face.flow is None or self.face.flow.is_idle
 
-    def steer_away(self) -> None:
+    def steer_away(self, steering: Steering) -> None:
         """Let new connections come to other processes, where some have the same port."""
         if self.listener is not None:
-            steer_away(self.listener.sock, 1)
+            steering.to_last(self.listener.sock)
 
     def stop_listening(self, speaker: Speaker) -> None:
         """Accept no more connections; datagrams go on."""
@@ -274,6 +274,12 @@ class Ports:
     def are_idle(self) -> bool:
         """True while no connection is under way, not even of those that listen no more."""
         return all(port.is_idle for port in self.every)
+
+    def steer_away(self) -> None:
+        """Let new connections come to other processes, where some have the same ports."""
+        steering = Steering()
+        for port in self._open:
+            port.steer_away(steering)
 
     def stop_listening(self) -> None:
         """Accept no more connections anywhere."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -405,16 +405,15 @@ class Service:
         await self._close_listeners()
         await self.journal.quiet(limit - await self._ports.hear_the_last(limit))
 
-    async def quit(self) -> None:
-        """Give up every port at once, and wait until the last connection has ended by itself: as long as that takes.
+    async def quit(self, left: Callable[[], object] = bool) -> None:
+        """Give up every port at once, call `left`, and wait until the last connection has ended by itself.
 
         Sessions of UDP end then: whoever has the port next takes what their clients send. With `reuse_port` a port is
         given up when all that is new comes to another process, which takes a second and loses no connection.
         """
         if self._config.reuse_port:
             if self._siblings is None:  # of workers, their master does it
-                for port in self._ports:
-                    port.steer_away()
+                self._ports.steer_away()
             await asyncio.sleep(SETTLING)
         self._shared.salts.leave()
         await self._close_listeners()
@@ -425,6 +424,7 @@ class Service:
                 self.speaker.say("closed packets", port=packets.front.sock.getsockname()[1])
                 packets.close()
         self._settle_ports()
+        left()
         while not self._ports.are_idle:  # noqa: ASYNC110 - connections tell nobody of their end
             await asyncio.sleep(LAST_LOOK)
 
