@@ -72,6 +72,7 @@ METRICS: Final = {
     "resident": Metric("resident memory", "MiB", 1 / (1 << 20), 1),
     "shared_out": Metric("memory, what is shared counted by its share (PSS)", "MiB", 1 / (1 << 20), 1),
     "rest": Metric("its core in use while nothing happens", "%", 100, 3),
+    "cpu_growth": Metric("server CPU of two workers, times that of one", "x", 1, 2),
     "reached": Metric("connections held at the end", "", 1, 0),
     "setup": Metric("setting up a cipher", "us", 1e6, 2),
     "deadline": Metric("putting off one deadline", "us", 1e6, 2),
@@ -210,6 +211,7 @@ GOALS: Final = (
     Goal("2,000 ports: all listen in < 3 s", "ports", "all", 3.0),
     Goal("2,000 ports: resident ≤ 60 MiB", "ports", "resident", 60 * MIB),
     Goal("2,000 ports: idle CPU below one tick in 20 s", "ports", "rest", 0.01 / 20),
+    Goal("two workers: CPU a connection and a GB ≤ 1.05 x that of one", "workers", "cpu_growth", 1.05),
     Goal("9,500 relayed connections in ≤ 100 MiB", "crowd", "resident", 100 * MIB),
 )
 

@@ -27,6 +27,7 @@ HEADINGS = {
     "ports": "Two thousand ports",
     "crowd": "Many connections in one process",
     "pool": "Warm connections through a link of 50 ms",
+    "workers": "Two workers",
     "names-cached": "Names that are known",
     "names-uncached": "Names that must be looked up",
     "names-10000": "Names that are looked up in 50 ms",
@@ -50,7 +51,19 @@ OLD_HEADINGS = {
     "crowd": "many connections in one process",
     "udp-echo": "UDP round trips",
 }
-WITHOUT_RATIO = ("load", "busy", "offered", "loss", "growth", "answers", "p50_growth", "p99_growth", "rest", "reached")
+WITHOUT_RATIO = (
+    "load",
+    "busy",
+    "offered",
+    "loss",
+    "growth",
+    "answers",
+    "p50_growth",
+    "p99_growth",
+    "cpu_growth",
+    "rest",
+    "reached",
+)
 """Metrics that say how a sample went rather than how well."""
 TCP = ("bulk", "short", "ping")
 NAMES = ("names-cached", "names-uncached", "names-10000")

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from . import crowd, load, parts, pool, ports, rules
+from . import crowd, load, parts, pool, ports, rules, workers
 from .figures import Results, Row, percentile
 from .names import NAME_WORKS, NameWorks
 from .old_wire import OLD
@@ -34,7 +34,7 @@ SHORT_METHODS: Final = ("aes-256-gcm", "2022-blake3-aes-256-gcm", OLD[0])
 START_METHODS: Final = ("aes-256-gcm", OLD[0])  # every system has the one or the other
 
 WORKS: Final = (
-    *("bulk", "short", "ping", "idle", "stalled", "start", ports.WORK, crowd.WORK, pool.WORK),
+    *("bulk", "short", "ping", "idle", "stalled", "start", ports.WORK, crowd.WORK, workers.WORK, pool.WORK),
     *(*NAME_WORKS, *UDP_WORKS, rules.WORK, parts.WORK),
 )
 
@@ -68,7 +68,12 @@ class Bench:
     def run(self) -> Results:
         began = time.monotonic()
         udp, names = UdpWorks(self), NameWorks(self)
-        others = (ports.PortWorks(self), crowd.CrowdWorks(self), pool.PoolWorks(self))
+        others = (
+            ports.PortWorks(self),
+            crowd.CrowdWorks(self),
+            workers.WorkerWorks(self),
+            pool.PoolWorks(self),
+        )
         for turn in range(self.plan.rounds):
             if time.monotonic() - began > self.plan.limit:
                 self.cut_short = f"stopped after {turn} of {self.plan.rounds} rounds, {self.plan.limit:.0f} s were over"

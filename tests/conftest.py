@@ -1,4 +1,4 @@
-"""What holds for every test: asyncio's debug mode, and nothing left behind.
+"""What holds for every test: asyncio's debug mode, no place of its own on this machine, and nothing left behind.
 
 After each test no task, story, socket, descriptor or thread may be left. What is looked at is the process:
 its descriptors in /proc/self/fd (where there is one), its threads, the loops that were run, the reactors made.
@@ -44,6 +44,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Take the profile `fast` unless the command line names another."""
     if config.getoption("--hypothesis-profile") is None:
         settings.load_profile("fast")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _state_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the state of services that name no place for it out of the home of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("STATE_DIRECTORY", raising=False)
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

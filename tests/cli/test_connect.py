@@ -97,6 +97,9 @@ def test_a_person_is_asked_for_the_link_and_does_not_see_it(tmp_path: Path) -> N
         (["ss://cmM0LW1kNTpwYXNz@192.0.2.7:8388"], "allow it with allow_legacy (--allow-legacy)"),
         ([LINK, "--port", "65536"], "--port"),
         ([LINK, "--bind", "x"], "--bind"),
+        ([LINK, "-d"], "-d: this command stays in the foreground"),
+        ([LINK, "--pid-file", "x"], "`shadesocks local --server-url LINK` has this flag"),
+        ([LINK, "-a", "nobody"], "-a: this command stays in the foreground, as the one who calls it"),
     ],
 )
 def test_what_cannot_be_connected_is_told(argv: list[str], words: str, tmp_path: Path) -> None:

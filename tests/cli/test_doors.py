@@ -155,6 +155,40 @@ def test_the_names_of_two_programs_start_the_one_that_is_meant(
     assert config.allow_legacy
 
 
+@pytest.mark.parametrize("words", ["-c x.json", "-c x.json -v", "-c x.json -p 8389", "-c x.json --dialect rust", ""])
+@pytest.mark.parametrize("keys", [{}, {"workers": 1}, {"mode": "tcp_only"}])
+def test_a_config_is_read_once(
+    words: str, keys: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shadesocks.cli.background
+    import shadesocks.cli.logs
+    import shadesocks.cli.serve
+    import shadesocks.cli.source
+    from shadesocks.config import read_config
+
+    read: list[str] = []
+
+    def count(path: str) -> str:
+        read.append(path)
+        return read_config(path)
+
+    def nothing(*_: object, **__: object) -> int:
+        return OK
+
+    monkeypatch.setattr(shadesocks.cli.source, "read_config", count)
+    for module in (shadesocks.cli.background, shadesocks.cli.serve):
+        monkeypatch.setattr(module, "run_placed", nothing)
+        monkeypatch.setattr(module, "set_up", nothing)
+    monkeypatch.setattr(shadesocks.cli.logs, "set_up_logs", nothing)
+    monkeypatch.chdir(tmp_path)
+    for file in ("x.json", "server.json"):
+        (tmp_path / file).write_text(json.dumps({**FILE, "password": KEY, **keys}))
+    with pytest.raises(SystemExit) as ended:
+        doors.as_program("ssserver", words.split())
+    assert ended.value.code == OK
+    assert [os.path.basename(path) for path in read] == ["x.json" if words else "server.json"]
+
+
 def test_rust_s_word_for_a_link_is_ours(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps({**FILE, "password": KEY}))
     done = called_as("ssurl", "-e", "x.json", "--host", "192.0.2.1", home=tmp_path)

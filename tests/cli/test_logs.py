@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from shadesocks.core.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 NAMES = ("", "shadesocks", ACCESS)
 
@@ -43,6 +45,20 @@ def test_a_record_is_a_line_with_time_and_level(stream: io.StringIO) -> None:
     set_up_logs(Screen(stream))
     ours.info("hello %s", "you")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d INFO hello you\n", stream.getvalue())
+
+
+def test_the_journal_is_told_how_grave_a_record_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "journal").open("w+") as stream:
+        status = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        set_up_logs(Screen(stream))
+        ours.info("hello %s", "you")
+        ours.warning("a\n<0>b")
+        ours.error("c")
+        set_up_logs(Screen(stream), style="python", with_time=False)
+        ours.info("old")
+        stream.seek(0)
+        assert stream.read().splitlines() == ["<6>hello you", r"<4>a\x0a<0>b", "<3>c", "INFO     old"]
 
 
 def test_the_time_can_be_left_out(stream: io.StringIO) -> None:

@@ -413,7 +413,7 @@ def test_a_file_can_be_read_again(end: str, tmp_path: Path, monkeypatch: pytest.
     seen: list[Config] = []
     path = tmp_path / "both.json"
 
-    def keep(config: Config, *_: object, reread: Callable[[], Config] | None) -> int:
+    def keep(config: Config, *_: object, reread: Callable[[], Config] | None, **__: object) -> int:
         assert reread is not None
         write(path, **{**json.loads(path.read_text()), "server_port": 1})
         seen.extend((config, reread()))

@@ -32,6 +32,10 @@ class Machine:
             f'#!/bin/sh\necho "$@" >> {self.orders}\n[ ! -e {root}/fails ] || {{ echo "no bus" >&2; exit 5; }}\n'
         )
         fake.chmod(0o755)
+        self.journal = root / "journal"
+        fake = bin_ / "journalctl"
+        fake.write_text(f'#!/bin/sh\necho "$@" >> {self.orders}\n[ ! -e {self.journal} ] || cat {self.journal}\n')
+        fake.chmod(0o755)
         monkeypatch.setenv("PATH", f"{bin_}:{os.environ['PATH']}")
         monkeypatch.setenv("HOME", str(root))
         monkeypatch.setenv("XDG_CONFIG_HOME", str(root / "xdg"))
@@ -39,7 +43,9 @@ class Machine:
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(root))
         monkeypatch.chdir(root)
         monkeypatch.setattr(service, "SYSTEM_UNITS", self.units)
-        monkeypatch.setattr(files, "OLD_PLACES", ())
+        monkeypatch.setattr(files, "OLD_PLACES", (root / "old" / "config.json",))
+        monkeypatch.delenv("SUDO_USER", raising=False)
+        monkeypatch.setattr(service, "STATES", root / "states")
         monkeypatch.setattr(service, "BOOTED", self.booted)
         monkeypatch.setattr(service, "_closed_directory", lambda _program: None)
 
@@ -75,7 +81,7 @@ def test_install_writes_a_unit_enables_and_starts_it(machine: Machine) -> None:
     assert shadesocks("status", "office", "--system") == OK
     assert machine.told() == [f"status --no-pager {file.name}"]
     assert shadesocks("remove", "office", "--system") == OK
-    assert machine.told() == [f"disable --now {file.name}", "daemon-reload"]
+    assert machine.told() == [f"disable --now {file.name}", "daemon-reload", "reset-failed shadesocks-server-office.*"]
     assert not file.exists()
     assert machine.config.exists()
 
@@ -151,6 +157,100 @@ def test_what_another_wrote_is_left_alone(kind: str, machine: Machine, capsys: p
         assert shadesocks(*words, "--system") == DIED
         assert f"{file} was not written by this command" in capsys.readouterr().err
     assert [path.name for path in machine.units.iterdir()] == [file.name]
+
+
+def test_what_keeps_a_service_from_its_start_is_told(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.boot()
+    systemctl = machine.root / "bin" / "systemctl"
+    systemctl.write_text('#!/bin/sh\ncase "$*" in *start*) exit 1;; esac\n')
+    machine.journal.write_text("INFO stopped\nerror: cannot listen on 127.0.0.1:8388\n")
+    assert shadesocks("install", "--system") == DIED
+    error = capsys.readouterr().err
+    assert "shadesocks-server.service does not start; it says:\n    error: cannot listen on 127.0.0.1:8388\n" in error
+    assert "systemctl restart shadesocks-server.service" in error
+    [asked] = machine.told()
+    assert asked.endswith("_SYSTEMD_UNIT=shadesocks-server.service")
+    assert shadesocks("install", "--system", "--socket") == DIED
+    assert machine.told()[0].endswith(" UNIT=shadesocks-server.socket"), "what systemd says of a socket"
+    machine.journal.unlink()
+    assert shadesocks("install", "--user") == DIED
+    assert "systemctl --user restart shadesocks-server.service: exit code 1" in capsys.readouterr().err
+    assert "--user " in machine.told()[0]
+
+
+def test_without_a_way_to_the_user_s_manager_its_orders_are_printed(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.boot()
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert shadesocks("install", "--user") == OK
+    out = capsys.readouterr().out
+    assert "XDG_RUNTIME_DIR is not set" in out
+    assert "    systemctl --user restart shadesocks-server.service\n" in out
+    assert machine.told() == []
+
+
+def test_the_config_is_named_like_the_service_or_the_first_or_the_only_one(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def served(*words: str) -> str:
+        assert shadesocks("install", "--system", *words) == OK
+        return capsys.readouterr().out.partition(" is to serve ")[2].partition(";")[0]
+
+    assert served() == str(machine.config)
+    ours = machine.root / "xdg" / "shadesocks"
+    ours.mkdir(parents=True)
+    office = ours / "office.json"
+    office.write_text(SERVER % "")
+    assert served("office") == str(office)
+    assert served("other") == str(machine.config)
+    machine.config.unlink()
+    assert served() == str(office)
+    (ours / "home.json").write_text(SERVER % "")
+    assert shadesocks("install", "--system") == USAGE
+    assert f"several configs in {ours}; give one of their names: home, office" in capsys.readouterr().err
+    for path in ours.iterdir():
+        path.unlink()
+    old = machine.root / "old"
+    old.mkdir()
+    (old / "office.json").write_text(SERVER % "")
+    assert served("office") == str(old / "office.json")
+    (old / "config.json").write_text(SERVER % "")
+    assert served() == str(old / "config.json")
+
+
+def test_under_sudo_the_user_s_own_config_is_pointed_at(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pwd = pytest.importorskip("pwd")
+    entry = type("Entry", (), {"pw_dir": str(machine.root / "joe")})
+    monkeypatch.setattr(pwd, "getpwnam", lambda _name: entry)
+    monkeypatch.setenv("SUDO_USER", "joe")
+    made = machine.root / "joe" / ".config" / "shadesocks" / "config.json"
+    made.parent.mkdir(parents=True)
+    machine.config.rename(made)
+    assert shadesocks("install", "--system") == USAGE
+    assert f"no config was found but that of joe; to serve it: -c {made}" in capsys.readouterr().err
+
+
+def test_what_a_system_service_remembers_is_kept(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    state = machine.root / "states" / "shadesocks-server"
+    state.mkdir(parents=True)
+    for kept in (False, True):
+        assert shadesocks("install", "--system") == OK
+        assert shadesocks("remove", "--system") == OK
+        assert ("kept: " in capsys.readouterr().out) == kept, "only if there is something"
+        (state / "aead.salts").touch()
+    assert shadesocks("install", "--system") == OK
+    assert shadesocks("remove", "--system") == OK
+    assert f"kept: {machine.root}/states/shadesocks-server, " in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
+def test_a_config_of_root_s_alone_is_a_sentence(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.config.chmod(0)
+    assert shadesocks("install", "--user") == CONFIG
+    assert "cannot be read by this user; run it as root" in capsys.readouterr().err
 
 
 def test_an_order_that_fails_is_a_sentence(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:

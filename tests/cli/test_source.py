@@ -10,13 +10,16 @@ import pytest
 
 from shadesocks.cli.source import (
     LINK_VARIABLE,
+    Source,
     check_link,
     directory_of,
     parse,
     read_link,
     read_links,
     read_source,
+    source_of,
 )
+from shadesocks.config import load
 from shadesocks.core.errors import ConfigError
 
 from .programs import LINK
@@ -29,6 +32,52 @@ def test_a_file_is_read_and_named(tmp_path: Path) -> None:
     file = tmp_path / "c.json"
     file.write_text("{}")
     assert read_source(str(file)) == ("{}", str(file))
+
+
+def test_a_source_is_read_when_it_is_looked_at_and_again_when_it_was_taken(tmp_path: Path) -> None:
+    file = tmp_path / "c.json"
+    source = Source(str(file))
+    file.write_text('{"a": 1}')
+    reading = source.look()
+    file.write_text('{"b": 1')
+    assert source.look() is reading
+    assert source.take() is reading
+    assert [fault.mark.where for fault in source.take().faults] == [str(file)]
+
+
+def test_a_source_that_cannot_be_read_is_an_error_each_time(tmp_path: Path) -> None:
+    source = Source(str(tmp_path / "c.json"))
+    for read in (source.look, source.take):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            read()
+    (tmp_path / "c.json").write_text("{}")
+    assert source.take().root is not None
+
+
+def test_what_is_said_of_a_source_names_its_file(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text('{\n"server": 1}')
+    source = Source(str(tmp_path / "c.json"))
+    assert source.base == str(tmp_path)
+    with pytest.raises(ConfigError) as error:
+        load(source.take(), where="elsewhere")
+    assert {problem.where for problem in error.value.problems} == {source.file}
+    assert 2 in {problem.line for problem in error.value.problems}
+
+
+def test_stdin_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("{}"))
+    source = Source("-")
+    assert source.look() is source.take()
+    assert source.base == ""
+
+
+def test_a_known_source_stands_for_its_own_file_only() -> None:
+    known = Source("c.json")
+    assert source_of("c.json", known) is known
+    other = source_of("d.json", known)
+    assert other is not None
+    assert other.file == "d.json"
+    assert source_of(None, known) is None
 
 
 def test_relative_paths_start_where_the_file_is() -> None:

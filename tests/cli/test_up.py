@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import signal
 import socket
@@ -315,6 +316,12 @@ def test_without_a_home_it_asks_for_a_file(monkeypatch: pytest.MonkeyPatch, caps
         (["--port", "0"], "--port"),
         (["--port", "http"], "--port"),
         (["extra"], "extra"),
+        (["--user", "nobody"], '--user: write "user" in the config'),
+        (["-a", "nobody"], '-a: write "user" in the config'),
+        (["--pid-file", "x"], '--pid-file: write "pid_file" in the config'),
+        (["--log-file", "x"], '--log-file: write "log": {"file": …} in the config'),
+        (["-d"], "-d: this command stays in the foreground"),
+        (["--workers", "2"], "--workers: this command stays in the foreground, in one process"),
     ],
 )
 def test_wrong_words_are_told(argv: list[str], words: str, tmp_path: Path) -> None:
@@ -341,3 +348,46 @@ def test_a_config_of_another_program_is_read_as_that(tmp_path: Path) -> None:
         assert server.until_out("listening on").startswith("listening on ")
     refused = run(tmp_path, "up", "--config", str(path), "--host", "h.example")
     assert "server: is missing" in refused.stderr
+
+
+def test_what_a_config_says_of_the_process_is_done_as_far_as_a_person_watches_it(tmp_path: Path) -> None:
+    """The pid file and the log are kept; what would lead away from the person is told, and not done."""
+    path, log, pid_file = tmp_path / "c.json", tmp_path / "x.log", tmp_path / "x.pid"
+    port = config_of_modes(path, "tcp_and_udp")[0]
+    keys = json.loads(path.read_text())
+    keys |= {"pid_file": str(pid_file), "log": {"file": str(log)}, "daemonize": True, "workers": 2}
+    path.write_text(json.dumps(keys))
+    path.chmod(0o600)
+    with running(tmp_path, "up", "--config", str(path)) as server:
+        text = told(server)
+        assert f"listening on 127.0.0.1:{port}" in text
+        assert pid_file.read_text() == str(server.process.pid)
+        with running(tmp_path, "up", "--config", str(path)) as second:
+            assert second.rest() == DIED
+            assert second.err[-1] == f"error: already started at pid {server.process.pid}"
+        log.rename(tmp_path / "x.log.1")
+        server.process.send_signal(signal.SIGHUP)
+        assert server.end(signal.SIGTERM) == OK
+    assert "daemonize: this command stays here; `shadesocks server` goes to the background" in "\n".join(server.err)
+    before = (tmp_path / "x.log.1").read_text()
+    assert "workers: this command runs one process" in before
+    assert f"listening on 127.0.0.1:{port}" in before
+    assert log.read_text().endswith("stopped\n")
+    assert "listening" not in "\n".join(server.err)
+    assert not pid_file.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root becomes another user")
+def test_a_config_s_user_is_who_it_runs_as(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    config_of_modes(path, "tcp_and_udp")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "user": "nobody"}))
+    path.chmod(0o600)
+    state = tmp_path / "state"
+    with running(tmp_path, "up", "--config", str(path), env={"XDG_STATE_HOME": str(state)}) as server:
+        told(server)
+        lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+        status = dict(line.split(":\t", 1) for line in lines)
+        assert set(status["Uid"].split()) == {str(pwd.getpwnam("nobody").pw_uid)}
+        assert (state / "shadesocks" / "nobody").is_dir()
+        assert server.end(signal.SIGTERM) == OK

@@ -94,6 +94,10 @@ def test_settings_that_both_have() -> None:
         acl="/a.acl",
         idle_timeout=200000.0,
         udp_timeout=200000.0,
+        user="nobody",
+        reuse_port=True,
+        log_syslog=True,
+        log_without_time=True,
     )
     export = to_libev(config, "server")
     assert {key: value for key, value in keys(export).items() if key not in FIRST} == {
@@ -106,6 +110,9 @@ def test_settings_that_both_have() -> None:
         "tcp_incoming_sndbuf": 4096,
         "acl": "/a.acl",
         "timeout": 200000,
+        "user": "nobody",
+        "reuse_port": True,
+        "use_syslog": True,
     }
     assert export.lost == []
     assert load(export.text, dialect="libev").servers[0].outbound.bind_ipv4 == "192.0.2.1"

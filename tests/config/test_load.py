@@ -25,6 +25,7 @@ from shadesocks.config import (
     load,
 )
 from shadesocks.config.model import PluginConfig
+from shadesocks.config.reader import read
 from shadesocks.config.setting import Role
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError, Problem
@@ -41,6 +42,15 @@ SERVER = ServerConfig(Address("203.0.113.5", 8388), METHODS[METHOD], Secret(KEY)
 
 def test_the_shortest_config() -> None:
     assert load(text_of()) == Config(servers=(SERVER,))
+
+
+def test_what_was_read_already_is_not_read_again() -> None:
+    reading = read(text_of(server_port=70000), "c.json")
+    for _ in range(2):
+        (problem,) = examine(reading, where="elsewhere").problems
+        assert (problem.where, problem.key) == ("c.json", "server_port")
+    assert load(read(text_of())) == load(text_of())
+    assert [problem.where for problem in examine(read("{", "c.json")).problems] == ["c.json"]
 
 
 def test_a_whole_config() -> None:

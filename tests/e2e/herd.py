@@ -8,24 +8,32 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from shadesocks.cli.place import free_port
 from shadesocks.crypto.keys import parse_keys
 from shadesocks.crypto.methods import METHODS
 from shadesocks.wire.editions import make_packets
 from tests.interop.streams import HOST, pack_address
-from tests.peers import PASSWORDS, PEERS, Program, start
+from tests.peers import PASSWORDS, PEERS, ROOT, Program, start
 from tests.probes.craft import Sealer, salt_size
 
 METHOD: Final = "aes-256-gcm"
 LIMIT: Final = 20.0
 _ROOM: Final = 2048
+
+
+def lasting_port() -> int:
+    """Return a free port that no outgoing connection has as its own, so that it is still free when it was given up."""
+    return free_port()
 
 
 def write(path: Path, port: int, **settings: Any) -> Path:
@@ -185,3 +193,58 @@ class Packets:
 def kill(pid: int) -> None:
     """End a process that this test started, by way of its master."""
     os.kill(pid, signal.SIGKILL)
+
+
+class Visitors:
+    """Short connections, one after the other from each of a few threads, and what became of them."""
+
+    def __init__(self, port: int, target: int, threads: int = 3) -> None:
+        self.served = 0
+        self.lost: list[str] = []
+        self._port, self._target = port, target
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._visit) for _ in range(threads)]
+
+    def _visit(self) -> None:
+        while not self._over.is_set():
+            try:
+                if trip(self._port, self._target):
+                    self.served += 1
+                else:
+                    self.lost.append("ended without an answer")
+            except OSError as error:
+                self.lost.append(repr(error))
+            self._over.wait(0.005)
+
+    def __enter__(self) -> Visitors:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+
+@contextlib.contextmanager
+def serve_on(folder: Path, sockets: Sequence[socket.socket], **settings: Any) -> Iterator[Program]:
+    """Run a server on sockets of this test's, as systemd would; it need not listen yet when the block begins."""
+    port: int = sockets[0].getsockname()[1]
+    config = write(folder / "activated.json", port, state_dir=str(folder), **settings)
+    numbers = [sock.fileno() for sock in sockets]
+    given = " ".join(f"{place}<&{number}" for place, number in enumerate(numbers, 3))
+    script = (
+        f"exec {given}; LISTEN_PID=$$ LISTEN_FDS={len(numbers)} exec {shlex.join(PEERS['ours'].server)} -c {config}"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    log = folder / "activated.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            ("bash", "-c", script), pass_fds=numbers, stdout=out, stderr=out, env=env, stdin=subprocess.DEVNULL
+        )
+    program = Program("ours", process, port, log)
+    try:
+        yield program
+    finally:
+        program.stop()

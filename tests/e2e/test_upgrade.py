@@ -1,13 +1,15 @@
 """A new process takes over from an old one: no connect is refused and no connection lost while it does.
 
-Two ways: both listen at once (`reuse_port`), then SIGQUIT to the old one, which loses nobody; or SIGQUIT and then the
-new one, where nobody listens for as long as it takes to start.
+Three ways: both listen at once (`reuse_port`), then SIGQUIT to the old one; or the sockets are systemd's, and stay; or
+SIGQUIT and then the new one, where nobody listens for as long as it takes to start.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,52 +18,22 @@ from typing import Final
 
 import pytest
 
-from tests.peers import Program, free_port
+from tests.peers import HOST, PASSWORDS, PEERS, START_LIMIT, Program, start
 
 from .crowd import Echo, echo, eventually
-from .herd import PacketEcho, Packets, Stream, serve, serving, trip
+from .herd import METHOD, PacketEcho, Packets, Stream, Visitors, lasting_port, serve, serve_on, serving, trip
 
 UPGRADES: Final = 5
 """In every run; `--whole` does as many as the promise says."""
 PROMISED: Final = 50
+WHOLE_LIMIT: Final = 900
+"""Seconds: with `reuse_port` an upgrade takes one that is waited for, and a start."""
 
 
 @pytest.fixture
 def target() -> Iterator[Echo]:
     with echo() as echoing:
         yield echoing
-
-
-class Visitors:
-    """Short connections, one after the other from each of a few threads, and what became of them."""
-
-    def __init__(self, port: int, target: int, threads: int = 3) -> None:
-        self.served = 0
-        self.lost: list[str] = []
-        self._port, self._target = port, target
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._visit) for _ in range(threads)]
-
-    def _visit(self) -> None:
-        while not self._over.is_set():
-            try:
-                if trip(self._port, self._target):
-                    self.served += 1
-                else:
-                    self.lost.append("ended without an answer")
-            except OSError as error:
-                self.lost.append(repr(error))
-            self._over.wait(0.005)
-
-    def __enter__(self) -> Visitors:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
 
 
 @contextlib.contextmanager
@@ -75,11 +47,12 @@ def version(folder: Path, number: int, port: int, workers: int) -> Iterator[Prog
         yield program
 
 
+@pytest.mark.timeout(WHOLE_LIMIT)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_no_connect_is_refused_and_none_is_lost_while_versions_follow_one_another(
     workers: int, tmp_path: Path, target: Echo, whole: bool
 ) -> None:
-    port = free_port()
+    port = lasting_port()
     upgrades = PROMISED if whole else UPGRADES
     with contextlib.ExitStack() as versions:
         old = versions.enter_context(version(tmp_path, 0, port, workers))
@@ -96,7 +69,7 @@ def test_no_connect_is_refused_and_none_is_lost_while_versions_follow_one_anothe
 
 
 def test_a_connection_outlives_the_listener_it_came_by(tmp_path: Path, target: Echo) -> None:
-    port = free_port()
+    port = lasting_port()
     with (
         version(tmp_path, 0, port, 1) as old,
         Stream(port, target.port) as stream,
@@ -117,19 +90,97 @@ def test_a_connection_outlives_the_listener_it_came_by(tmp_path: Path, target: E
             assert new.alive
 
 
-def test_one_that_quits_alone_refuses_once_it_gave_the_port_up(tmp_path: Path, target: Echo) -> None:
-    port = free_port()
-    with version(tmp_path, 0, port, 1) as old, Stream(port, target.port) as stream:
-        assert stream.answered()
-        old.signal(signal.SIGQUIT)
-        began = time.monotonic()
+@pytest.mark.timeout(WHOLE_LIMIT)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_connect_is_refused_while_versions_follow_one_another_on_the_sockets_of_systemd(
+    workers: int, tmp_path: Path, target: Echo, whole: bool
+) -> None:
+    """As `systemctl restart` does it: the old one drains and ends, whoever comes waits, the new one has the sockets."""
+    upgrades = PROMISED if whole else UPGRADES
+    with (
+        socket.create_server((HOST, 0), backlog=1024) as streams,
+        socket.socket(type=socket.SOCK_DGRAM) as packets,
+        PacketEcho() as came,
+        contextlib.ExitStack() as held,
+    ):
+        port = streams.getsockname()[1]
+        packets.bind((HOST, port))
+        client = held.enter_context(Packets(port, came.port))
+        visitors = held.enter_context(Visitors(port, target.port))
+        for number in range(upgrades + 1):
+            with serve_on(tmp_path, (streams, packets), workers=workers) as version:
+                served = visitors.served
+                eventually(lambda before=served: visitors.served > before + 3, "it serves")  # type: ignore[misc]
+                assert client.trip(b"datagram for version %d" % number)
+                version.signal(signal.SIGTERM)
+                assert version.wait() == 0
+            assert "Traceback" not in version.log()
+        with serve_on(tmp_path, (streams, packets), workers=workers):
+            held.close()  # whoever waits is served
+        assert not visitors.lost, f"{len(visitors.lost)} of {visitors.served}"
+        assert visitors.served > upgrades
 
-        def refuses() -> bool:
+
+class Knocker:
+    """Connects to a port again and again, and keeps when it was refused."""
+
+    def __init__(self, port: int) -> None:
+        self.refused_at: list[float] = []
+        self._port = port
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._knock)
+
+    @property
+    def gap(self) -> float:
+        """Seconds from the first refusal to the last."""
+        return self.refused_at[-1] - self.refused_at[0] if self.refused_at else 0.0
+
+    def _knock(self) -> None:
+        while not self._over.wait(0.002):
             try:
-                return not trip(port, target.port)
-            except OSError:
-                return True
+                socket.create_connection((HOST, self._port), 20).close()
+            except ConnectionError:
+                self.refused_at.append(time.monotonic())
 
-        eventually(refuses, "nobody listens")
-        assert time.monotonic() - began < 20
-        assert stream.lives()
+    def __enter__(self) -> Knocker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_that_quits_alone_leaves_its_ports_to_the_next_and_its_connections_to_nobody(
+    workers: int, tmp_path: Path, target: Echo, whole: bool
+) -> None:
+    """As the Python original: connects are refused from the SIGQUIT until the next one listens, and for no longer."""
+    ports = [lasting_port() for _ in range(3)]
+    server = {"server": HOST, "method": METHOD, "password": PASSWORDS[METHOD], "mode": "tcp_and_udp"}
+    config = tmp_path / "c.json"
+    servers = [{**server, "server_port": port} for port in ports]
+    config.write_text(json.dumps({"servers": servers, "allow_private": True, "workers": workers}))
+    words = (*PEERS["ours"].server, "-c", str(config))
+    gaps = []
+    with contextlib.ExitStack() as versions, PacketEcho() as packets:
+        old = versions.enter_context(start(words, ports[-1], tmp_path, title="0", udp=True))
+        for number in range(1, 1 + (10 if whole else 1)):
+            with contextlib.ExitStack() as held:
+                streams = [held.enter_context(Stream(port, target.port)) for port in ports]
+                assert all(stream.answered() for stream in streams)
+                clients = [held.enter_context(Packets(port, packets.port)) for port in ports]
+                assert all(client.trip(b"by the old one") for client in clients)
+                with Knocker(ports[0]) as knocker:
+                    old.signal(signal.SIGQUIT)
+                    eventually(lambda: len(knocker.refused_at) > 0, "nobody listens")
+                    new = versions.enter_context(start(words, ports[-1], tmp_path, title=str(number), udp=True))
+                    eventually(lambda: trip(ports[0], target.port), "the new one serves")
+                gaps.append(knocker.gap)
+                assert all(trip(port, target.port) for port in ports)
+                assert all(client.trip(b"by the new one") for client in clients)
+                assert all(stream.lives() for stream in streams), "at the old one"
+                assert old.alive
+            assert old.wait() == 0, "with its last connection"
+            old = new
+    assert max(gaps) < START_LIMIT, [round(gap, 3) for gap in gaps]

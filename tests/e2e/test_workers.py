@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import shlex
 import signal
 import socket
 import subprocess
@@ -17,7 +16,7 @@ from typing import Final
 
 import pytest
 
-from tests.peers import HOST, PEERS, ROOT, Program, free_port
+from tests.peers import HOST, PEERS, Program, free_port
 
 from .crowd import Echo, echo, eventually
 from .herd import (
@@ -25,9 +24,12 @@ from .herd import (
     PacketEcho,
     Packets,
     Stream,
+    Visitors,
     is_there,
     kill,
+    lasting_port,
     serve,
+    serve_on,
     serving,
     sockets_of,
     trip,
@@ -49,7 +51,7 @@ def target() -> Iterator[Echo]:
 @contextlib.contextmanager
 def herd(folder: Path, workers: int = WORKERS, **settings: object) -> Iterator[Program]:
     """Run a server of several processes, all of which serve."""
-    with serve(folder, free_port(), workers=workers, **settings) as program:
+    with serve(folder, lasting_port(), workers=workers, **settings) as program:
         eventually(lambda: serving(program) >= workers, "all workers serve")
         yield program
 
@@ -295,9 +297,50 @@ def test_clients_are_served_while_workers_are_killed_at_random(tmp_path: Path, t
         assert cut <= killed, "one connection at a time: a kill cuts one at most"
         eventually(lambda: len(workers_of(program)) == WORKERS, "all are there again")
         assert trip(program.port, target.port)
+
+
+def test_nothing_is_left_when_the_master_is_killed_at_random_and_the_next_one_serves(
+    tmp_path: Path, target: Echo, whole: bool
+) -> None:
+    """Under load, with idle connections, and while a worker that was killed has no follower yet, or a new one."""
+    dice = random.Random(7)  # noqa: S311 - the same kills in every run
+    port = lasting_port()
+    for turn in range(10 if whole else 3):
+        with contextlib.ExitStack() as held:
+            folder = tmp_path / str(turn)
+            folder.mkdir()
+            program = held.enter_context(serve_again(folder, port, drain_timeout=0.5, state_dir=str(tmp_path)))
+            eventually(lambda program=program: serving(program) >= WORKERS, "all serve")  # type: ignore[misc]
+            streams = [held.enter_context(Stream(port, target.port)) for _ in range(6)]
+            assert all(stream.answered() for stream in streams)
+            seen = set(workers_of(program))
+            with Visitors(port, target.port) as visitors:
+                eventually(lambda visitors=visitors: visitors.served > 3, "it is busy")  # type: ignore[misc]
+                kill(dice.choice(workers_of(program)))
+                until = time.monotonic() + dice.uniform(0, 0.4)
+                while time.monotonic() < until:  # whoever comes is seen
+                    seen.update(workers_of(program))
+                program.signal(signal.SIGSTOP)  # so that none is born unseen
+                seen.update(workers_of(program))
+                program.signal(signal.SIGKILL)
+                ended(program, list(seen))
+            log = program.log()
+            assert "in memory only" not in log, "what they held of the state is free"
+            assert "Traceback" not in log
+
+
+def test_none_is_killed_for_the_time_that_all_of_them_were_stopped(tmp_path: Path, target: Echo) -> None:
+    """As by Ctrl-Z, and fg later: nobody gave a sign of life, and nobody could."""
+    with herd(tmp_path, worker_hang_timeout=0.5) as program, Stream(program.port, target.port) as stream:
+        assert stream.answered()
         pids = workers_of(program)
-        program.signal(signal.SIGKILL)
-        ended(program, pids)
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for pid in (program.pid, *pids):
+                os.kill(pid, number)
+            time.sleep(1.5)  # longer than the limit, both times
+        assert workers_of(program) == pids
+        assert stream.lives()
+        assert "no sign of life" not in program.log()
 
 
 def test_sockets_of_systemd_are_shared_and_datagrams_are_the_first_worker_s(tmp_path: Path, target: Echo) -> None:
@@ -305,29 +348,18 @@ def test_sockets_of_systemd_are_shared_and_datagrams_are_the_first_worker_s(tmp_
     with socket.create_server((HOST, 0)) as streams, socket.socket(type=socket.SOCK_DGRAM) as packets:
         port = streams.getsockname()[1]
         packets.bind((HOST, port))
-        config = write(tmp_path / "c.json", port, workers=WORKERS, state_dir=str(tmp_path))
-        numbers = streams.fileno(), packets.fileno()
-        script = "exec 3<&{} 4<&{}; LISTEN_PID=$$ LISTEN_FDS=2 exec {} -c {}".format(
-            *numbers, shlex.join(PEERS["ours"].server), config
-        )
-        env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-        log = tmp_path / "log"
         for _ in range(2):
-            with log.open("wb") as out:
-                process = subprocess.Popen(
-                    ("bash", "-c", script), pass_fds=numbers, stdout=out, stderr=out, env=env, stdin=subprocess.DEVNULL
-                )
-            program = Program("ours", process, port, log)
-            try:
-                with contextlib.ExitStack() as held, PacketEcho() as came:
-                    early = held.enter_context(Stream(port, target.port))  # it waits in the socket
-                    eventually(lambda program=program: serving(program) == WORKERS, "all serve")  # type: ignore[misc]
-                    assert early.answered()
-                    assert all(trip(port, target.port) for _ in range(30))
-                    clients = [held.enter_context(Packets(port, came.port)) for _ in range(6)]
-                    assert all(client.trip(b"datagram") for client in clients)
-                    assert len(came.senders) == len(clients)
-            finally:
-                program.stop()
+            with (
+                serve_on(tmp_path, (streams, packets), workers=WORKERS) as program,
+                contextlib.ExitStack() as held,
+                PacketEcho() as came,
+            ):
+                early = held.enter_context(Stream(port, target.port))  # it waits in the socket
+                eventually(lambda program=program: serving(program) == WORKERS, "all serve")  # type: ignore[misc]
+                assert early.answered()
+                assert all(trip(port, target.port) for _ in range(30))
+                clients = [held.enter_context(Packets(port, came.port)) for _ in range(6)]
+                assert all(client.trip(b"datagram") for client in clients)
+                assert len(came.senders) == len(clients)
             assert "closed: " not in program.log()
             assert program.log().endswith("stopped\n")

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from shadesocks.process.activation import COUNT_MAX, FIRST, given_sockets
+from tests.peers import free_port
 
-from ..cli.programs import Program, environment, free_port, running, socks_connect
+from ..cli.programs import Program, environment, running, socks_connect
 
 HOST = "127.0.0.1"
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from shadesocks.process.notify import Notifier, notifier
+from shadesocks.core.address import Address
+from shadesocks.process.notify import Notifier, listening, notifier
 
 from ..cli.programs import free_port, running
 
@@ -190,3 +191,10 @@ def test_whoever_cannot_start_says_nothing(tmp_path: Path) -> None:
         with running(tmp_path, "server", "-c", str(config), env={"NOTIFY_SOCKET": path}) as program:
             assert program.rest() == 70
         assert supervisor.is_quiet()
+
+
+def test_a_line_shows_three_addresses_at_most() -> None:
+    places = [Address("127.0.0.1", port) for port in (1, 2, 3, 4, 5)]
+    assert listening(places[:1]) == "listening on 127.0.0.1:1"
+    assert listening(places[:3]) == "listening on 127.0.0.1:1, 127.0.0.1:2, 127.0.0.1:3"
+    assert listening(places) == "listening on 127.0.0.1:1, 127.0.0.1:2, 127.0.0.1:3 and 2 more"

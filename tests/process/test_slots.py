@@ -59,6 +59,15 @@ def test_what_cannot_be_bound_is_told_and_left_out(slots: Slots) -> None:
     assert {address.port for _, address in slots.keys} == {good.address.port}, "nothing is left of the other"
 
 
+def test_a_port_that_was_given_for_another_address_is_no_other_programs() -> None:
+    given = socket.create_server((HOST, 0))
+    port = given.getsockname()[1]
+    made = Slots(3, GivenSockets([given]))
+    _, problems = made.bind(config(replace(server(port), address=Address("0.0.0.0", port))))
+    assert [f"TCP {HOST}:{port}, which this process was given" in problem.text for problem in problems] == [True]
+    made.close()
+
+
 def test_another_s_shared_port_is_not_taken(slots: Slots) -> None:
     """Sockets that share ports would join those of a first instance without a word."""
     wanted = config(server(free_port()))

@@ -81,7 +81,7 @@ def test_systemd_is_told_by_the_master_alone(tmp_path: Path, target: Echo) -> No
     with herd(tmp_path) as running:
         running.until_told("READY=1")
         assert trip(running.port, target.port)
-        assert "STATUS=2 workers, 1 servers" in running.told
+        assert f"STATUS=listening on 127.0.0.1:{running.port}; workers: 2" in running.told
         running.until_told("WATCHDOG=1", 3)
         running.process.send_signal(signal.SIGHUP)
         running.until_told("RELOADING=1")

@@ -88,6 +88,7 @@ def test_a_system_unit_has_one_right_and_no_key_in_it(name: str) -> None:
     assert service["LoadCredential"].startswith("config.json:/")
     assert service["RestartPreventExitStatus"] == "64 78"
     assert int(service["TimeoutStopSec"]) > 10, "the drain limit by default"
+    assert parsed(system_units()[name])["Unit"]["StartLimitIntervalSec"] == "0", "it is never given up"
 
 
 def test_only_what_reads_its_config_again_is_told_to() -> None:
@@ -96,13 +97,21 @@ def test_only_what_reads_its_config_again_is_told_to() -> None:
             assert ("kill -HUP" in text) == ("local" not in name), name
 
 
+def test_the_copy_of_a_config_is_looked_at_where_it_is_at_a_reload() -> None:
+    """Not in the directory of credentials: what systemd runs at a reload sees none there."""
+    text = packaged()["shadesocks.service"]
+    assert re.search(
+        r"\[ .* \].* /etc/shadesocks/config\.json /proc/\$\{MAINPID\}/root%d/config\.json\n", text, re.DOTALL
+    )
+
+
 def test_instances_share_nothing() -> None:
     texts = packaged()
     states = [
-        parsed(texts[name])["Service"]["StateDirectory"]
+        "".join({parsed(texts[name])["Service"][f"{kind}Directory"] for kind in ("State", "Runtime", "Logs")})
         for name in ("shadesocks.service", "shadesocks-server@.service", "shadesocks-local@.service")
     ]
-    assert states == ["shadesocks", "shadesocks-server-%i", "shadesocks-local-%i"]
+    assert states == ["shadesocks-main", "shadesocks-server-%i", "shadesocks-local-%i"]
 
 
 def test_paths_are_words_whatever_they_hold() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,16 @@ for ask in (user.check_user, user.become):
         ask(user.find_user("root"))
     except user.UserError as error:
         print(error)
+"""
+
+CLOSED = """
+import os, sys
+from shadesocks.process import user
+nobody = user.find_user("nobody")
+os.__file__ = sys.argv[1]
+print(user.closed_program(nobody))
+user.become(nobody)
+print(user.closed_program(nobody))
 """
 
 of_root = pytest.mark.skipif(os.getuid() != 0, reason="only root becomes another user")
@@ -86,3 +97,13 @@ def test_others_become_nobody_else() -> None:
     done = run(NONROOT)
     text = "can not set user as nonroot user; start as root to run as root, or leave the user out\n"
     assert done.stdout == text * 2, done.stderr
+
+
+@of_root
+def test_a_program_that_is_closed_to_its_user_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "closed" / "os.py"
+    path.parent.mkdir(0o700)
+    path.write_text("")
+    before, after = run(CLOSED, path).stdout.splitlines()
+    assert before == ""
+    assert after.startswith(f"{path.parent} is closed to nobody, who runs this service, and parts of the program")

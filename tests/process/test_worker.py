@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import threading
@@ -95,6 +96,7 @@ def mastered(story: Callable[[Master], None]) -> Iterator[Line]:
 def test_it_serves_gives_signs_of_life_and_stops_when_it_is_told(tmp_path: Path) -> None:
     sock = listening()
     config = config_of(sock, state=tmp_path)
+    before = gc.get_freeze_count()
     with echo() as target:
 
         def story(master: Master) -> None:
@@ -102,10 +104,12 @@ def test_it_serves_gives_signs_of_life_and_stops_when_it_is_told(tmp_path: Path)
             assert trip(config.servers[0].address.port, target.port)
             beat = master.until(said.BEAT, 3)
             assert beat.number > 1 << 20, "resident bytes"
+            assert gc.get_freeze_count() > before, "the collector looks at nothing that the start made"
             master.line.send(said.STOP, 100)
 
         with mastered(story) as line:
             assert run_worker(config, [sock], Siblings(), line, Work()) == 0
+    assert gc.get_freeze_count() <= before
 
 
 def test_it_quits_with_its_last_connection_or_when_it_is_stopped(tmp_path: Path) -> None:

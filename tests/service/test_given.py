@@ -142,6 +142,26 @@ def test_a_path_is_an_address_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert given.close_unused() == [str(tmp_path / "manager")]
 
 
+@pytest.mark.parametrize(
+    ("bound", "kind", "asked", "is_rival"),
+    [
+        ("127.0.0.1", SOCK_STREAM, "0.0.0.0", True),
+        ("0.0.0.0", SOCK_STREAM, "127.0.0.1", True),
+        ("127.0.0.1", SOCK_STREAM, "localhost", True),
+        ("127.0.0.1", SOCK_STREAM, "127.0.0.1", True),  # lent to a listener before this one
+        ("127.0.0.1", SOCK_STREAM, "127.0.0.2", False),
+        ("127.0.0.1", SOCK_DGRAM, "0.0.0.0", False),
+    ],
+)
+def test_what_was_given_keeps_others_from_its_port(bound: str, kind: int, asked: str, is_rival: bool) -> None:
+    sock = made(AF_INET, kind, (bound, 0))
+    port = number(sock)
+    given = GivenSockets([sock])
+    with closing(given):
+        assert given.rival(Address(asked, port), SOCK_STREAM) == (f"TCP {bound}:{port}" if is_rival else "")
+        assert not given.rival(Address(asked, port + 1), SOCK_STREAM)
+
+
 # -- a service ---------------------------------------------------------------------------------------
 
 
@@ -202,3 +222,16 @@ def test_a_manager_s_socket_that_was_given_keeps_its_file(tmp_path: Path) -> Non
 
     run(story())
     assert path.is_socket()
+
+
+@pytest.mark.parametrize("kind", [SOCK_STREAM, SOCK_DGRAM])
+def test_a_port_that_this_process_was_given_for_another_address_is_no_other_programs(kind: int) -> None:
+    async def story() -> None:
+        sock = made(AF_INET, kind, (HOST, 0))
+        wanted = replace(server_config(port=number(sock)), mode=Mode.TCP_AND_UDP)
+        wanted = replace(wanted, address=Address("0.0.0.0", number(sock)))
+        text = f"{'TCP' if kind == SOCK_STREAM else 'UDP'} {HOST}:{number(sock)}, which this process was given, is in"
+        with pytest.raises(ConfigError, match=text):
+            await Service.server(Config(servers=(wanted,))).start(GivenSockets([sock]))
+
+    run(story())

@@ -202,6 +202,11 @@ def test_the_own_ports_follow() -> None:
                 stream[1].write(b"first")
                 assert await ended(stream)
                 assert far.journal.reasons == {"denied": 1}
+                await far.change(replace(server, address=address, password=OTHER))
+                stream = await connected(near, address)
+                stream[1].write(b"first")
+                assert await ended(stream)
+                assert far.journal.reasons == {"denied": 2}
                 await far.remove(address)
                 listening = await asyncio.start_server(answer, address.host, address.port)
                 stream = await connected(near, address)

@@ -127,6 +127,27 @@ def test_drain_waits_for_the_live_and_not_for_ever() -> None:
     run(story())
 
 
+def test_drain_hears_who_came_last_and_waits_for_no_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with target(echo) as to, pair(Config(), server_config()) as (far, near):
+            reader, writer = await asyncio.open_connection(HOST, near.addresses[0].port)
+            _, stranger = await asyncio.open_connection(HOST, far.addresses[0].port)
+            await until(lambda: any(port.face.flow is not None and port.face.flow.greets for port in near._ports))
+            await until(lambda: any(port.face.flow is not None and port.face.flow.greets for port in far._ports))
+            draining = asyncio.get_running_loop().create_task(near.drain(60))
+            await until(lambda: not near.addresses)
+            writer.write(b"\x05\x01\x00\x05\x01\x00" + to.pack() + b"x")
+            assert (await reader.readexactly(2 + 10 + 1))[-1:] == b"x"
+            assert not draining.done()
+            writer.close()
+            await draining
+            monkeypatch.setattr("shadesocks.service.farewell.USED_UP", 0.1)
+            await far.drain(60)
+            stranger.close()
+
+    run(story())
+
+
 def test_idle_connections_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SWEEP", 0.01)
 

@@ -9,7 +9,7 @@ import pytest
 from shadesocks.core.address import Address
 from shadesocks.core.errors import AuthenticationError, RemoteProtocolError
 from shadesocks.service.journal import Journal
-from shadesocks.service.speaker import FAILURES_MAX, FAILURES_PER_SOURCE, Note, Speaker
+from shadesocks.service.speaker import FAILURES_MAX, FAILURES_PER_SOURCE, TOGETHER_MAX, TOGETHER_MIN, Note, Speaker
 from shadesocks.service.voices import SUSPECT, voice_of
 
 CLIENT = ("192.0.2.7", 50)
@@ -134,6 +134,64 @@ def test_a_port_with_both_sockets_is_announced_once(caplog: pytest.LogCaptureFix
         for way in ("streams", "packets"):
             said.listening(f"server {way}", Address("0.0.0.0", 0), Address("0.0.0.0", port))
     assert caplog.messages == ["starting server at 0.0.0.0:1", "starting server at 0.0.0.0:2"]
+
+
+def test_what_is_said_together_is_one_record_where_it_is_much(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "shadesocks")
+    for count in (1, TOGETHER_MIN - 1, TOGETHER_MIN, TOGETHER_MAX, 2 * TOGETHER_MAX + TOGETHER_MIN):
+        caplog.clear()
+        said = speaker()
+        with said.together():
+            for port in range(count):
+                with said.together():
+                    said.say("adding", place=f"h:{port}", port=port)
+                    said.say("model", name="which is below the level")
+                assert len(caplog.records) == (port + 1) // TOGETHER_MAX
+        texts = [f"adding server at h:{port}" for port in range(count)]
+        if count < TOGETHER_MIN:
+            assert caplog.messages == texts
+            assert {record.name for record in caplog.records} == {"shadesocks.service.speaker"}
+        else:
+            assert {(record.name, record.levelno) for record in caplog.records} == {("shadesocks.access", logging.INFO)}
+            assert len(caplog.records) == -(-count // TOGETHER_MAX)
+            assert "\n".join(caplog.messages).splitlines() == [f"INFO     {text}" for text in texts]
+        said.say("removing", place="h:1", port=1)
+        assert caplog.messages[-1] == "removing server at h:1"
+
+
+def test_each_line_that_is_said_together_has_its_own_level(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "shadesocks")
+    said = speaker()
+    with said.together():
+        said.say("model", name="x")
+        said.say("quit")
+        for _ in range(TOGETHER_MIN):
+            said.say("worker")
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    lines = record.getMessage().splitlines()
+    assert lines[:3] == [
+        "DEBUG    using event model: x",
+        "WARNING  received SIGQUIT, doing graceful shutting down..",
+        "INFO     worker started",
+    ]
+
+
+def test_what_was_said_before_a_failure_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "shadesocks")
+    said = speaker()
+
+    def fail() -> None:
+        with said.together():
+            said.say("worker")
+            raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        fail()
+    assert caplog.messages == ["worker started"]
+    with said.together():
+        pass
+    assert len(caplog.records) == 1
 
 
 def test_a_tunnel_is_announced_with_its_end(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shadesocks.crypto.methods import Edition
+from shadesocks.service.siblings import Siblings
 from shadesocks.service.state import SaltMemory, state_directory
 
 
@@ -75,3 +76,43 @@ def test_an_unusable_directory_is_one_warning(tmp_path: Path, caplog: pytest.Log
     assert len(caplog.records) == 1
     assert "in memory only" in caplog.text
     memory.close()
+
+
+def test_of_several_processes_one_tells_what_is_wrong_for_all(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for speaks in (True, False):
+        siblings = Siblings(speaks=speaks)
+        memory = SaltMemory(str(tmp_path / "file"), lambda: 0.0, siblings)
+        memory.of(Edition.AEAD)
+        assert bool(caplog.records) is speaks
+        caplog.clear()
+        memory.close()
+        siblings.close()
+
+
+@pytest.mark.parametrize("edition", [Edition.AEAD, Edition.AEAD2022, Edition.STREAM])
+def test_who_leaves_its_files_goes_on_and_the_next_one_knows_what_it_knew(tmp_path: Path, edition: Edition) -> None:
+    old = SaltMemory(str(tmp_path), lambda: 0.0)
+    assert old.of(edition).insert(b"s" * 32, 0)
+    old.leave()
+    new = SaltMemory(str(tmp_path), lambda: 0.0)
+    assert new.of(edition).notes == []
+    assert new.of(edition).insert(b"s" * 32, 0) is (edition is Edition.STREAM), "which is kept in no file"
+    assert not old.of(edition).insert(b"s" * 32, 0)
+    assert old.of(edition).insert(b"t" * 32, 0)
+    assert new.of(edition).insert(b"t" * 32, 0), "each its own from then on"
+    assert old.of(edition).notes == []
+    old.close()
+    new.close()
+
+
+def test_who_shares_the_files_knows_what_the_other_knows(tmp_path: Path) -> None:
+    old, new = (SaltMemory(str(tmp_path), lambda: 0.0, shared=True) for _ in range(2))
+    assert old.of(Edition.AEAD).insert(b"s" * 32, 0)
+    assert not new.of(Edition.AEAD).insert(b"s" * 32, 0)
+    old.leave()
+    assert new.of(Edition.AEAD).insert(b"t" * 32, 0)
+    assert not old.of(Edition.AEAD).insert(b"t" * 32, 0)
+    assert old.of(Edition.AEAD).notes == new.of(Edition.AEAD).notes == []
+    old.close()
+    new.close()

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 PORT: Final = 1080
 """The port of SOCKS (RFC 1928 §3)."""
+_STRANGERS: Final = dict.fromkeys(
+    ("-d", "--daemonize", "--daemonize-pid", "--pid-file", "--log-file", "-a", "--user"),
+    "this command stays in the foreground, as the one who calls it; `shadesocks local --server-url LINK` has this flag",
+)
 _TRIES: Final = 100
 """Ports tried from there on; who has a hundred clients running should say which port he wants."""
 
@@ -34,6 +38,7 @@ shadesocks connect - < link.txt                   so that the link is in no list
 SHADESOCKS_LINK='ss://…' shadesocks connect       the same
 curl -x socks5h://127.0.0.1:1080 https://example.com/
 """,
+    strangers=_STRANGERS,
 )
 @click.argument("links", metavar="LINK", required=False, nargs=-1)
 @click.option(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
     from ..config.setting import Role
+    from .source import Source
 
 _SHARED: Final[dict[str, Role]] = {"ssserver": "server", "sslocal": "local"}
 """Names that two programs have."""
@@ -75,28 +76,29 @@ def as_program(name: str, words: Sequence[str]) -> NoReturn:
         from .url import command_url
 
         leave(command_url, name, words)
-    role = _SHARED.get(name)
+    role, source = _SHARED.get(name), None
     if role is not None:
-        words = _shared(role, name, words)
+        words, source = _shared(role, name, words)
     from .family import find_program
     from .family.run import leave as leave_old
 
-    leave_old(find_program(name), words)
+    leave_old(find_program(name), words, source)
 
 
-def _shared(role: Role, name: str, words: Sequence[str]) -> Sequence[str]:
-    """Start shadowsocks-rust's program of a name, unless Python's is meant: return its words then."""
+def _shared(role: Role, name: str, words: Sequence[str]) -> tuple[Sequence[str], Source | None]:
+    """Start shadowsocks-rust's program of a name, unless Python's is meant: return its words then, and its config."""
     from .family.choose import choose, without_dialect
 
     choice = choose(role, words)
     if choice.whose == "python":
         words = without_dialect(words)
-        return ["-c", choice.file, *words] if choice.file else words
+        return ["-c", choice.file, *words] if choice.file else words, choice.source
     from .exits import leave
     from .serve import command_named
 
     # Both had UDP in reach: Python's always, the other's where a mode says so.
-    leave(command_named(role, {"mode": "tcp_and_udp"} if choice.whose == "common" else {}), name, words)
+    fallbacks = {"mode": "tcp_and_udp"} if choice.whose == "common" else {}
+    leave(command_named(role, fallbacks, choice.source), name, words)
 
 
 def _called(path: str) -> str:

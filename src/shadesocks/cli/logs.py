@@ -15,6 +15,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Final
 
+from ..process.syslog import severity
 from ..service.voices import VERBOSE, line_start
 from .screen import Screen, standard_error
 
@@ -83,6 +84,20 @@ _LEVELS: Final = {"error": logging.ERROR, "warning": logging.WARNING, "info": lo
 """By the words of `log_level`; those beyond are DEBUG."""
 
 
+class BareFormatter(LineFormatter):
+    """The text alone: whoever keeps the lines adds their time and level."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return record.message.translate(_ESCAPES)
+
+
+class JournalFormatter(BareFormatter):
+    """The text behind its severity (sd-daemon(3)): the journal adds the time, and finds what is worth a warning."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return f"<{severity(record.levelno)}>{super().formatMessage(record)}"
+
+
 def set_up_logs(
     screen: Screen, *, level: str = "info", with_time: bool = True, style: str = "shadesocks", early: bool = False
 ) -> None:
@@ -91,13 +106,25 @@ def set_up_logs(
     `early` is for the Python style while no config was read yet.
     """
     lines = ScreenHandler(screen)
-    lines.setFormatter(_formatter(style, with_time=with_time, early=early))
+    journal = screen.is_journal and style == "shadesocks"
+    lines.setFormatter(
+        JournalFormatter(with_time=False) if journal else _formatter(style, with_time=with_time, early=early)
+    )
+    _send(lines, ScreenHandler(screen), level, style)
+
+
+def set_up_syslog(handler: logging.Handler, bare: logging.Handler, *, level: str, style: str) -> None:
+    """Send the same records to the system's log; `bare` has those that come rendered."""
+    handler.setFormatter(BareFormatter(with_time=False))
+    _send(handler, bare, level, style)
+
+
+def _send(lines: logging.Handler, bare: logging.Handler, level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [lines]
     root.setLevel(logging.DEBUG if level == "trace" else logging.WARNING)
     least = _LEVELS.get(level, logging.DEBUG)
     logging.getLogger("shadesocks").setLevel(VERBOSE if level == "trace" and style == "python" else least)
-    bare = ScreenHandler(screen)
     bare.setFormatter(logging.Formatter("%(message)s"))
     access = logging.getLogger(ACCESS)
     access.handlers[:] = [bare]

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..core.errors import ConfigError
 from ..net.loop import run as run_loop
-from ..process.notify import notifier
+from ..process.heap import lasting, release
+from ..process.notify import listening, notifier
 from .exits import DIED, OK, Failed, why
 from .logs import warn_of
 from .status import Reading, status_line
@@ -44,8 +45,6 @@ _QUIT: Final = getattr(signal, "SIGQUIT", None)
 """Both are None on Windows."""
 _TICK: Final = 1.0
 """Seconds between two drawings of the status line: often enough to see it move, too seldom to cost."""
-_SHOWN: Final = 3
-"""Addresses in the line that a supervisor shows: what fits on one."""
 
 Start = Callable[[], Coroutine[Any, Any, "Service"]]
 Told = Callable[["Service"], Coroutine[Any, Any, None]]
@@ -63,6 +62,8 @@ class Host:
     """Called once all is bound, before anything is accepted; what it raises ends the start."""
     hangup: Callable[[], None] | None = None
     """Called at SIGHUP, before the config is read again; None: nothing of its own."""
+    leaving: Callable[[], None] = lambda: None
+    """Called at SIGQUIT, when another process may take this one's place, while connections go on here."""
     at_once: bool = False
     """Whether SIGTERM and SIGINT close open connections at once, as the Python original did."""
 
@@ -148,7 +149,7 @@ async def _life(
 
     control = Control(config.control, service.role, lambda: service.commands)
     control.open()
-    supervisor.serving(_listening(service))
+    supervisor.serving(listening(service.addresses))
     reloading = asyncio.create_task(_reload(service, reread, again, supervisor)) if reread is not None else None  # noqa: TID251 - kept, and ended below
     drawing = asyncio.create_task(_draw(service, screen)) if told is not None and screen.is_terminal else None  # noqa: TID251 - kept, and cancelled below
     try:
@@ -156,6 +157,7 @@ async def _life(
         await _end(reloading)
         if not stop.is_set():
             await control.close()
+            host.leaving()
             await _quit(service, stop)
         supervisor.stopping(0 if host.at_once else config.drain_timeout)
         if drawing is not None:
@@ -171,6 +173,7 @@ async def _life(
         await _end(reloading)
         await control.close()
         await service.stop()
+        release()
         supervisor.close()
     log.info("stopped")
     return OK
@@ -205,17 +208,11 @@ async def _read_again(service: Service, reread: Reread) -> str:
         return "internal error: all goes on as before"
     warn_of(config.warnings)
     problems = await service.reload(config)
+    release()  # of what the start made, some may be gone
     for problem in problems:
         log.error("%s", problem)
     log.info("the config was read again; servers: %d", len(service.servers))
-    return _listening(service)
-
-
-def _listening(service: Service) -> str:
-    """Say where a service listens, for one line that a supervisor shows."""
-    shown = [str(address) for address in service.addresses[:_SHOWN]]
-    rest = len(service.addresses) - len(shown)
-    return f"listening on {', '.join(shown)}{f' and {rest} more' if rest else ''}"
+    return listening(service.addresses)
 
 
 async def _quit(service: Service, stop: asyncio.Event) -> None:
@@ -239,13 +236,15 @@ async def _end(task: asyncio.Task[None] | None) -> None:
 async def _ready(start: Start, screen: Screen, told: Told | None, host: Host) -> Service:
     """Start a service and tell the person; what is not told to the end is not left running."""
     try:
-        service = await start()
+        with lasting():
+            service = await start()
         try:
             host.listening()  # no turn of the loop came after the binding: nothing was accepted
             if told is not None:
                 await told(service)
         except BaseException:
             await service.stop()
+            release()
             raise
         return service
     finally:

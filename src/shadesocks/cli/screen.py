@@ -35,6 +35,15 @@ class Stream(Protocol):
         ...
 
 
+def is_journal(stream: Stream) -> bool:
+    """True when a stream is systemd's journal, which is kept, and read by others (systemd.exec(5), $JOURNAL_STREAM)."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
 class Screen:
     """The lines of a stream, and the status line below them."""
 
@@ -42,6 +51,7 @@ class Screen:
         self._stream: Final = stream
         self._drawn = False
         self._held: list[str] | None = None
+        self.is_journal: Final = is_journal(stream)
         self.is_terminal: Final = is_terminal(stream) and os.environ.get("TERM", "dumb") != "dumb"
 
     def hold(self) -> None:

@@ -23,7 +23,7 @@ from .flags import dialect_option, make_options, overrides, strangers
 from .logs import log_screen, warn_of
 from .run import start_local, start_server
 from .screen import is_terminal
-from .source import STDIN, directory_of, read_source
+from .source import STDIN, Source, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,13 @@ _START: Final = {"server": start_server, "local": start_local}
 
 
 def _serve(
-    role: Role, config: str | None, verbose: int, dialect: str | None, daemonize_pid: str | None, **rows: Any
+    role: Role,
+    config: str | None,
+    verbose: int,
+    dialect: str | None,
+    daemonize_pid: str | None,
+    known: Source | None = None,
+    **rows: Any,
 ) -> int:
     libraries = _check_libraries(rows)
     given = overrides(role, rows)
@@ -55,13 +61,13 @@ def _serve(
         given.setdefault("log_level", _LEVELS[min(verbose, 2)])
     file = _file(role, config, given)
     _ask_password(given)
-    again = partial(_read, role, file, dialect, given)
+    again = partial(_read, role, source_of(file, known), dialect, given)
     read = again()
     screen = log_screen(read.log_style)
     set_up(read, screen)
     warn_of((*libraries, *read.warnings))
     reread = again if file not in (None, STDIN) else None
-    return run_placed(read, partial(_START[role], read), screen, reread=reread)
+    return run_placed(read, partial(_START[role], read), screen, reread=reread, file=file)
 
 
 def _check_libraries(rows: dict[str, Any]) -> list[Problem]:
@@ -88,19 +94,18 @@ def _file(role: Role, file: str | None, given: Mapping[str, Given]) -> str | Non
     return str(found)
 
 
-def _read(role: Role, file: str | None, dialect: str | None, given: Mapping[str, Given]) -> Config:
+def _read(role: Role, source: Source | None, dialect: str | None, given: Mapping[str, Given]) -> Config:
     """Make the config of the file and the flags."""
-    text, where, base = (None, COMMAND_LINE, "") if file is None else (*read_source(file), directory_of(file))
     root = click.get_current_context().find_root()
     return load(
-        text,
-        where=where,
+        None if source is None else source.take(),
+        where=COMMAND_LINE,
         role=role,
         overrides=given,
         fallbacks={**_HABITS.get(root.info_name or "", {}), **(root.obj or {})},
         read_link=parse_link,
         dialect=dialect,
-        base=base,
+        base="" if source is None else source.base,
     )
 
 
@@ -125,10 +130,14 @@ def _options(role: Role) -> list[click.Parameter]:
     ]
 
 
-def command_named(role: Role, fallbacks: Mapping[str, str]) -> click.Command:
-    """Return `server` or `local` with further settings that hold where neither the config nor a flag says."""
+def command_named(role: Role, fallbacks: Mapping[str, str], known: Source | None = None) -> click.Command:
+    """Return `server` or `local` with further settings that hold where neither the config nor a flag says.
+
+    `known` is a config that was looked at already.
+    """
     command = copy(command_server if role == "server" else command_local)
     command.context_settings = {**command.context_settings, "obj": dict(fallbacks)}
+    command.callback = partial(_serve, role, known=known)
     return command
 
 

@@ -1,6 +1,6 @@
 """`shadesocks service`: a server or a client that systemd starts with the machine, and keeps running.
 
-    install   check the config -> write the unit -> enable and start it
+    install   find the config, check it -> write the unit -> enable and start it
     remove    stop it -> take the unit away
     status    what systemd says of it
 
@@ -9,11 +9,13 @@ A file that this command did not write is never written over and never taken awa
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +26,7 @@ from .command import command
 from .exits import CONFIG, OK, USAGE, Failed, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ..config.model import Config
     from ..config.setting import Role
@@ -34,6 +36,8 @@ MARK: Final = (
 )
 """The first line of our units: what does not begin with it is another's."""
 SYSTEM_UNITS: Final = Path("/etc/systemd/system")
+STATES: Final = Path("/var/lib")
+"""Where systemd makes the directories of state of system services."""
 BOOTED: Final = Path("/run/systemd/system")
 """There while systemd is the machine's first process (sd_booted(3))."""
 _HOMES: Final = ("/home", "/root", "/run/user")
@@ -47,7 +51,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
     usage="install|remove|status [NAME] [-c FILE] [--local] [--user|--system] [--socket] [--dry-run]",
     examples="""
 sudo shadesocks service install                   a server, with the config that is found
-sudo shadesocks service install office -c /etc/shadesocks/office.json --socket
+sudo shadesocks service install office --socket   with /etc/shadesocks/office.json
+sudo shadesocks service install -c /srv/config.json
 shadesocks service install --local --user -c local.json
 shadesocks service install --dry-run              the unit, and nothing done
 shadesocks service status office
@@ -56,7 +61,9 @@ sudo shadesocks service remove office
 )
 @click.argument("action", metavar="ACTION", type=click.Choice(["install", "remove", "status"]))
 @click.argument("name", metavar="[NAME]", default="")
-@click.option("-c", "--config", "file", metavar="FILE", help="The config to serve. Default: the first that is found.")
+@click.option(
+    "-c", "--config", "file", metavar="FILE", help="The config to serve. Default: NAME.json, or the first found."
+)
 @click.option("--local", "client", is_flag=True, help="A client, and not a server.")
 @click.option("--user/--system", "users", default=None, help="Whose service it is. Default: for root the system's.")
 @click.option("--socket", "socket", is_flag=True, help="Let systemd listen: nobody is refused while it restarts.")
@@ -76,7 +83,7 @@ def command_service(
     role: Role = "local" if client else "server"
     service = _Service(f"shadesocks-{role}{f'-{name}' if name else ''}", role, users)
     if action == "install":
-        return service.install(file, with_socket=socket, dry=dry)
+        return service.install(_config_path(role, name, file), with_socket=socket, dry=dry)
     return service.remove(dry=dry) if action == "remove" else service.status()
 
 
@@ -93,11 +100,10 @@ class _Service:
 
     # -- install -------------------------------------------------------------------------------------
 
-    def install(self, file: str | None, *, with_socket: bool, dry: bool) -> int:
+    def install(self, path: str, *, with_socket: bool, dry: bool) -> int:
         """Write the unit of a config, and start it."""
         from ..process.unit import UnfitPathError, Unit
 
-        path = _config_path(self._role, file)
         config = _checked(self._role, path, needs_whole_paths=not self._users)
         program = _program()
         unit = Unit(
@@ -135,6 +141,8 @@ class _Service:
         if before:
             self._socket.unlink()
         self._systemctl(*self._starting(with_socket))
+        runs = "is to serve" if _absence(self._users) else "serves"
+        say(f"{self._name} {runs} {path}; its log: {' '.join(self._journal('-u', self._name))}")
         if self._users:
             say("so that it runs while you are not logged in: loginctl enable-linger")
         return OK
@@ -169,33 +177,66 @@ class _Service:
         for path in there:
             path.unlink()
             say(f"removed: {path}")
-        self._systemctl(("daemon-reload",))
+        # By a pattern, which may fit nothing: one that failed would be listed for as long as the machine runs.
+        self._systemctl(("daemon-reload",), ("reset-failed", f"{self._name}.*"))
+        state = STATES / self._name
+        if not self._users and state.is_dir() and any(state.iterdir()):
+            say(f"kept: {state}, what it remembers against replays; delete it if the service is not to come back")
         return OK
 
     def status(self) -> int:
         """Show what systemd says of the service, and return its exit code: 0 while it runs."""
-        if not _runs(self._users):
+        if absence := _absence(self._users):
             state = "is installed" if self._file.exists() else f"is not installed: there is no {self._file}"
-            say(f"{self._name} {state}; systemd does not run here")
+            say(f"{self._name} {state}; {absence}")
             return OK if self._file.exists() else _NOT_THERE
         # S603: a program of the system, with words that were checked.
         return subprocess.run(self._words("status", "--no-pager", self._file.name), check=False).returncode  # noqa: S603
 
     def _systemctl(self, *orders: tuple[str, ...]) -> None:
-        """Give orders to systemd, one after the other; print them where it does not run."""
-        if orders and not _runs(self._users):
-            say("systemd does not run here; where it does:")
+        """Give orders to systemd, one after the other; print them where it cannot be reached."""
+        absence = _absence(self._users)
+        if orders and absence:
+            say(f"{absence}; where it can be told:")
         for order in orders:
             words = self._words(*order)
-            if not _runs(self._users):
+            if absence:
                 say(f"    {' '.join(words)}")
                 continue
+            began = time.time()
             done = subprocess.run(words, check=False, capture_output=True, text=True)  # noqa: S603 - as in `status`
+            if done.returncode and (told := self._told(order, began)):
+                raise Failed(
+                    f"{order[-1]} does not start; it says:\n{told}\nThe unit is there; to try again: {' '.join(words)}"
+                )
             if done.returncode:
                 raise Failed(f"{' '.join(words)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
 
+    def _told(self, order: tuple[str, ...], since: float) -> str:
+        """Return what a unit that was to start wrote into the journal; of a socket, what systemd wrote of it."""
+        if order[0] not in ("start", "restart") or shutil.which("journalctl") is None:
+            return ""
+        field = f"{'USER_' if self._users else ''}UNIT={order[-1]}"
+        words = self._journal(
+            "-q",
+            "--no-pager",
+            "-o",
+            "cat",
+            "-n",
+            "5",
+            f"--since=@{since:.6f}",
+            field if order[-1].endswith(".socket") else f"_SYSTEMD_{field}",
+        )
+        done = subprocess.run(words, check=False, capture_output=True, text=True)  # noqa: S603 - as in `status`
+        lines = done.stdout.splitlines()
+        errors = [line for line in lines if line.startswith("error: ")]
+        return "\n".join(f"    {line}" for line in errors or lines)  # other lines may be of the one that ran before
+
     def _words(self, *order: str) -> list[str]:
         return ["systemctl", *(["--user"] if self._users else []), *order]
+
+    def _journal(self, *words: str) -> list[str]:
+        return ["journalctl", *(["--user"] if self._users else []), *words]
 
 
 _NOT_THERE: Final = 4
@@ -208,23 +249,54 @@ def _users_units() -> Path:
     return config_directory() / "systemd" / "user"
 
 
-def _runs(users: bool) -> bool:
-    """True where there is a service manager to talk to."""
-    return BOOTED.is_dir() and shutil.which("systemctl") is not None and (not users or "XDG_RUNTIME_DIR" in os.environ)
+def _absence(users: bool) -> str:
+    """Return why there is no service manager to talk to; empty where there is one."""
+    if not BOOTED.is_dir() or shutil.which("systemctl") is None:
+        return "systemd does not run here"
+    if users and "XDG_RUNTIME_DIR" not in os.environ:
+        return "your service manager is out of reach: XDG_RUNTIME_DIR is not set, as after su and sudo"
+    return ""
 
 
 # -- the config and the program -----------------------------------------------------------------------
 
 
-def _config_path(role: Role, file: str | None) -> str:
-    from ..config.files import find_config
+def _config_path(role: Role, name: str, file: str | None) -> str:
+    """Return the path of the config: that which was named, NAME.json, the first of the search list, the only one."""
+    from ..config.files import OLD_PLACES, find_config, search_list
 
     if file == "-":
         raise click.UsageError("a service needs a config in a file, not on stdin")
-    found = file or find_config(role)
+    if file is not None:
+        return os.path.abspath(file)
+    here = Path.cwd()
+    directories = dict.fromkeys(path.parent for path in (*search_list(role), *OLD_PLACES) if path.parent != here)
+    directories.pop(Path("/etc"), None)
+    own = (directory / f"{name}.json" for directory in directories)
+    found = next((path for path in own if name and path.is_file()), None) or find_config(role)
     if found is None:
-        raise click.UsageError("no config was found; name one with -c FILE (`shadesocks up` makes one)")
+        # Those of old programs hold examples, too.
+        found = _only_one(directory for directory in directories if directory.name == "shadesocks")
     return os.path.abspath(found)
+
+
+def _only_one(directories: Iterable[Path]) -> Path:
+    """Return the only config in all these directories."""
+    for directory in directories:
+        there = sorted(directory.glob("*.json"))
+        if len(there) == 1:
+            return there[0]
+        if there:
+            names = ", ".join(path.stem for path in there)
+            raise click.UsageError(f"there are several configs in {directory}; give one of their names: {names}")
+    users = os.environ.get("SUDO_USER", "")
+    with contextlib.suppress(ImportError, KeyError, OSError):
+        import pwd
+
+        made = Path(pwd.getpwnam(users).pw_dir) / ".config" / "shadesocks" / "config.json"
+        if users and made.is_file():
+            raise click.UsageError(f"no config was found but that of {users}; to serve it: -c {made}")
+    raise click.UsageError("no config was found; name one with -c FILE (`shadesocks up` makes one)")
 
 
 def _checked(role: Role, path: str, *, needs_whole_paths: bool) -> Config:
@@ -233,6 +305,8 @@ def _checked(role: Role, path: str, *, needs_whole_paths: bool) -> Config:
     from ..config.load import load
     from ..wire.uri import parse_link
 
+    if os.path.exists(path) and not os.access(path, os.R_OK):
+        raise Failed(f"{path} cannot be read by this user; run it as root, or name another config with -c FILE", CONFIG)
     text = read_config(path)
     here, elsewhere = (
         load(text, where=path, role=role, read_link=parse_link, base=base) for base in (os.path.dirname(path), "/")

@@ -1,4 +1,8 @@
-"""Where a command gets a text from: a config from a file or stdin, a link from wherever it is least seen."""
+"""Where a command gets a text from: a config from a file or stdin, a link from wherever it is least seen.
+
+A config is looked at by several before a service starts: whose program is meant, what of a daemon, what is to be
+served. They hand one `Source` along, so that it is read once, and all of them see the same.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ..config.files import read_config
 from ..config.hops import scheme_of
 from ..config.hosts import UnfitError
+from ..config.reader import Reading, read
 from ..config.urls import OUTLINE, check_url
 from ..core.errors import ConfigError, Problem
 from .exits import LINK
@@ -23,6 +28,42 @@ STDIN: Final = "-"
 LINK_VARIABLE: Final = "SHADESOCKS_LINK"
 _QUOTES: Final = "'\"\u2018\u2019\u201c\u201d"
 """What a paste brings along from a chat or a manual."""
+
+
+class Source:
+    """A config and where it is: read when it is first looked at, and let go when it is taken.
+
+    So a service does not carry the tree of its config for life; and taken once more, it is what the file says by then.
+    """
+
+    def __init__(self, file: str) -> None:
+        """Name a file; `-` is stdin."""
+        self.file: Final = file
+        self.base: Final = directory_of(file)
+        """Where relative paths in it start."""
+        self._reading: Reading | None = None
+
+    def look(self) -> Reading:
+        """Return what was read.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        if self._reading is None:
+            self._reading = read(*read_source(self.file))
+        return self._reading
+
+    def take(self) -> Reading:
+        """Do the same, and keep nothing."""
+        reading, self._reading = self.look(), None
+        return reading
+
+
+def source_of(file: str | None, known: Source | None = None) -> Source | None:
+    """Return the source of a file, if there is a file: the one that is known already, if it is of that file."""
+    if file is None:
+        return None
+    return known if known is not None and known.file == file else Source(file)
 
 
 def read_source(file: str) -> tuple[str, str]:

@@ -31,6 +31,15 @@ log = logging.getLogger("shadesocks.cli")
 
 METHOD: Final = "2022-blake3-aes-256-gcm"
 """The newest edition, with the cipher that processors help with."""
+_IN_CONFIG: Final = "write %s in the config: what stands there of user, pid file and log is done"
+_STAYS: Final = "this command stays in the foreground, in one process; `shadesocks server -c FILE` has this flag"
+_STRANGERS: Final = {
+    **dict.fromkeys(("-a", "--user"), _IN_CONFIG % '"user"'),
+    "--pid-file": _IN_CONFIG % '"pid_file"',
+    "--log-file": _IN_CONFIG % '"log": {"file": …}',
+    **dict.fromkeys(("-d", "--daemonize", "--daemonize-pid", "--workers"), _STAYS),
+}
+"""Flags of `shadesocks server` about its process, and how that is said here."""
 _FIREWALLS: Final = {
     "ufw": "sudo ufw allow {}",
     "firewall-cmd": "sudo firewall-cmd --permanent --add-port={} && sudo firewall-cmd --reload",
@@ -47,6 +56,7 @@ shadesocks up --host proxy.example.org
 shadesocks up --config /etc/shadesocks/config.json --port 8388 --name office
 """,
     params=[dialect_option()],
+    strangers=_STRANGERS,
 )
 @click.option(
     "--config", "file", metavar="FILE", help="The config to use or to make. Default: in the user's config directory."
@@ -66,8 +76,8 @@ def command_up(
     from dataclasses import replace
 
     from ..config.hosts import UnfitError, check_host
+    from .background import run_placed
     from .logs import set_up_logs, warn_of
-    from .run import run_service
     from .screen import standard_error
 
     try:
@@ -92,7 +102,7 @@ def command_up(
     if not is_new:
         _warn_if_open(path)
     start = partial(_start, config, path, text if is_new else None)
-    return run_service(config, start, screen, partial(_told, config, path, host, name, is_new))
+    return run_placed(config, start, screen, told=partial(_told, config, path, host, name, is_new))
 
 
 # Before the start
@@ -203,8 +213,9 @@ async def _told(config: Config, path: Path, host: str | None, name: str | None, 
 
 def _show_link(server: ServerConfig, path: Path, host: str | None, name: str | None, *, draw: bool) -> None:
     from .links import link_of, public_host
+    from .screen import is_journal
 
-    if _is_journal():
+    if is_journal(sys.stdout):
         say(f"link: it holds the key, so it is not written into the journal; see: shadesocks url -e {path}")
         return
     where, remark = public_host(server, host)
@@ -248,12 +259,3 @@ def _is_terminal() -> bool:
     from .screen import is_terminal
 
     return is_terminal(sys.stdout)
-
-
-def _is_journal() -> bool:
-    """True when stdout is systemd's journal, which is kept, and read by others (systemd.exec(5), $JOURNAL_STREAM)."""
-    try:
-        status = os.fstat(sys.stdout.fileno())
-    except (OSError, ValueError):
-        return False
-    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

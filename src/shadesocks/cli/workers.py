@@ -48,7 +48,7 @@ def run_workers(config: Config, reread: Callable[[], Config] | None, host: Host)
             log.warning("%s was given to this process, and the config does not listen there; it is closed", text)
         host.listening()
         speaker = Speaker(voice_of(config.log_style, "server"), shows_time=not config.log_without_time)
-        orders = Orders(speaker, supervisor, reread, host.hangup, host.at_once)
+        orders = Orders(speaker, supervisor, reread, host.hangup, host.at_once, host.leaving)
         code = Supervisor(config, slots, orders).run()
     finally:
         slots.close()

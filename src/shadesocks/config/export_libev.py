@@ -19,14 +19,16 @@ from .save import dump
 from .setting import SERVER_END, Role
 from .settings import SETTINGS
 
-_SAME: Final = ("no_delay", "fast_open", "mptcp", "ipv6_first", "nofile", "acl")
+_SAME: Final = ("no_delay", "fast_open", "mptcp", "ipv6_first", "nofile", "acl", "user", "reuse_port")
 """Settings of both programs under one name."""
-_BUFFERS: Final = {
+_RENAMED: Final = {
     "inbound_send_buffer": "tcp_incoming_sndbuf",
     "inbound_receive_buffer": "tcp_incoming_rcvbuf",
     "outbound_send_buffer": "tcp_outgoing_sndbuf",
     "outbound_receive_buffer": "tcp_outgoing_rcvbuf",
+    "log_syslog": "use_syslog",
 }
+"""Settings of both under two names."""
 _ELSEWHERE: Final = frozenset(
     ("dns", "idle_timeout", "udp_timeout", "manager_listen", "manager_dialect", "acl_dialect", "allow_legacy")
 )
@@ -172,8 +174,10 @@ def _process(config: Config, role: Role, export: Export) -> dict[str, Any]:
         name, setting = field.name, SETTINGS.get(field.name)
         if setting is None or name in _ELSEWHERE | _HABITS or getattr(config, name) == getattr(default, name):
             continue
-        if name in _SAME or name in _BUFFERS:
-            keys[_BUFFERS.get(name, name)] = getattr(config, name)
+        if name in _SAME or name in _RENAMED:
+            keys[_RENAMED.get(name, name)] = getattr(config, name)
+        elif name == "log_without_time" and config.log_syslog:
+            continue  # as syslog() has it
         elif role in setting.roles:
             export.lose(setting.path, _NOTHING)
     if config.outbound.fwmark:

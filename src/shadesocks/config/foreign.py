@@ -124,7 +124,6 @@ _TABLE: Final = (
     *_rows(RUST, "runtime.mode runtime.worker_count", _THREADS),
     *_rows(PYTHON, "daemon pid-file log-file", _ELSEWHERE.format("python")),
     *_rows(PYTHON, "verbose", 'has no effect in this dialect; write "log": {"level": "debug"}'),
-    *_rows(LIBEV, "use_syslog", "has no effect yet: the log goes to standard error, or to a file (log.file)"),
     *_rows(PYTHON, "libopenssl libmbedtls libsodium", _LEGACY),
     # SIP008 documents used as files
     *_rows("SIP008", "version bytes_used bytes_remaining", "has no effect: it describes the document"),

@@ -34,7 +34,7 @@ from .model import (
 from .needs import check_needs, filled, ways_of
 from .online import build_online
 from .plugins import check_top, check_workers
-from .reader import BROKEN, Mark, Member, Node, read
+from .reader import BROKEN, Mark, Member, Node, Reading, read
 from .sections import Entry, Section, sort_members
 from .servers import (
     LINK_MODE,
@@ -65,7 +65,7 @@ class Report:
 
 
 def load(
-    text: str | None,
+    text: str | Reading | None,
     *,
     where: str = "config",
     role: Role | None = None,
@@ -82,8 +82,8 @@ def load(
     """Return the configuration that a text and the options over it make.
 
     Args:
-        text: the file; None when everything comes from options.
-        where: what messages call the file.
+        text: the file, or what `reader.read` made of it; None when everything comes from options.
+        where: what messages call the file; a `Reading` knows that.
         role: the end to start; it must find all it needs. None: any valid configuration will do.
         strict: unknown keys are problems, not warnings.
         overrides: options of the command line, by the name of their setting; several texts of one are a tuple.
@@ -120,7 +120,7 @@ def load(
 
 
 def examine(
-    text: str | None,
+    text: str | Reading | None,
     *,
     where: str = "config",
     role: Role | None = None,
@@ -237,10 +237,11 @@ def _for_role(config: Config, role: Role, where: str) -> Config:
 
 
 def _take(
-    text: str | None, where: str, dialect: str | None, overlay: Mapping[str, Member], findings: Findings
+    text: str | Reading | None, where: str, dialect: str | None, overlay: Mapping[str, Member], findings: Findings
 ) -> tuple[Node | None, Taken | None]:
     """Read a text into its tree, and find its dialect; None for what could not be had, after a problem."""
-    taken = find_text_dialect(dialect, text or "", where, findings)
+    plain, where = (text.text, text.where) if isinstance(text, Reading) else (text or "", where)
+    taken = find_text_dialect(dialect, plain, where, findings)
     if taken is not None:
         tree, by_text = taken
         if not isinstance(tree.value, Mapping):
@@ -250,11 +251,11 @@ def _take(
     return root, None if root is None else _find_dialect(dialect, root, findings)
 
 
-def _read(text: str | None, where: str, overlay: Mapping[str, Member], findings: Findings) -> Node | None:
+def _read(text: str | Reading | None, where: str, overlay: Mapping[str, Member], findings: Findings) -> Node | None:
     """Read a text into its tree, with the overlay on it; None after a problem that leaves nothing to look at."""
     if text is None:
         return Node(overlay, NO_FILE)
-    reading = read(text, where)
+    reading = read(text, where) if isinstance(text, str) else text
     for fault in reading.faults:
         findings.problem(fault.mark, fault.key, f"{fault.text} (column {fault.mark.column})")
     root = reading.root

@@ -300,6 +300,7 @@ class Config:
     log_targets: bool = _bool("log_targets")
     log_style: str = _str("log_style")
     log_file: str | None = None
+    log_syslog: bool = _bool("log_syslog")
     """None: standard error, or nothing in the background."""
     pid_file: str | None = None
     """None: none."""

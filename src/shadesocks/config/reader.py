@@ -85,11 +85,16 @@ class Reading:
 
     root: Node | None
     faults: tuple[Fault, ...]
+    text: str = ""
+    """What was read, where it has faults: it may be no JSON, but a list of links."""
+    where: str = "config"
+    """What messages call it."""
 
 
 def read(text: str, where: str = "config") -> Reading:
     """Read a text; never raises."""
-    return _Reader(text, where).read()
+    reading = _Reader(text, where).read()
+    return Reading(reading.root, reading.faults, text if reading.faults else "", where)
 
 
 def plain(node: Node) -> object:
@@ -112,6 +117,8 @@ _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)")
 _HEXADECIMAL = re.compile(r"[+-]?0[xX][0-9a-fA-F]+")
 _FRACTION = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _STOPS = re.compile(r"[,\]}\n]")
+_SOLID: Final = frozenset("{}[]:,\"'")
+"""What most often stands where there may be white space, and is none."""
 _BEGINS = {"{": re.compile(r"""["'$\w]"""), "[": re.compile(r"""["'{\[+.\w-]""")}
 """What the next member or item may begin with."""
 
@@ -203,7 +210,7 @@ class _Reader:
 
     def _skip(self) -> None:
         """Pass over white space and comments."""
-        while found := _SPACE.match(self._text, self._at):
+        while self._peek() not in _SOLID and (found := _SPACE.match(self._text, self._at)):
             self._at = found.end()
         if self._text.startswith("/*", self._at):
             self._fault("this comment is not closed; end it with */")
@@ -380,6 +387,8 @@ class _Reader:
 
 def _join_pairs(text: str) -> str | None:
     """Make one character of each surrogate pair (RFC 8259 §7); None where a half stands alone."""
+    if text.isascii():
+        return text
     try:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
     except UnicodeDecodeError:
@@ -392,5 +401,7 @@ KEY_SHOWN_MAX: Final = 64
 
 def printable(text: str) -> str:
     """Return a key so that it cannot forge a line of a log or a terminal: no controls, no great length."""
+    if len(text) <= KEY_SHOWN_MAX and text.isprintable():
+        return text
     shown = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text[:KEY_SHOWN_MAX])
     return shown + "…" if len(text) > KEY_SHOWN_MAX else shown

@@ -37,8 +37,19 @@ ROWS: Final = (
         Kind.TEXT,
         "File that the log is appended to. It may be moved away: a new one is made within a second, or at SIGHUP.",
         key="log.file",
-        default_text="standard error; a daemon without it logs nothing",
+        default_text="standard error; a daemon without it logs to the system's log, if there is one",
         flags=("--log-file",),
+        since="0.2",
+    ),
+    Setting(
+        "log_syslog",
+        Kind.FLAG,
+        "Write the log to the system's log (/dev/log), unless there is a log file. Each line has its time there: see "
+        "log.format.without_time.",
+        key="log.syslog",
+        default=False,
+        flags=("--syslog",),
+        aliases=("use_syslog",),
         since="0.2",
     ),
 )

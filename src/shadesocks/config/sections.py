@@ -53,10 +53,12 @@ class Section:
 
     def has(self, *names: str) -> bool:
         """True when one of these settings is given."""
-        return any(name in self.entries for name in names)
+        return not self.entries.keys().isdisjoint(names)
 
     def value(self, name: str, findings: Findings) -> object:
         """Return the value of a setting, None where it is not given or not fit (which is reported once)."""
+        if name not in self.entries:
+            return None
         if name not in self._values:
             self._values[name] = self._convert(name, findings)
         return self._values[name]
@@ -68,8 +70,8 @@ class Section:
                 self.value(name, findings)
 
     def _convert(self, name: str, findings: Findings) -> object:
-        entry = self.entries.get(name)
-        if entry is None or entry.node.value is BROKEN:
+        entry = self.entries[name]
+        if entry.node.value is BROKEN:
             return None
         setting = SETTINGS[name]
         try:
@@ -83,10 +85,11 @@ class Section:
 def sort_members(root: Node, place: Place, path: str, findings: Findings, *, strict: bool) -> Section:
     """Make a section of an object; report what is no setting (as a problem when `strict`)."""
     section = Section(place, path, root.mark)
+    known = _KNOWN[place]
     for key, member in _flat(root, place, "", section, findings):
         mark, node = member.mark, member.node
         entry = Entry(_shown(section, key, member), mark, node)
-        setting = _KNOWN[place].get(key)
+        setting = known.get(key)
         if setting is not None:
             _add(section, setting.name, entry, findings)
         elif place is Place.TOP and key in LISTS:
@@ -129,11 +132,12 @@ def _flat(node: Node, place: Place, prefix: str, section: Section, findings: Fin
     """Yield every member after its dotted key; objects that only group keys are opened."""
     if not isinstance(node.value, Mapping):
         return
+    groups = _GROUPS[place]
     for name, member in node.value.items():
         if _is_comment(name):
             continue
         key = f"{prefix}{name}"
-        if key not in _GROUPS[place] or member.node.value is BROKEN:
+        if key not in groups or member.node.value is BROKEN:
             yield key, member
         elif isinstance(member.node.value, Mapping):
             yield from _flat(member.node, place, f"{key}.", section, findings)

@@ -226,6 +226,8 @@ def outbound_of(section: Section, outbound: Outbound, findings: Findings) -> Out
         value = section.value(name, findings) if section.has(name) else None
         if value is not None:
             parts[field] = value
+    if not parts:
+        return outbound  # one for all, where there are thousands of servers
     # The table says the type of each value.
     return replace(outbound, **parts)  # type: ignore[arg-type]
 
@@ -271,6 +273,8 @@ def _check_none(section: Section, host: str, method: Method, around: Surrounding
 def habits_of(section: Section, habits: Habits, findings: Findings) -> Habits:
     """Return the habits of a section: each its own, else the one given."""
     own = {name: section.value(name, findings) for name in ("one_time_auth", "compat", "pool") if section.has(name)}
+    if not own:
+        return habits
     # The table says the type of each value.
     return replace(habits, **{name: value for name, value in own.items() if value is not None})  # type: ignore[arg-type]
 

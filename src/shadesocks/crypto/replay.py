@@ -47,6 +47,9 @@ class Salts(Protocol):
     def fresh(self, size: int, draw: Callable[[int], bytes]) -> bytes:
         """Return a new salt for an answer of ours; sent back to us, it is refused. `draw` gives random bytes."""
 
+    def leave_file(self) -> None:
+        """Go on in memory, and leave the file to another process: one that shares it with nobody."""
+
     def close(self) -> None:
         """Give up the store. Its file stays."""
 

@@ -146,6 +146,10 @@ class Salts2022:
         """Return a new salt of ours. It need not be known: an answer's header says that it is one (SIP022 §3.1.3)."""
         return draw(size)
 
+    def leave_file(self) -> None:
+        """Go on in memory, and leave the file to another process."""
+        self._file.leave_file()
+
     def close(self) -> None:
         """Give up the set. Its file stays."""
         self._file.close()

@@ -109,6 +109,10 @@ class AeadSalts:
         rest = draw(size - _SIGN_SIZE)
         return self._digest(rest)[2] + rest
 
+    def leave_file(self) -> None:
+        """Go on in memory, and leave the file to another process."""
+        self._file.leave_file()
+
     def close(self) -> None:
         """Give up the table. Its file stays."""
         self._file.close()

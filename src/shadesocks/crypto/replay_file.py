@@ -107,6 +107,14 @@ class SaltFile:
 
     def leave_disk(self, error: OSError) -> None:
         """Go on in memory after an error of the disk, with whatever can still be read."""
+        self.leave_file()
+        self.notes.append(
+            f"the file of replayed salts cannot be used any more ({_why(error)}); "
+            "they are remembered in memory only, until this process ends"
+        )
+
+    def leave_file(self) -> None:
+        """Go on in memory with whatever can be read, and leave the file to another process."""
         memory = _memory(self._size)
         with suppress(OSError):
             at = 0
@@ -115,10 +123,6 @@ class SaltFile:
         self.close()
         self.fd = memory
         self.shared = False
-        self.notes.append(
-            f"the file of replayed salts cannot be used any more ({_why(error)}); "
-            "they are remembered in memory only, until this process ends"
-        )
 
     def _open(self, layout: Layout, directory: str) -> None:
         os.makedirs(directory, mode=0o700, exist_ok=True)

@@ -40,6 +40,9 @@ class StreamSalts:
             self._seen.insert(salt)
         return salt
 
+    def leave_file(self) -> None:
+        """Do nothing: there is none."""
+
     def close(self) -> None:
         """Give the memory back."""
         if self._seen is not None:

@@ -1,7 +1,7 @@
 """The line between a master and one worker: short messages both ways, and descriptors with them.
 
     master   STOP QUIT HANGUP SOCKETS CONFIG  ->  worker
-    worker   READY BEAT FAILED                ->  master
+    worker   READY BEAT LEFT FAILED           ->  master
 
 A message is a letter and a number, so that none is ever cut, and no side waits: a line that is full belongs to a
 process that hangs. The end of the line is the end of the process at its other end, however that came: the master that
@@ -39,6 +39,8 @@ READY: Final = b"r"
 """It serves."""
 BEAT: Final = b"."
 """It lives. The number is what it has resident, in bytes."""
+LEFT: Final = b"l"
+"""It accepts no more, and closed its sockets: nobody waits in them."""
 FAILED: Final = b"e"
 """It cannot start: the problems are in the file."""
 

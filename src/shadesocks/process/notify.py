@@ -13,9 +13,12 @@ import logging
 import os
 import socket
 import time
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ..core.address import Address
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,15 @@ PER_SECOND: Final = 1_000_000
 """systemd counts microseconds."""
 STOP_MARGIN: Final = 5.0
 """Seconds beyond the drain limit: for closing what is left, and the files of state."""
+_SHOWN: Final = 3
+"""Addresses in the line that a supervisor shows: what fits on one."""
+
+
+def listening(addresses: Sequence[Address]) -> str:
+    """Say where a service listens, for one line that a supervisor shows."""
+    shown = [str(address) for address in addresses[:_SHOWN]]
+    rest = len(addresses) - len(shown)
+    return f"listening on {', '.join(shown)}{f' and {rest} more' if rest else ''}"
 
 
 class Notifier:

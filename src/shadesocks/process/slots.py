@@ -22,6 +22,7 @@ from ..core.errors import Problem
 from ..net.datagrams import bind_socket
 from ..net.listen import bind
 from ..net.options import LINUX, socket_address, stream_socket
+from ..net.steer import Steering
 from ..service.build import server_port
 from ..service.ports import not_bound
 from ..service.sockets import accepted_options, datagram_options
@@ -44,6 +45,7 @@ class Slots:
         self._given: Final = given
         self._own: Final = own
         self._sockets: dict[_Key, list[SocketType]] = {}
+        self._steering: Steering | None = None
         self._alone: set[Address] = set()
         """Where a socket for datagrams was given."""
 
@@ -55,7 +57,7 @@ class Slots:
             try:
                 self._bind(config, server)
             except OSError as error:
-                problems.append(not_bound(server_port(server), error))
+                problems.append(not_bound(server_port(server), error, self._given))
             else:
                 bound.append(server)
         return (replace(config, servers=tuple(bound)) if problems else config), problems
@@ -133,10 +135,12 @@ class Slots:
                 servers.append(replace(server, mode=Mode.TCP_ONLY))
         return replace(config, servers=tuple(servers))
 
-    @property
-    def streams(self) -> Iterator[SocketType]:
-        """One socket of each group of TCP listeners."""
-        return (sockets[0] for (kind, _), sockets in self._sockets.items() if kind == SOCK_STREAM and len(sockets) > 1)
+    def steer_away(self) -> None:
+        """Let what is new come to whoever has the same ports, from now on and until they are closed."""
+        self._steering = steering = Steering()
+        for (kind, _), sockets in self._sockets.items():
+            if kind == SOCK_STREAM and self._own:
+                steering.away(sockets[0], len(sockets))
 
     def added(self, before: frozenset[_Key], slot: int) -> list[SocketType]:
         """Return the sockets of a worker that were bound since `keys` was looked at."""
@@ -163,8 +167,11 @@ class Slots:
 
     def close(self) -> None:
         """Close all of them; those that workers have stay open with them."""
-        for sockets in self._sockets.values():
-            _close(sockets)
+        for (kind, _), sockets in self._sockets.items():
+            if kind == SOCK_STREAM and self._steering is not None:
+                self._steering.close(sockets)
+            else:
+                _close(sockets)
         self._sockets.clear()
         self._given.close()
 

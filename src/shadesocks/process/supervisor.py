@@ -31,13 +31,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..core.backoff import Backoff
 from ..core.errors import ConfigError, Problem
-from ..net.steer import steer_away
 from ..service.rules import AclShelf
 from ..service.siblings import Siblings
 from ..service.sockets import check_sockets
 from . import line as said
 from .line import Line, make_line, mark_of
-from .notify import Notifier
+from .notify import Notifier, listening
+from .orphan import die_behind
 from .worker import Work, problems_of, run_worker
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MARGIN: Final = 10.0
-"""Seconds beyond the drain limit after which a worker that was told to stop is killed."""
+"""Seconds beyond the drain limit after which a worker that was told to stop, or lost its master, is killed."""
 MEBIBYTE: Final = 1 << 20
 
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -67,6 +67,8 @@ class Orders:
     """Opens the log again, in every process."""
     at_once: bool = False
     """Whether SIGTERM closes connections at once."""
+    leaving: Callable[[], None] = lambda: None
+    """Called at SIGQUIT, when another process may take this one's place."""
 
 
 @dataclass(slots=True)
@@ -81,6 +83,8 @@ class _Worker:
     serves: bool = False
     leaves: bool = False
     """It was told to end."""
+    left: bool = False
+    """It accepts no more."""
 
 
 @dataclass(slots=True)
@@ -113,6 +117,7 @@ class Supervisor:
         """`stop` or `quit`, once it ends."""
         self._kill_at: float | None = None
         self._pinged_at = 0.0
+        self._looked_at = time.monotonic()
 
     def run(self) -> int:
         """Serve until a signal ends it; return the exit code.
@@ -180,6 +185,7 @@ class Supervisor:
             due += [slot.due_at for slot in self._slots if slot.due_at is not None and self._may_begin(slot)]
             timeout = self._config.worker_hang_timeout
             due += [worker.heard_at + timeout for worker in self._workers.values()] if timeout else []
+            due += [now + timeout / 2] if timeout else []  # `_look` tells a stop from a wait
         if self._orders.notifier.interval and self._settled:
             due.append(self._pinged_at + self._orders.notifier.interval)
         return max(0.0, min(due) - now) if due else None
@@ -230,8 +236,9 @@ class Supervisor:
             sockets = self._sockets.keep(number)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             fit = partial(self._sockets.config_of, number)
-            work = Work(self._orders.reread, self._orders.hangup, fit)
+            work = Work(self._orders.reread, self._orders.hangup, fit, self._orders.at_once)
             siblings = replace(self._siblings, speaks=not number)
+            die_behind(line, self._limit / 1000 + MARGIN)
             code = run_worker(fit(self._config), sockets, siblings, line, work)
         except BaseException as error:
             log.error("internal error: %r", error, exc_info=error)
@@ -256,6 +263,9 @@ class Supervisor:
                 self._on_ready(worker)
             elif message.kind == said.BEAT:
                 self._weigh(worker, message.number)
+            elif message.kind == said.LEFT:
+                worker.left = True
+                self._part()
             elif message.kind == said.FAILED:
                 self._on_failed(worker, problems_of(message.descriptors[0]))
 
@@ -290,7 +300,10 @@ class Supervisor:
     def _look(self, now: float) -> None:
         """Kill whoever gives no sign of life; give one to the supervisor of this process."""
         timeout = self._config.worker_hang_timeout
+        slept, self._looked_at = now - self._looked_at, now
         for worker in self._workers.values():
+            if slept >= timeout:
+                worker.heard_at = now  # this process was stopped (Ctrl-Z), and so were they, or it could not listen
             if timeout and now - worker.heard_at >= timeout:
                 log.error("worker %d gave no sign of life for %g s: it is killed", worker.slot + 1, timeout)
                 worker.heard_at = now
@@ -313,6 +326,7 @@ class Supervisor:
         if worker.line.fileno() >= 0:
             self._selector.unregister(worker.line)
             worker.line.close()
+        self._part()
         slot = self._slots[worker.slot]
         if slot.worker is not worker:
             return
@@ -352,12 +366,18 @@ class Supervisor:
 
     def _quit(self) -> None:
         self._ends = "quit"
+        self._orders.leaving()
         self._orders.speaker.say("quit")
         if self._config.reuse_port:
-            for sock in self._sockets.streams:
-                steer_away(sock, self._sockets.count)
+            self._sockets.steer_away()
         self._tell_all(said.QUIT)
-        self._sockets.close()
+        if not self._config.reuse_port:
+            self._sockets.close()
+
+    def _part(self) -> None:
+        """Close the sockets once no worker accepts: a group that changes before catches connections in what is left."""
+        if self._ends and all(worker.left for worker in self._workers.values()):
+            self._sockets.close()
 
     def _kill(self) -> None:
         self._kill_at = None
@@ -414,7 +434,8 @@ class Supervisor:
         return all(worker.line.send(said.SOCKETS, 0, piece) for piece in pieces) and worker.line.send(said.CONFIG, mark)
 
     def _status(self) -> str:
-        return f"{len(self._slots)} workers, {len(self._config.servers)} servers"
+        where = listening([server.address for server in self._config.servers])
+        return f"{where}; workers: {len(self._slots)}"
 
 
 def _nothing(_number: int, _frame: object) -> None:

@@ -18,13 +18,17 @@ PACKAGED_PROGRAM: Final = ("/usr/bin/shadesocks",)
 """Where a distribution's package has it."""
 
 _INSTANCE: Final = "%i"
-_RELOAD: Final = "ExecReload=/bin/kill -HUP $MAINPID"
+# The shell's own kill, and no cmp below: small systems have no such programs.
+_RELOAD: Final = "ExecReload=/bin/sh -c 'kill -HUP \"$$0\"' $MAINPID"
 _COPY: Final = """\
 # systemd hands the config over again at a reload from version 260 on. Before that the copy stays what it was at the
-# start, and the reload of a config that was changed fails rather than do nothing: restart instead.
+# start, and the reload of a config that was changed fails rather than do nothing: restart instead. The copy is looked
+# at through the main process: what runs at a reload has none of its own.
 RefreshOnReload=credentials
-ExecReload=+/bin/sh -c 'cmp -s "$$0" "$$1" || {{ echo "$$0 has changed: restart"; exit 1; }}' {config} %d/config.json
+ExecReload=+/bin/sh -c '[ "$$(cat "$$0")" = "$$(cat "$$1")" ] || {{ echo "$$0 has changed: systemctl restart %n"; \\
+    exit 1; }}' {config} {copy}
 """
+_COPY_IS_AT: Final = "/proc/${MAINPID}/root%d/config.json"
 _WORDS: Final = {"server": "Shadowsocks server", "local": "Shadowsocks client"}
 
 
@@ -75,8 +79,7 @@ class Unit:
                 "ROLE": self.role,
                 "RELOAD": self._reload(),
                 "CONFIG": self._word(self.config) if self.is_users else self._line(self.config),
-                # One for each: the user of a unit is its own, too, and what belongs to one cannot be another's.
-                "STATE": self.name.replace("@", "-%i"),
+                "STATE": self._state(),
                 "HOME": "read-only" if self.sees_home else "yes",
             },
         )
@@ -89,7 +92,12 @@ class Unit:
     def _reload(self) -> str:
         if self.role != "server":
             return "# A client reads its config at the start only."
-        return _RELOAD if self.is_users else _COPY.format(config=self._word(self.config)) + _RELOAD
+        return _RELOAD if self.is_users else _COPY.format(config=self._word(self.config), copy=_COPY_IS_AT) + _RELOAD
+
+    def _state(self) -> str:
+        """One for each: the user of a unit is its own, too, and what belongs to one cannot be another's."""
+        # /var/lib/shadesocks itself is for those whom root starts without systemd: systemd would shut it off from them.
+        return "shadesocks-main" if self.name == "shadesocks" else self.name.replace("@", "-%i")
 
     def _line(self, text: str) -> str:
         return text if self.is_template else escape(text)

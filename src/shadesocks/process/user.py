@@ -1,6 +1,6 @@
 """The rights of root, given up for good.
 
-    find_user -> check_user -> (bind, open what only root may) -> become
+    find_user -> check_user -> (bind, open what only root may) -> become -> closed_program
 
 Once listeners and stores are open, nothing of a proxy needs root. Everything that is opened later, a reread config, a
 rotated log, a store for a method that is new, is opened as the user.
@@ -87,6 +87,20 @@ def become(user: User) -> None:
         raise UserError(f"cannot run as {user.name}: {os.strerror(error.errno or 0)}") from None
     if os.getgid() != user.gid or os.geteuid() != user.uid or _can_return():
         raise UserError(f"cannot run as {user.name}: the system lets this process be root again")
+
+
+def closed_program(user: User) -> str:
+    """Say what is wrong where this program lies in a place that is closed to its user; empty where it does not.
+
+    Root's home is such a place, and what is not loaded by then cannot be loaded any more.
+    """
+    for path in (os.__file__, __file__):
+        if not os.access(path, os.R_OK):
+            return (
+                f"{os.path.dirname(path)} is closed to {user.name}, who runs this service, and parts of the program "
+                "are loaded from there when they are first needed: install it where all users can read it"
+            )
+    return ""
 
 
 def _can_return() -> bool:

@@ -16,6 +16,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from socket import SocketType
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,7 @@ from ..service.control import Control
 from ..service.given import GivenSockets
 from ..service.service import Service
 from . import line as said
+from .heap import lasting, release
 from .line import Line, mark_of, pack, resident, unpack
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ class Work:
     """Opens the log again."""
     fit: Callable[[Config], Config] = lambda config: config
     """Leaves of a config what is this worker's."""
+    at_once: bool = False
+    """Whether connections are closed at once when the master is gone."""
 
 
 def run_worker(config: Config, sockets: list[SocketType], siblings: Siblings, line: Line, work: Work) -> int:
@@ -84,7 +88,8 @@ class _Worker:
         loop.add_signal_handler(signal.SIGQUIT, self._quit)
         loop.add_reader(self._line.fileno(), self._listen)
         try:
-            await self._service.start(self._given, self._siblings)
+            with lasting():
+                await self._service.start(self._given, self._siblings)
         except Exception as error:
             self._fail(error)
             return DIED
@@ -104,6 +109,7 @@ class _Worker:
         finally:
             await control.close()
             await self._service.stop()
+            release()  # not at a reload: what all workers have in common would be each one's own from then on
             if self._beating is not None:
                 self._beating.cancel()
             loop.remove_reader(self._line.fileno())
@@ -130,7 +136,7 @@ class _Worker:
                 asyncio.get_running_loop().remove_reader(self._line.fileno())
                 if not self._leaves.is_set():
                     log.error("the master of this worker is gone, so the worker ends, too")
-                self._stop(self._config.drain_timeout)
+                self._stop(self._own_limit)
             elif message.kind == said.STOP:
                 self._stop(message.number / 1000)
             elif message.kind == said.QUIT:
@@ -147,7 +153,12 @@ class _Worker:
     def _on_signal(self) -> None:
         if self._stops.is_set():
             os._exit(128 + signal.SIGTERM)
-        self._stop(self._config.drain_timeout)
+        self._stop(self._own_limit)
+
+    @property
+    def _own_limit(self) -> float:
+        """Seconds that connections have to end where no master says so."""
+        return 0 if self._work.at_once else self._config.drain_timeout
 
     def _stop(self, limit: float) -> None:
         self._limit = limit
@@ -186,7 +197,7 @@ class _Worker:
     async def _end(self) -> None:
         """Let the connections end: by themselves, and within the limit from when there is one."""
         if not self._stops.is_set():
-            quitting = asyncio.create_task(self._service.quit())  # noqa: TID251 - kept, and ended below
+            quitting = asyncio.create_task(self._service.quit(partial(self._line.send, said.LEFT)))  # noqa: TID251 - kept, and ended below
             stopping = asyncio.create_task(self._stops.wait())  # noqa: TID251 - likewise
             await asyncio.wait((quitting, stopping), return_when=asyncio.FIRST_COMPLETED)
             for task in (quitting, stopping):

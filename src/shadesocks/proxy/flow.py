@@ -41,7 +41,7 @@ class Ledger(Protocol):
 class Flow:
     """What is done with each connection of one listener."""
 
-    __slots__ = ("_inbound", "_ledger", "_reactor", "_router", "_scratch", "_stories", "moved", "relays")
+    __slots__ = ("_inbound", "_ledger", "_reactor", "_router", "_scratch", "_stories", "dialling", "moved", "relays")
 
     def __init__(self, reactor: Reactor, scratch: Scratch, inbound: Inbound, router: Router, ledger: Ledger) -> None:
         self._reactor = reactor
@@ -51,6 +51,8 @@ class Flow:
         self._ledger = ledger
         self._stories: set[Story] = set()
         """Connections that have not come to a relay."""
+        self.dialling = 0
+        """Those of them whose request is known."""
         self.relays: set[Relay] = set()
         """Live relays; their bytes are not in `moved` yet."""
         self.moved = 0
@@ -74,6 +76,7 @@ class Flow:
             if request is None:
                 mine.clear()
                 return
+            self.dialling += 1
             if not request.target.host.isascii():
                 request.target = in_ascii(request.target)
             far = await self._router.pick(request).dial(request.target, request.first)
@@ -100,6 +103,8 @@ class Flow:
             self._ledger.failed(client, None, "handshake", word)
         finally:
             self._stories.discard(story)
+            if request is not None:
+                self.dialling -= 1
             for mine_still in mine:
                 reactor.close(mine_still)
 
@@ -116,14 +121,14 @@ class Flow:
         return self.moved + sum(relay.up + relay.down for relay in self.relays)
 
     @property
-    def is_asked(self) -> bool:
-        """True while a connection has not come to its relay: it shakes hands, or its target is dialled."""
-        return bool(self._stories)
-
-    @property
     def is_idle(self) -> bool:
         """True while no connection is under way."""
         return not self._stories and not self.relays
+
+    @property
+    def greets(self) -> bool:
+        """True while a connection is there whose request is not known yet."""
+        return len(self._stories) > self.dialling
 
     def close(self, word: str) -> None:
         """End all of its connections: their port is gone."""

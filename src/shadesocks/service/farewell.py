@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 USED_UP: Final = 1.0
 """Seconds for clients to use up what they keep ready: at eight requests a second, as many as procurator kept."""
 LAST_HANDSHAKES: Final = 1.0
-"""Seconds for the requests that came by then: most handshakes and dials take less. Who stalls gets no more."""
+"""Seconds for the handshakes that had begun by then; who stalls gets no more. Dials have their own time-out."""
 LOOK: Final = 0.02
 
 
@@ -31,7 +31,8 @@ async def last_requests(ports: Sequence[OpenPort], limit: float) -> float:
     for house in houses:
         house.hang_up()
         house.reactor.settle()
-    await _while(lambda: any(flow.is_asked for flow in flows), min(LAST_HANDSHAKES, until - loop.time()))
+    await _while(lambda: any(flow.greets for flow in flows), min(LAST_HANDSHAKES, until - loop.time()))
+    await _while(lambda: any(flow.dialling for flow in flows), until - loop.time())
     return max(0.0, until - loop.time())
 
 

@@ -101,6 +101,14 @@ class GivenSockets:
         """True for a socket that was taken here: its file, if it has one, is another's."""
         return any(given.lent is sock for given in self._given)
 
+    def rival(self, address: Address, kind: int) -> str:
+        """Return what was given and keeps an address from being bound: `TCP 0.0.0.0:8388`; empty where nothing does."""
+        try:
+            wanted = _place((address.host, address.port))
+        except OSError:  # a name: any of its addresses
+            wanted = _ANY[0], address.port, 0
+        return next((given.text for given in self._given if given.kind == kind and _meet(wanted, given.place)), "")
+
     def close_unused(self) -> list[str]:
         """Close those that nobody has, and return what they were: `TCP 127.0.0.1:8388`."""
         unused = [given for given in self._given if given.is_free]
@@ -144,6 +152,13 @@ def _are_wildcards(one: Place, other: Place) -> bool:
         and other[0] in _ANY
         and (one[1] == other[1])
     )
+
+
+def _meet(one: Place, other: Place) -> bool:
+    """True where only one of both can be bound: one port, and the same address or all of them."""
+    if isinstance(one, str) or isinstance(other, str):
+        return False
+    return one[1] == other[1] and (one[0] == other[0] or one[0] in _ANY or other[0] in _ANY)
 
 
 def _duplicate(sock: SocketType) -> SocketType:

@@ -7,6 +7,11 @@ import sys
 NO_LIMIT_KNOWN = 8192
 """Descriptors assumed where the system names no limit (Windows)."""
 
+SESSIONS_MOST: Final = 16_384
+"""UDP sessions of a process, unless a quarter of the descriptors is less: at 8 KiB each, 128 MiB."""
+SESSIONS_PER_SOURCE: Final = 1024
+"""UDP sessions of one source address: a household's, or a server's that is chained to this one."""
+
 
 def raise_nofile(wanted: int | None) -> int:
     """Set the soft limit of open descriptors to `wanted`, or to the hard limit; return what holds then.

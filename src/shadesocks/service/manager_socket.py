@@ -23,6 +23,7 @@ from ..core.errors import ConfigError, Problem
 from ..net.poller import READ
 from ..wire.manager import REQUEST_MAX
 from .manager import Managed, Manager
+from .ports import taken_by
 
 if TYPE_CHECKING:
     from ..net.reactor import Reactor
@@ -60,7 +61,8 @@ async def open_manager(text: str, given: GivenSockets | None = None) -> SocketTy
     except OSError as error:
         why = f"cannot take commands there: {error.strerror or error}"
         if error.errno == errno.EADDRINUSE:
-            why += "; another program, or another instance, has that address"
+            rival = given.rival(place, SOCK_DGRAM) if given is not None and isinstance(place, Address) else ""
+            why += taken_by(rival, "address")
     raise ConfigError([Problem("config", None, "manager_listen", why)])
 
 

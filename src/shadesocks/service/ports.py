@@ -15,7 +15,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
-from socket import SocketType
+from socket import SOCK_DGRAM, SOCK_STREAM, SocketType
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.address import Address, pack_zoned
@@ -23,7 +23,7 @@ from ..core.errors import Problem
 from ..net.datagrams import bind_socket
 from ..net.listen import bind
 from ..net.options import socket_address
-from ..net.steer import steer_away
+from ..net.steer import Steering
 from .sockets import accepted_options, datagram_options
 
 if TYPE_CHECKING:
@@ -90,16 +90,24 @@ def close_sockets(bound: Bound) -> None:
             sock.close()
 
 
-def not_bound(port: Port, error: OSError) -> Problem:
+def not_bound(port: Port, error: OSError, given: GivenSockets) -> Problem:
     """Return the sentence for a port that cannot be listened on."""
     text = f"cannot listen on {port.streams or port.packets}: {error.strerror}"
     if error.errno == errno.EADDRINUSE:
-        text += "; another program, or another instance, has that port"
+        wanted = (port.streams, SOCK_STREAM), (port.packets, SOCK_DGRAM)
+        text += taken_by(next(filter(None, (given.rival(each, kind) for each, kind in wanted if each)), ""), "port")
     return Problem("config", None, "", text)
 
 
 def _nothing() -> None:
     """Release what has nothing before it."""
+
+
+def taken_by(rival: str, what: str) -> str:
+    """Say who has a port or an address: what this process was given, or somebody else."""
+    if rival:
+        return f"; {rival}, which this process was given, is in the way: let config and .socket unit say the same"
+    return f"; another program, or another instance, has that {what}"
 
 
 class OpenPort:
@@ -118,7 +126,9 @@ class OpenPort:
         """Ends what is before it, a plugin, once nothing comes through any more."""
         self.listener: Listener | None = None
         server = port.server
-        self.server: ServerConfig | None = server and replace(server, address=Address(server.address.host, self.number))
+        if server is not None and server.address.port != self.number:
+            server = replace(server, address=Address(server.address.host, self.number))
+        self.server: ServerConfig | None = server
         """Its server, with the address at which it listens; None for a listener of a client."""
 
     @property
@@ -141,10 +151,10 @@ class OpenPort:
         """True while no connection is under way; sessions of UDP end with the port."""
         return self.face.flow is None or self.face.flow.is_idle
 
-    def steer_away(self) -> None:
+    def steer_away(self, steering: Steering) -> None:
         """Let new connections come to other processes, where some have the same port."""
         if self.listener is not None:
-            steer_away(self.listener.sock, 1)
+            steering.to_last(self.listener.sock)
 
     def stop_listening(self, speaker: Speaker) -> None:
         """Accept no more connections; datagrams go on."""
@@ -267,11 +277,18 @@ class Ports:
         """True while no connection is under way, not even of those that listen no more."""
         return all(port.is_idle for port in self.every)
 
+    def steer_away(self) -> None:
+        """Let new connections come to other processes, where some have the same ports."""
+        steering = Steering()
+        for port in self._open:
+            port.steer_away(steering)
+
     def stop_listening(self) -> None:
         """Accept no more connections anywhere."""
         self.drains = True
-        for port in self._open:
-            port.stop_listening(self._speaker)
+        with self._speaker.together():
+            for port in self._open:
+                port.stop_listening(self._speaker)
 
     def clear(self) -> None:
         """Forget all of them, after their service has closed what they lived by."""

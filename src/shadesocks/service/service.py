@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -35,7 +35,7 @@ from .farewell import last_requests
 from .follow import follow, usable
 from .given import GivenSockets
 from .journal import Journal
-from .limits import raise_nofile
+from .limits import SESSIONS_MOST, SESSIONS_PER_SOURCE, raise_nofile
 from .manager_socket import ManagerSocket, open_manager
 from .needs import prepare
 from .online import Online
@@ -63,11 +63,6 @@ SWEEPS_PER_LOOK: Final = 5
 
 LAST_LOOK: Final = 0.25
 """Seconds between two looks at whether the last connection has ended."""
-
-SESSIONS_MOST: Final = 16_384
-"""UDP sessions of a process, unless a quarter of the descriptors is less: at 8 KiB each, 128 MiB."""
-SESSIONS_PER_SOURCE: Final = 1024
-"""UDP sessions of one source address: a household's, or a server's that is chained to this one."""
 
 
 class Service:
@@ -210,7 +205,7 @@ class Service:
             origin_policy(config, self._own_ports),
             OriginPolicy(allow_private=True, own_ports=self._own_ports),
             acls,
-            SaltMemory(state_directory(config.state_dir), reactor.loop.time, self._siblings),
+            SaltMemory(state_directory(config.state_dir), reactor.loop.time, self._siblings, shared=config.reuse_port),
             config.silent_limit or max(1, descriptors // 4),
             # Without UDP the plain way, which nobody takes: the other has 0.8 MiB of ctypes.
             make_datagrams(reactor, config.udp_io if self._has_packets else "plain"),
@@ -222,8 +217,9 @@ class Service:
         self.speaker.say("model", name=reactor.poller.name)
         for server in config.servers:
             self.speaker.say("next", place=place(server.address.host, server.address.port))
-        for port, sockets in bound:
-            self._open(port, sockets)
+        with self.speaker.together():
+            for port, sockets in bound:
+                self._open(port, sockets)
         if manager_socket is not None:
             self._manager = ManagerSocket(manager_socket, self, reactor, keeps=self._given.lends(manager_socket))
             self._settle_ports()
@@ -240,7 +236,7 @@ class Service:
             try:
                 bound.append(await bind_behind(self._config, port, self._given))
             except OSError as error:
-                problems.append(not_bound(port, error))
+                problems.append(not_bound(port, error, self._given))
         if problems:
             close_all(bound)
             raise ConfigError(problems)
@@ -354,7 +350,7 @@ class Service:
         try:
             port, bound = await bind_behind(self._config, port, self._given)
         except OSError as error:
-            raise ConfigError([not_bound(port, error)]) from None
+            raise ConfigError([not_bound(port, error, self._given)]) from None
         if self._sweeper is None or self._ports.drains:
             close_sockets(bound)
             raise RuntimeError("the service was stopped meanwhile")
@@ -377,10 +373,11 @@ class Service:
         if was == server:
             return
         self._ports.leave(before)
-        self._settle_ports()
+        self._shared.reactor.settle()  # the numbers are free, and soon taken again: no need to gather all there are
         try:
             await self._add(server)
         except ConfigError:
+            self._settle_ports()
             with suppress(ConfigError):  # what was just given back is free, unless somebody was quick
                 await self._add(was)
             raise
@@ -427,30 +424,30 @@ class Service:
         self._sweeper = reactor.loop.call_later(SWEEP, self._sweep)
 
     async def drain(self, limit: float) -> None:
-        """Accept no more, and wait up to `limit` seconds for the live connections to end by themselves."""
+        """Accept no more; wait up to `limit` seconds for the live connections to end, also of who came last."""
         await self._close_listeners()
         await self.journal.quiet(await last_requests(self._ports.every, limit))
 
-    async def quit(self) -> None:
-        """Give up every port at once, and wait until the last connection has ended by itself: as long as that takes.
+    async def quit(self, left: Callable[[], object] = bool) -> None:
+        """Give up every port at once, call `left`, and wait until the last connection has ended by itself.
 
         Sessions of UDP end then: whoever has the port next takes what their clients send. With `reuse_port` a port is
         given up when all that is new comes to another process, which takes a second and loses no connection.
         """
         if self._config.reuse_port:
             if self._siblings is None:  # of workers, their master does it
-                for port in self._ports:
-                    port.steer_away()
+                self._ports.steer_away()
             await asyncio.sleep(SETTLING)
+        self._shared.salts.leave()
         await self._close_listeners()
         self._ports.leave_all()
         await self._shared.plugins.settle()
-        numbers = set(self._own_ports)
         for packets in list(self._shared.crowd.relays):  # a client's; those of associations have numbers of their own
-            if packets.front.sock.getsockname()[1] in numbers:
+            if packets.front.sock.getsockname()[1] in self._own_ports:
                 self.speaker.say("closed packets", port=packets.front.sock.getsockname()[1])
                 packets.close()
         self._settle_ports()
+        left()
         while not self._ports.are_idle:  # noqa: ASYNC110 - connections tell nobody of their end
             await asyncio.sleep(LAST_LOOK)
 
@@ -468,9 +465,10 @@ class Service:
         for port in self._ports.every:
             port.face.close()
             port.face.evict()
-        for packets in list(shared.crowd.relays):
-            self.speaker.say("closed packets", port=packets.front.sock.getsockname()[1])
-            packets.close()
+        with self.speaker.together():
+            for packets in list(shared.crowd.relays):
+                self.speaker.say("closed packets", port=packets.front.sock.getsockname()[1])
+                packets.close()
         for roster in shared.rosters:
             roster.close()
         await shared.plugins.stop()

@@ -39,8 +39,19 @@ def state_directory(configured: str | None) -> str | None:
 class SaltMemory:
     """The stores of a service, opened when a server first needs one: a client keeps none."""
 
-    def __init__(self, directory: str | None, clock: Callable[[], float], siblings: Siblings | None = None) -> None:
-        """Keep files in a directory, which `siblings` use as well; None of either is none."""
+    def __init__(
+        self,
+        directory: str | None,
+        clock: Callable[[], float],
+        siblings: Siblings | None = None,
+        *,
+        shared: bool = False,
+    ) -> None:
+        """Keep files in a directory, which `siblings` use as well; None of either is none.
+
+        With `shared` a process that is no sibling may use them at the same time, and says so, too.
+        """
+        self._shared = shared
         self._directory = directory
         self._clock = clock
         self._siblings = siblings
@@ -59,7 +70,7 @@ class SaltMemory:
     def _open(self, edition: Edition) -> Salts:
         siblings = self._siblings
         if siblings is None:
-            return open_salts(self._directory, edition, clock=self._clock)
+            return open_salts(self._directory, edition, clock=self._clock, shared=self._shared)
         if edition is Edition.STREAM:
             return StreamSalts(siblings.stream_salts)
         store = open_salts(self._directory, edition, clock=self._clock, shared=True)
@@ -72,10 +83,18 @@ class SaltMemory:
 
     def tell(self) -> None:
         """Log what the stores have to say: a file set aside, a disk that fails."""
+        is_silent = self._siblings is not None and not self._siblings.speaks
         for store in self._stores.values():
             for note in store.notes:
-                log.warning("%s", note)
+                if not is_silent:  # what is wrong for one is wrong for all, and the first says so
+                    log.warning("%s", note)
             store.notes.clear()
+
+    def leave(self) -> None:
+        """Leave the files to whoever serves next, and remember what is left of this service's life in memory."""
+        if self._siblings is None and not self._shared:
+            for store in self._stores.values():
+                store.leave_file()
 
     def close(self) -> None:
         """Close every store; their files stay."""

@@ -186,12 +186,18 @@ def test_other_keys() -> None:
     assert warnings(keys, "server", "libev") == []
 
 
+def test_the_system_s_log_adds_the_time_itself() -> None:
+    config = libev({**ONE, "use_syslog": 1}, "server")
+    assert (config.log_syslog, config.log_without_time) == (True, True)
+    config = libev({**ONE, "use_syslog": False}, "server")
+    assert (config.log_syslog, config.log_without_time) == (False, False)
+
+
 def test_what_has_no_meaning_here_is_told_in_one_line_each() -> None:
-    keys = {**ONE, "mtu": 1400, "dscp": {"8388": "EF"}, "use_syslog": True, "workdir": "/x"}
+    keys = {**ONE, "mtu": 1400, "dscp": {"8388": "EF"}, "workdir": "/x"}
     assert [line.partition(":")[0] for line in warnings(keys, "server", "libev")] == [
         "mtu",
         "dscp",
-        "use_syslog",
         "workdir",
     ]
 

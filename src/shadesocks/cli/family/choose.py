@@ -7,17 +7,17 @@ Nothing is judged here; what cannot be read says nothing, and is told by whoever
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from ...config.dialects import find_dialect
-from ...config.files import find_config, read_config
+from ...config.files import find_config
 from ...config.hosts import split_port
 from ...config.options import options
-from ...config.reader import read
 from ...core.errors import ConfigError
 from ...crypto.methods import find_method
+from ..source import STDIN, Source
 from .python import PROGRAMS
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Choice:
     """What spoke for it: a clause."""
     file: str = ""
     """The file that was found, where none was named: the two programs do not look in the same places."""
+    source: Source | None = field(default=None, compare=False)
+    """What was looked at, for whoever is chosen."""
 
 
 _DIALECT: Final = "--dialect"
@@ -177,16 +179,17 @@ def _choose_by_file(role: Role, words: Sequence[str]) -> Choice:
     path = Path(file) if file else find_config(role, old_places=False)
     if path is None:
         return Choice("python", "there is nothing to start with, and it says so")
-    if file == "-":
+    if file == STDIN:
         return Choice("common", "standard input can be read but once")
+    source = Source(str(path) if file is None else file)
     try:
-        root = read(read_config(path), str(path)).root
+        root = source.look().root
     except ConfigError:
         root = None
     if root is None:
-        return Choice("common", "the file cannot be read")
+        return Choice("common", "the file cannot be read", source=source)
     taken = find_dialect(None, root)
     if taken.common and isinstance(root.value, Mapping) and WORKERS in root.value:
-        return Choice("python", f"it has {WORKERS}, as in Python shadowsocks", "" if file else str(path))
+        return Choice("python", f"it has {WORKERS}, as in Python shadowsocks", "" if file else str(path), source)
     whose: Whose = "common" if taken.common else "python" if taken.dialect.name == "python" else "rust"
-    return Choice(whose, taken.why, "" if file else str(path))
+    return Choice(whose, taken.why, "" if file else str(path), source)

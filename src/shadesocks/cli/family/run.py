@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-from ...config.reader import Mark, Member, Node, read
+from ...config.reader import Mark, Member, Node, Reading
 from ...core.errors import ConfigError, Problem, ShadesocksError
 from ..exits import COMMAND_LINE, OK, Failed, end, occupy_standard_streams, say, tell, why
+from ..source import Source, source_of
 from .overlay import Overlay, overlay_of
 from .program import NOTE, Act, Command, OldProgram
 from .syntax import WrongFlagError
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("shadesocks.cli")
 
 
-def leave(program: OldProgram, words: Sequence[str]) -> NoReturn:
-    """Run a program and end the process with its exit code."""
+def leave(program: OldProgram, words: Sequence[str], known: Source | None = None) -> NoReturn:
+    """Run a program and end the process with its exit code; `known` is a config that was looked at already."""
     occupy_standard_streams()
-    end(run(program, words))
+    end(run(program, words, known))
 
 
-def run(program: OldProgram, words: Sequence[str]) -> int:
+def run(program: OldProgram, words: Sequence[str], known: Source | None = None) -> int:
     """Run a program to its end and return its exit code."""
-    run = _Run(program)
+    run = _Run(program, known)
     try:
         return run.to_its_end(words)
     except WrongFlagError as error:
@@ -64,8 +65,9 @@ def _is_usage(program: OldProgram, problems: Sequence[Problem]) -> bool:
 class _Run:
     """One run, and how it speaks."""
 
-    def __init__(self, program: OldProgram) -> None:
+    def __init__(self, program: OldProgram, known: Source | None) -> None:
         self._program = program
+        self._known = known
         self._overlay = Overlay()
         self._command = Command()
         if program.words is not None:
@@ -112,8 +114,22 @@ class _Run:
     def _start(self, given: bool) -> int:
         program, overlay = self._program, self._overlay
         file = overlay.config or next((str(path) for path in program.search(given) if path.is_file()), None)
-        text, where = self._text(file)
-        in_file = _members(text)
+        source = source_of(file, self._known)
+        code = self._judge(source)
+        if code is not None:
+            return code
+        # Python's did not read again; the others did (go), or died of the signal, on which nobody counts.
+        rereads = source is not None and program.role == "server" and program.dialect != "python"
+        again = partial(self._config, source) if rereads else None
+        return self._serve(self._config(source), again, file)
+
+    def _judge(self, source: Source | None) -> int | None:
+        """Look at what the flags and the file say together; return the exit code of a program that does not start."""
+        program, overlay = self._program, self._overlay
+        if source is not None and program.tells_file:
+            self._log(early=True)
+            log.info("loading config from %s", source.file)
+        in_file = {} if source is None else _members(source.look())
         keys = overlay.keys() | set(in_file or ())
         if not keys and in_file is not None:
             self.tell("ERROR", program.nothing)
@@ -131,46 +147,29 @@ class _Run:
         if missing and in_file is not None:
             self.tell("ERROR", missing[0])
             return self.usage(program.needs_code or program.usage_code)
-        # Python's did not read again; the others did (go), or died of the signal, on which nobody counts.
-        rereads = program.role == "server" and program.dialect != "python"
-        again = partial(self._again, file) if file is not None and rereads else None
-        return self._serve(self._config(text, where, file), again)
+        return None
 
-    def _config(self, text: str | None, where: str, file: str | None) -> Config:
-        """Return what the flags and a text, that of the file, say together."""
+    def _config(self, source: Source | None) -> Config:
+        """Return what the flags and the file, as it is by now, say together."""
         from ...config.load import load
         from ...wire.uri import parse_link
-        from ..source import directory_of
 
         program, overlay = self._program, self._overlay
+        reading = None if source is None else source.take()
+        in_file = None if reading is None else _members(reading)
         return load(
-            text,
-            where=where,
+            reading,
+            where=COMMAND_LINE,
             role=program.role,
             overrides={**overlay.settings, **program.fixed},
             fallbacks=program.fallbacks,
             read_link=parse_link,
             dialect=program.dialect,
-            overlay=_filled(program, _members(text) or {}, overlay),
-            base=directory_of(file) if file else "",
+            overlay=_filled(program, in_file or {}, overlay),
+            base="" if source is None else source.base,
         )
 
-    def _again(self, file: str) -> Config:
-        from ..source import read_source
-
-        return self._config(*read_source(file), file)
-
-    def _text(self, file: str | None) -> tuple[str | None, str]:
-        if file is None:
-            return None, COMMAND_LINE
-        from ..source import read_source
-
-        if self._program.tells_file:
-            self._log(early=True)
-            log.info("loading config from %s", file)
-        return read_source(file)
-
-    def _serve(self, config: Config, reread: Callable[[], Config] | None) -> int:
+    def _serve(self, config: Config, reread: Callable[[], Config] | None, file: str | None) -> int:
         from ..background import run_placed, set_up
         from ..logs import log_screen
         from ..run import start_local, start_server
@@ -183,7 +182,8 @@ class _Run:
         self._stop()
         said = partial(say, "started")
         begin = partial(start, config)
-        return run_placed(config, begin, screen, reread=reread, at_once=program.at_once, started=said)
+        at_once = program.at_once
+        return run_placed(config, begin, screen, reread=reread, file=file, at_once=at_once, started=said)
 
     def _stop(self) -> None:
         """End the daemon that runs already, where that was asked for."""
@@ -210,11 +210,8 @@ def _filled(program: OldProgram, in_file: Mapping[str, Member], overlay: Overlay
     return {**added, **(program.derive(in_file) if program.derive else {}), **overlay.members}
 
 
-def _members(text: str | None) -> Mapping[str, Member] | None:
+def _members(reading: Reading) -> Mapping[str, Member] | None:
     """Return the members of a file's top level; None where it cannot be read, which `load` tells."""
-    if text is None:
-        return {}
-    reading = read(text)
     if reading.faults or reading.root is None or not isinstance(reading.root.value, Mapping):
         return None
     return reading.root.value

@@ -52,6 +52,8 @@ def translate(root: Node, role: Role | None, findings: Findings) -> Node:
         _leave_from_local_address(draft)
     draft.time_out(TIMEOUT, least=SERVER_IDLE_LEAST if end == "server" else 0)
     draft.verbosity()
+    if (syslog := draft.get("use_syslog")) is not None and syslog.node.value is True:
+        draft.derive("log.format.without_time", True, syslog)
     _lead_to_tunnel_address(draft)
     _check_mode(draft)
     if (nofile := draft.get("nofile")) is not None and nofile.node.value in (0, "0"):
