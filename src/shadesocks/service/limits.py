@@ -1,10 +1,11 @@
-"""The descriptor limit of the process."""
+"""How many descriptors and sessions a process may have."""
 
 from __future__ import annotations
 
 import sys
+from typing import Final
 
-NO_LIMIT_KNOWN = 8192
+NO_LIMIT_KNOWN: Final = 8192
 """Descriptors assumed where the system names no limit (Windows)."""
 
 SESSIONS_MOST: Final = 16_384
