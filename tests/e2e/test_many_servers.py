@@ -18,7 +18,7 @@ import pytest
 from shadesocks.proxy.balance.policies import POLICIES
 from tests.peers import HOST, PASSWORDS, PEERS, Program, free_port, start
 
-from .crowd import Echo, echo
+from .crowd import Echo, back_to, echo
 from .herd import METHOD, serve
 from .stream_of_visits import Visit, Visits, visits
 
@@ -199,6 +199,7 @@ def test_no_program_notices_while_one_server_is_alive(
     pause = 2.0 if whole else 0.4
     silences = []
     with Five(tmp_path) as five, client(tmp_path, five, page.port, policy=policy) as near:
+        descriptors = near.descriptors()
         with visits(near.address, target.port, RATE) as stream:
             time.sleep(pause)
             five.kill(0)
@@ -216,6 +217,7 @@ def test_no_program_notices_while_one_server_is_alive(
                 five.kill(number)
             time.sleep(pause)
         assert near.alive
+        back_to(near, descriptors + SERVERS)  # probes are under way now and then
         assert "internal error" not in near.log()
         assert f"http://{HOST}" not in near.log()
     assert len(stream.all) > RATE * pause

@@ -416,10 +416,10 @@ def test_bad_handshake(system: str, names: Names, caplog: pytest.LogCaptureFixtu
 # -- reload
 
 RELOADED: Final = {
-    "python": "ssserver",
-    "go": "shadowsocks-server",
-    "lite": "sslserver",
-    "node": "node-ssserver",
+    "python": ("ssserver", "--workers", "1"),
+    "go": ("shadowsocks-server",),
+    "lite": ("sslserver",),
+    "node": ("node-ssserver",),
 }
 """procurator has no file to read again."""
 
@@ -443,8 +443,7 @@ def test_reload(system: str, tmp_path: Path) -> None:
         path.write_text(json.dumps(keys))
 
     write(first)
-    name = RELOADED[system]
-    with crowd_echo() as far, programs.running(tmp_path, "as", name, "-c", str(path)) as program:
+    with crowd_echo() as far, programs.running(tmp_path, "as", *RELOADED[system], "-c", str(path)) as program:
         eventually(lambda: program.process.poll() is not None or accepts(first), "it listens")
         assert program.process.poll() is None, program.process.communicate()
         with socket.create_connection((HOST, first)) as live:

@@ -173,6 +173,13 @@ async def test_one_that_is_called_weighed_or_grouped_otherwise_is_the_same(here:
     assert here.opened == ["a", "b", "z"]
 
 
+@in_a_world(A, B)
+async def test_when_nothing_new_is_to_come_all_of_them_rest(here: World) -> None:
+    here.roster.rest()
+    assert here.prober.closed
+    assert (here.resting, here.closed) == (["a", "b"], [])
+
+
 @in_a_world(A)
 async def test_one_that_comes_back_while_it_leaves_begins_anew(here: World) -> None:
     before = here.member("a")

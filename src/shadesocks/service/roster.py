@@ -136,7 +136,9 @@ class Roster:
             self._ways.pop(member).close()
 
     def rest(self) -> None:
-        """Keep nothing ready from now on: no listener accepts any more."""
+        """Keep nothing ready, and ask nothing, from now on: no listener accepts any more."""
+        if self._prober is not None:
+            self._prober.close()
         for way in self._ways.values():
             way.rest()
 

@@ -180,8 +180,8 @@ def test_a_tunnel_leads_to_its_target(tmp_path: Path) -> None:
                 assert reached.recv(8, socket.MSG_WAITALL) == b"question"
 
 
-@pytest.mark.parametrize(("name", "again"), [("shadowsocks-server", True), ("ssserver", False)])
-def test_go_reads_its_file_again_and_python_does_not(
+@pytest.mark.parametrize(("name", "again"), [("shadowsocks-server", True), ("ssserver", True), ("sslocal", False)])
+def test_a_server_reads_its_file_again_and_a_client_does_not(
     name: str, again: bool, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ports: list[int] = []
@@ -193,7 +193,9 @@ def test_go_reads_its_file_again_and_python_does_not(
         return OK
 
     def write(port: int) -> None:
-        (tmp_path / "x.json").write_text(json.dumps({"server": "127.0.0.1", "port_password": {port: SECRET}}))
+        (tmp_path / "x.json").write_text(
+            json.dumps({"server": "127.0.0.1", "server_port": port, "local_port": 1080, "password": SECRET})
+        )
 
     monkeypatch.setattr(shadesocks.cli.background, "run_placed", keep)
     write(8388)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from shadesocks.config.model import Config, LocalConfig, ProxyConfig, ServerConfig
 from shadesocks.core.address import Address
+from shadesocks.net.packets import PacketRelay
 from shadesocks.proxy.balance.group import UDP
 from shadesocks.service.service import Service
 from shadesocks.wire.dns_question import pack_question
@@ -112,5 +116,30 @@ def test_a_way_that_cannot_be_opened_is_known_at_once() -> None:
         server = replace(server_config(port=9), mode=BOTH, outbound_proxy=(hop,))
         async with client_of(server) as (near, member):
             assert await probe(near, member, UDP) == "refused"
+
+    run(story())
+
+
+def test_a_question_leaves_nothing_to_the_garbage_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[PacketRelay]] = []
+    make = PacketRelay.__init__
+
+    def init(self: PacketRelay, *args: Any) -> None:
+        make(self, *args)
+        made.append(weakref.ref(self))
+
+    async def story() -> None:
+        async with (
+            name_server(good) as (to, _),
+            serving() as server,
+            client_of(server, balancer_probe_dns=to) as (near, member),
+        ):
+            monkeypatch.setattr(PacketRelay, "__init__", init)
+            gc.disable()
+            try:
+                assert await probe(near, member, UDP) == ""
+                assert [relay() for relay in made] == [None]
+            finally:
+                gc.enable()
 
     run(story())

@@ -118,8 +118,8 @@ class _Run:
         code = self._judge(source)
         if code is not None:
             return code
-        # Python's did not read again; the others did (go), or died of the signal, on which nobody counts.
-        rereads = source is not None and program.role == "server" and program.dialect != "python"
+        # go's did; the others died of the signal, on which nobody counts, or passed over it as daemons.
+        rereads = source is not None and program.role == "server"
         again = partial(self._config, source) if rereads else None
         return self._serve(self._config(source), again, file)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ...core.errors import DialError, LimitError, RemoteProtocolError
 from ...net.crowd import Crowd
@@ -52,24 +52,34 @@ class _Ear:
             self._heard.set_exception(error)
 
 
+class _Nobody:
+    """The `packets.PacketLedger` of sessions that nobody keeps an account of."""
+
+    def session_ended(self, client: tuple[str, int], session: Session, word: str) -> None:
+        """See `packets.PacketLedger`."""
+
+
+_NOBODY: Final = _Nobody()
+
+
 class _Question(PacketRelay):
     """The relay of one session, which is begun and ended here. Its front has no port: nothing comes in."""
 
     def __init__(self, reactor: Reactor, datagrams: Datagrams, wall: WallClock, back: Back, ear: _Ear) -> None:
         front = open_socket(DatagramOptions())
-        super().__init__(reactor, datagrams, front, SOCKS5_PACKETS, back, Crowd(1, 1, 1), self, wall, inf)
+        super().__init__(reactor, datagrams, front, SOCKS5_PACKETS, back, Crowd(1, 1, 1), _NOBODY, wall, inf)
         self._ear = ear
-        self.session = self.sessions[0] = Session(self, 0, None, ear, b"")
 
     def ask(self, to: bytes, question: bytes) -> None:
         """Send a question to an address in its wire form, by the way of the back."""
+        session = self.sessions[0] = Session(self, 0, None, self._ear, b"")
         middle = self.datagrams.middle
         begin = middle.at + self.back.room
         payload = begin + len(to)
         end = payload + len(question)
         middle.view[begin:payload] = to
         middle.view[payload:end] = question
-        self.back.forward(self, self.session, (begin, payload, end), self.wall())
+        self.back.forward(self, session, (begin, payload, end), self.wall())
 
     def retry(self, session: Session, span: Span, error: BaseException | None) -> None:
         """See `PacketRelay`."""
@@ -88,9 +98,6 @@ class _Question(PacketRelay):
         if self.sessions.pop(session.key, None) is not None:
             self.close_outlet(session)
             self._ear.fail(DialError("limit"))
-
-    def session_ended(self, client: tuple[str, int], session: Session, word: str) -> None:
-        """See `packets.PacketLedger`."""
 
 
 class UdpProbe:
