@@ -6,6 +6,7 @@ import gc
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ import pytest
 from shadesocks.config.model import Config, LocalConfig, ProxyConfig, ServerConfig
 from shadesocks.core.address import Address
 from shadesocks.net.packets import PacketRelay
-from shadesocks.proxy.balance.group import UDP
+from shadesocks.proxy.balance.group import TCP, UDP
 from shadesocks.service.service import Service
 from shadesocks.wire.dns_question import pack_question
-from tests.proxy.balance.field import BOTH, METHODS, client_of, name_server, probe, serving
-from tests.service.rig import HOST, run, server_config, started
+from tests.proxy.balance.field import BOTH, METHODS, client_of, name_server, probe, saying, serving
+from tests.service.rig import HOST, run, server_config, started, target
+from tests.service.stubs import stub
 
 SHORT = {"balancer_max_rtt": 0.2}
 
@@ -106,6 +108,19 @@ def test_a_probe_goes_the_way_of_datagrams() -> None:
                         assert await probe(near, member, UDP) == ""
                         assert await probe(near, member, UDP) == ""
                 assert len(there.asked) == 4
+
+    run(story())
+
+
+def test_a_probe_goes_through_the_plugin_of_its_server(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with name_server(good) as (to, there), target(saying(b"HTTP/1.0 200\n")) as page, serving() as server:
+            behind = replace(server, plugin=stub(tmp_path, "udp", BOTH))
+            options = {"balancer_probe_dns": to, "balancer_probe_url": f"http://{page}/"}
+            async with client_of(behind, **options) as (near, member):
+                assert await probe(near, member, TCP) == ""
+                assert await probe(near, member, UDP) == ""
+                assert len(there.asked) == 1
 
     run(story())
 
