@@ -14,7 +14,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -198,23 +198,32 @@ def kill(pid: int) -> None:
 class Visitors:
     """Short connections, one after the other from each of a few threads, and what became of them."""
 
-    def __init__(self, port: int, target: int, threads: int = 3) -> None:
+    def __init__(
+        self,
+        port: int,
+        target: int,
+        threads: int = 3,
+        visit: Callable[[int, int], object] = trip,
+        pause: float = 0.005,
+    ) -> None:
+        """Begin; `visit` returns something true for who was served, and else nothing, or it raises."""
         self.served = 0
         self.lost: list[str] = []
-        self._port, self._target = port, target
+        self._port, self._target, self._pause = port, target, pause
+        self._ask = visit
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._visit) for _ in range(threads)]
 
     def _visit(self) -> None:
         while not self._over.is_set():
             try:
-                if trip(self._port, self._target):
+                if self._ask(self._port, self._target):
                     self.served += 1
                 else:
                     self.lost.append("ended without an answer")
-            except OSError as error:
+            except (OSError, EOFError, AssertionError) as error:
                 self.lost.append(repr(error))
-            self._over.wait(0.005)
+            self._over.wait(self._pause)
 
     def __enter__(self) -> Visitors:
         for thread in self._threads:

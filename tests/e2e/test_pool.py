@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -16,7 +15,7 @@ from tests.interop.streams import HOST, LIMIT, pack_address, read_exactly
 from tests.peers import Program, free_port, need_tool, run
 
 from .crowd import GREETED, Echo, back_to, echo, eventually
-from .herd import METHOD, kill, serve, workers_of
+from .herd import METHOD, Visitors, kill, serve, workers_of
 
 POOL: Final = 4
 UPGRADES: Final = 2
@@ -50,36 +49,6 @@ def ask(port: int, target: int, said: bytes = b"said") -> bytes:
         return read_exactly(sock, len(said))
 
 
-class Visitors:
-    """Short requests, one after the other from each of a few threads, and what became of them."""
-
-    def __init__(self, port: int, target: int, threads: int = 3) -> None:
-        self.served = 0
-        self.lost: list[str] = []
-        self._port, self._target = port, target
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._visit) for _ in range(threads)]
-
-    def _visit(self) -> None:
-        while not self._over.is_set():
-            try:
-                ask(self._port, self._target)
-                self.served += 1
-            except (OSError, EOFError, AssertionError) as error:
-                self.lost.append(repr(error))
-            self._over.wait(0.02)
-
-    def __enter__(self) -> Visitors:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-
 @contextlib.contextmanager
 def version(folder: Path, number: int, port: int) -> Iterator[Program]:
     """Run a server as its next version would be run."""
@@ -99,7 +68,7 @@ def test_servers_follow_one_another_and_no_request_fails(
     with contextlib.ExitStack() as versions:
         old = versions.enter_context(version(tmp_path, 0, port))
         client = versions.enter_context(near(tmp_path, port))
-        with Visitors(client.port, target.port) as visitors:
+        with Visitors(client.port, target.port, visit=ask, pause=0.02) as visitors:
             for number in range(1, upgrades + 1):
                 eventually(lambda before=visitors.served: visitors.served > before + 20, "requests")  # type: ignore[misc]
                 new = versions.enter_context(version(tmp_path, number, port))
