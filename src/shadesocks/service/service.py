@@ -428,7 +428,7 @@ class Service:
         await self._close_listeners()
         await self.journal.quiet(await last_requests(self._ports.every, limit))
 
-    async def quit(self, left: Callable[[], object] = bool) -> None:
+    async def quit(self, left: Callable[[], object] = lambda: None) -> None:
         """Give up every port at once, call `left`, and wait until the last connection has ended by itself.
 
         Sessions of UDP end then: whoever has the port next takes what their clients send. With `reuse_port` a port is
