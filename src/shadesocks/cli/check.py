@@ -36,7 +36,7 @@ def command_check(file: str, dialect: str | None) -> int:
     where a start only warns of them. Exit code 78 when there is any error, 0 when there is none.
     """
     from ..core.errors import ConfigError
-    from ..service.plugins import check_plugins
+    from ..service.plugins.plugins import check_plugins
     from ..service.rules import AclShelf
     from .source import read_source
 

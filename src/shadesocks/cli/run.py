@@ -145,7 +145,7 @@ async def _life(
     if _HANGUP is not None and (reread is not None or host.hangup is not None):
         asyncio.get_running_loop().add_signal_handler(_HANGUP, _hang_up, host, again)
     service = await _ready(start, screen, told, host)
-    from ..service.control import Control
+    from ..service.control.socket import Control
 
     control = Control(config.control, service.role, lambda: service.commands)
     control.open()

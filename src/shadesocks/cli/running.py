@@ -13,7 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.errors import ShadesocksError
-from ..service.control import ENDING, connect, directories
+from ..service.control.socket import ENDING, connect, directories
 from ..wire.control import SYNTAX, ControlError, Lines, Request, pack_request, parse_answer
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@
     # …                a comment
     vmess://…          no Shadowsocks: counted, and left out
 
-Called by `dialects/links.py` for files and by `service/documents.py` for subscriptions. Links are secrets: nothing
-here repeats a part of one but its scheme.
+Called by `dialects/links.py` for files and by `service/subscriptions/documents.py` for subscriptions. Links are
+secrets: nothing here repeats a part of one but its scheme.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A document comes from elsewhere, so it says where its servers are and how they a
 key of it reads the environment, opens a file or starts a program that the file does not allow. Each of its servers is
 judged by the same rules as one of the file; one that fails is left out, and the others serve.
 
-Called by `load.py`, and by `service/documents.py` with what a document said.
+Called by `load.py`, and by `service/subscriptions/documents.py` with what a document said.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..core.errors import ConfigError, Problem
 from ..net.loop import run as run_loop
-from ..service.control import Control
+from ..service.control.socket import Control
 from ..service.given import GivenSockets
 from ..service.service import Service
 from . import line as said

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ConfigError, Problem
 from .names import make_resolver
-from .plugins import check_plugins
+from .plugins.plugins import check_plugins
 from .rules import AclShelf
 from .sockets import check_sockets
 

@@ -29,7 +29,6 @@ from ..net.origin import OriginPolicy
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
 from ..net.steer import SETTLING
-from .behind import bind_behind, close_all, put_plugin_before, seats_of
 from .build import Port, local_port, server_port
 from .farewell import last_requests
 from .follow import follow, usable
@@ -38,20 +37,21 @@ from .journal import Journal
 from .limits import SESSIONS_MOST, SESSIONS_PER_SOURCE, raise_nofile
 from .manager_socket import ManagerSocket, open_manager
 from .needs import prepare
-from .online import Online
-from .plugins import Plugins, check_plugin
+from .plugins.behind import bind_behind, close_all, put_plugin_before, seats_of
+from .plugins.plugins import Plugins, check_plugin
 from .ports import Bound, OpenPort, Ports, close_sockets, not_bound
 from .rules import origin_policy
 from .shared import Shared
 from .sockets import check_sockets, dialled_options
 from .speaker import Speaker
 from .state import SaltMemory, state_directory
+from .subscriptions.online import Online
 from .voices import place, voice_of
 
 if TYPE_CHECKING:
     from ..config.model import ServerConfig
     from ..net.story import Wait
-    from .control import Commands
+    from .control.socket import Commands
     from .siblings import Siblings
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class Service:
     @property
     def commands(self) -> Commands:
         """What may be asked of it, while it runs, over a control socket."""
-        from .commands import commands_of
+        from .control.commands import commands_of
 
         return commands_of(self, self._shared, self._ports)
 

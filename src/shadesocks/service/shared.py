@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .plugins import Plugins
+from .plugins.plugins import Plugins
 
 if TYPE_CHECKING:
     from ..config.model import Config

@@ -4,8 +4,8 @@
                                 "plugin", "plugin_opts"}], "bytes_used": N, "bytes_remaining": N}
 
 Strict JSON, and version 1 only. What is wrong with the document is one error; what is wrong with one of its servers
-leaves that server out, and the others stay. Called by `service/documents.py`. A document is a secret and comes from
-elsewhere: no error made here repeats a text of it.
+leaves that server out, and the others stay. Called by `service/subscriptions/documents.py`. A document is a secret and
+comes from elsewhere: no error made here repeats a text of it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Programs that carry what goes between a client and its server (SIP003): started, watched, ended."""

@@ -1,0 +1,1 @@
+"""Servers named elsewhere (SIP008, `ssconf://`): fetched, read, kept."""
