@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shadesocks.crypto.block import BLOCK_SIZE, Block
+from shadesocks.crypto.block import BLOCK_SIZE, Block, open_block, seal_block
 
 PLAIN = bytes.fromhex("00112233445566778899aabbccddeeff")
 SEALED = {
@@ -19,6 +19,8 @@ def test_the_figures_of_fips_197(size: int) -> None:
     block = Block(bytes(range(size)))
     assert block.seal(PLAIN) == SEALED[size]
     assert block.open(SEALED[size]) == PLAIN
+    assert seal_block(bytes(range(size)), PLAIN) == SEALED[size]
+    assert open_block(bytes(range(size)), SEALED[size]) == PLAIN
 
 
 @pytest.mark.parametrize("size", SEALED)

@@ -45,11 +45,17 @@ def test_each_method(name: str) -> None:
             make_packets(method, keys, bytes, bool)
 
 
-def test_identity_keys_are_refused() -> None:
-    with pytest.raises(LocalProtocolError, match="identity keys"):
-        make_shadow(METHODS["2022-blake3-aes-128-gcm"], [bytes(16), bytes(16)])
-    with pytest.raises(LocalProtocolError, match="identity keys"):
-        make_packets(METHODS["2022-blake3-aes-128-gcm"], [bytes(16), bytes(16)], bytes, bool)
+@pytest.mark.parametrize("name", ["2022-blake3-chacha20-poly1305", "aes-256-gcm", "none"])
+def test_identity_keys_and_users_where_there_are_no_headers(name: str) -> None:
+    method = METHODS[name]
+    for make in (
+        lambda: make_shadow(method, [bytes(32), bytes(32)]),
+        lambda: make_shadow(method, [bytes(32)], users=lambda _tag: None),
+        lambda: make_packets(method, [bytes(32), bytes(32)], bytes, bool),
+        lambda: make_packets(method, [bytes(32)], bytes, bool, users=lambda _tag: None),
+    ):
+        with pytest.raises(LocalProtocolError, match=f"{name} has no identity headers"):
+            make()
 
 
 @pytest.mark.parametrize("name", ["salsa20", "rc2-cfb"])

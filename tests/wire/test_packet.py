@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from shadesocks.core.address import ADDRESS_MAX, Address, parse_address
 from shadesocks.core.errors import RemoteProtocolError
+from shadesocks.wire.identity import IDENTITIES_MOST
 from shadesocks.wire.packet import HEADROOM, OVERHEAD_MAX, payload_at
 
 ADDRESSES = [Address("192.0.2.1", 53), Address("a", 0), Address("x" * 255, 65535), Address("2001:db8::1", 443)]
@@ -61,6 +62,7 @@ def test_agrees_with_the_parser_of_addresses(data: bytes) -> None:
 
 
 def test_the_room_is_enough_for_every_format() -> None:
-    longest_header, padding, tag, longest_front = 19, 900, 16, 24 + 16
+    longest_header, padding, tag, longest_front = 19, 900, 16, 16 + 16 * IDENTITIES_MOST
+    assert longest_front >= 24 + 16  # that of chacha20
     assert longest_header + padding <= HEADROOM
     assert longest_front + longest_header + padding + tag <= OVERHEAD_MAX

@@ -6,21 +6,25 @@
     response   salt || AEAD(fixed, 11 + salt) || AEAD(first payload) || chunk*
       fixed      type=1 || time stamp(u64be) || salt of the request || size of the first payload(u16be)
 
-The fixed header of the answer is its first size field: nonces 0, 1, 2 and on.
+The fixed header of the answer is its first size field: nonces 0, 1, 2 and on. Between salt and fixed header of a
+request may stand identity headers (`identity.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from struct import Struct
 from typing import Final
 
 from ..core.address import Address, parse_address
 from ..core.errors import AuthenticationError, RemoteProtocolError, ReplayError
 from ..crypto.aead import TAG_SIZE
+from ..crypto.block import BLOCK_SIZE
 from ..crypto.keys import subkey_blake3
 from ..crypto.methods import Method
 from .chunks import Opener, Sealer, SealStart
+from .identity import ByIdentity, StreamIdentities, stream_tag, unknown_user
 from .shadow import Known, Parser, Random, ShadowRequest, WallClock
 
 REQUEST: Final = 0
@@ -51,22 +55,41 @@ def check_stamp(stamp: int, now: int) -> None:
 class Aead2022Shadow:
     """An AEAD-2022 method with its pre-shared key."""
 
-    __slots__ = ("_key", "_method", "_padding", "first_read_size")
+    __slots__ = ("_identities", "_key", "_method", "_padding", "_users", "first_read_size")
 
-    def __init__(self, method: Method, key: bytes, padding: Padding = default_padding) -> None:
+    def __init__(
+        self,
+        method: Method,
+        key: bytes,
+        padding: Padding = default_padding,
+        *,
+        identities: Sequence[bytes] = (),
+        users: ByIdentity | None = None,
+    ) -> None:
+        """A client's `key` has the `identities` before it; a server's `users` have each a key of his own."""
         self._method = method
         self._key = key
         self._padding = padding
-        self.first_read_size = method.salt_size + _FIXED.size + TAG_SIZE
+        self._identities = StreamIdentities((*identities, key)) if identities else None
+        self._users = users
+        header = 0 if users is None else BLOCK_SIZE
+        self.first_read_size = method.salt_size + header + _FIXED.size + TAG_SIZE
 
     def read_request(self, known: Known, wall: WallClock, random: Random) -> Parser[ShadowRequest]:
         """Read salt and both headers; see `shadow.Shadow`."""
         salt = bytes((yield self._method.salt_size))
-        sealed = yield _FIXED.size + TAG_SIZE
+        sealed = yield self.first_read_size - len(salt)
         if known(salt):
             raise ReplayError
         opener = Opener(self._method, None)
-        opener.rekey(subkey_blake3(self._key, salt))
+        key, user = self._key, None
+        if self._users is not None:
+            user = self._users(stream_tag(key, salt, sealed[:BLOCK_SIZE]))
+            sealed = sealed[BLOCK_SIZE:]
+            if user is None:
+                raise self._nobody(opener, salt, sealed)
+            key = user.key
+        opener.rekey(subkey_blake3(key, salt))
         kind, stamp, size = _FIXED.unpack(opener.take(sealed))
         if kind != REQUEST:
             raise RemoteProtocolError("bad_type")
@@ -84,13 +107,20 @@ class Aead2022Shadow:
             raise RemoteProtocolError("padding_overrun")
         if not padding and at == size:
             raise RemoteProtocolError("no_payload_no_padding")
-        sealer = Sealer(self._method, self._response_start(salt, wall, random), owes=False)
-        return ShadowRequest(target, memoryview(variable)[at + padding :], opener, sealer, salt, stamp)
+        sealer = Sealer(self._method, self._response_start(key, salt, wall, random), owes=False)
+        return ShadowRequest(target, memoryview(variable)[at + padding :], opener, sealer, salt, stamp, user)
 
-    def _response_start(self, request_salt: bytes, wall: WallClock, random: Random) -> SealStart:
+    def _nobody(self, opener: Opener, salt: bytes, sealed: memoryview) -> RemoteProtocolError:
+        """Do for an unknown tag what is done for a known one with a wrong key, so that time tells nothing."""
+        opener.rekey(subkey_blake3(self._key, salt))
+        with suppress(AuthenticationError):
+            opener.take(sealed)
+        return unknown_user()
+
+    def _response_start(self, key: bytes, request_salt: bytes, wall: WallClock, random: Random) -> SealStart:
         def start(sealer: Sealer, source: memoryview, size: int, out: memoryview) -> tuple[int, int]:
             salt = random(self._method.salt_size)
-            sealer.rekey(subkey_blake3(self._key, salt))
+            sealer.rekey(subkey_blake3(key, salt))
             out[: len(salt)] = salt
             taken = min(size, self._method.max_payload)
             fixed = _FIXED.pack(RESPONSE, wall(), 0)[:-2] + request_salt + taken.to_bytes(2)
@@ -106,11 +136,12 @@ class Aead2022Shadow:
 
         def seal_start(sealer: Sealer, source: memoryview, size: int, out: memoryview) -> tuple[int, int]:
             sealer.rekey(subkey_blake3(self._key, salt))
-            out[: len(salt)] = salt
+            head = salt if self._identities is None else salt + self._identities.headers(salt)
+            out[: len(head)] = head
             padding = self._padding(size, random)
             taken = min(size, self._method.max_payload - len(address) - 2 - len(padding))
             variable = b"".join((address, len(padding).to_bytes(2), padding, source[:taken]))
-            made = sealer.put(_FIXED.pack(REQUEST, wall(), len(variable)), out, len(salt))
+            made = sealer.put(_FIXED.pack(REQUEST, wall(), len(variable)), out, len(head))
             return taken, sealer.put(variable, out, made)
 
         def open_start(opener: Opener, source: memoryview, at: int, end: int) -> int | None:

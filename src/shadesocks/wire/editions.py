@@ -10,6 +10,7 @@ from ..crypto.available import missing
 from ..crypto.methods import Edition, Method, is_ready
 from .aead import AeadShadow
 from .aead2022 import Aead2022Shadow
+from .identity import ByIdentity, has_identities
 from .packet import PacketShadow
 from .packet_aead import AeadPackets, NewSalt
 from .packet_aead2022 import Aead2022Packets, Claim
@@ -18,48 +19,69 @@ from .plain import PlainShadow
 from .shadow import NO_QUIRKS, Quirks, Random, Shadow
 
 
-def _stream(method: Method, keys: Sequence[bytes], quirks: Quirks) -> Shadow:
+def _stream(method: Method, keys: Sequence[bytes], quirks: Quirks, _users: ByIdentity | None) -> Shadow:
     from .stream import StreamShadow  # with its ciphers: for old peers only
 
     return StreamShadow(method, keys[0], quirks)
 
 
+def _aead2022(method: Method, keys: Sequence[bytes], _quirks: Quirks, users: ByIdentity | None) -> Shadow:
+    return Aead2022Shadow(method, keys[-1], identities=keys[:-1], users=users)
+
+
 def _stream_packets(
-    method: Method, keys: Sequence[bytes], random: Random, insert: NewSalt, quirks: Quirks, _claim: Claim | None
+    method: Method, keys: Sequence[bytes], random: Random, insert: NewSalt, quirks: Quirks, *_: object
 ) -> PacketShadow:
     from .packet_stream import StreamPackets
 
     return StreamPackets(method, keys[0], random, insert, quirks)
 
 
-_EDITIONS: Final[dict[Edition, Callable[[Method, Sequence[bytes], Quirks], Shadow]]] = {
-    Edition.PLAIN: lambda _method, _keys, _quirks: PlainShadow(),
+_EDITIONS: Final[dict[Edition, Callable[[Method, Sequence[bytes], Quirks, ByIdentity | None], Shadow]]] = {
+    Edition.PLAIN: lambda _method, _keys, _quirks, _users: PlainShadow(),
     Edition.STREAM: _stream,
-    Edition.AEAD: lambda method, keys, _quirks: AeadShadow(method, keys[0]),
-    Edition.AEAD2022: lambda method, keys, _quirks: Aead2022Shadow(method, keys[0]),
+    Edition.AEAD: lambda method, keys, _quirks, _users: AeadShadow(method, keys[0]),
+    Edition.AEAD2022: _aead2022,
 }
 
 
-_MakePackets = Callable[[Method, Sequence[bytes], Random, NewSalt, Quirks, Claim | None], PacketShadow]
+def _aead2022_packets(
+    method: Method,
+    keys: Sequence[bytes],
+    random: Random,
+    _insert: NewSalt,
+    _quirks: Quirks,
+    claim: Claim | None,
+    users: ByIdentity | None,
+) -> PacketShadow:
+    return Aead2022Packets(method, keys[-1], random, claim, identities=keys[:-1], users=users)
+
+
+_MakePackets = Callable[
+    [Method, Sequence[bytes], Random, NewSalt, Quirks, Claim | None, ByIdentity | None], PacketShadow
+]
 _PACKETS: Final[dict[Edition, _MakePackets]] = {
-    Edition.PLAIN: lambda _method, _keys, _random, _insert, _quirks, _claim: PlainPackets(),
+    Edition.PLAIN: lambda *_: PlainPackets(),
     Edition.STREAM: _stream_packets,
-    Edition.AEAD: lambda method, keys, random, insert, _quirks, _claim: AeadPackets(method, keys[0], random, insert),
-    Edition.AEAD2022: lambda method, keys, random, _insert, _quirks, claim: Aead2022Packets(
-        method, keys[0], random, claim
-    ),
+    Edition.AEAD: lambda method, keys, random, insert, *_: AeadPackets(method, keys[0], random, insert),
+    Edition.AEAD2022: _aead2022_packets,
 }
 
 
-def make_shadow(method: Method, keys: Sequence[bytes], quirks: Quirks = NO_QUIRKS) -> Shadow:
+def make_shadow(
+    method: Method, keys: Sequence[bytes], quirks: Quirks = NO_QUIRKS, users: ByIdentity | None = None
+) -> Shadow:
     """Return the method with its key, for streams. `keys` are those of `crypto.keys.parse_keys`.
+
+    Of several keys the last is the client's own, and those before it are identity keys. A server with `users` has one,
+    which is theirs in common.
 
     Raises:
         LocalProtocolError: `bad_method` for a method this version only knows by name, or that needs what is not
-            installed; `eih_not_supported` for identity keys, which a later version speaks.
+            installed; `eih_not_supported` for identity keys, or users, with a method that has no identity headers.
     """
-    _check(method, keys)
-    return _EDITIONS[method.edition](method, keys, quirks)
+    _check(method, keys, users)
+    return _EDITIONS[method.edition](method, keys, quirks, users)
 
 
 def make_packets(
@@ -69,20 +91,21 @@ def make_packets(
     insert: NewSalt,
     quirks: Quirks = NO_QUIRKS,
     claim: Claim | None = None,
+    users: ByIdentity | None = None,
 ) -> PacketShadow:
     """Return the method with its key, for datagrams; see `make_shadow`.
 
     `insert` records the salt of a datagram, and says False when it was known. `claim` takes a packet of a 2022 session
     where several processes serve one port.
     """
-    _check(method, keys)
-    return _PACKETS[method.edition](method, keys, random, insert, quirks, claim)
+    _check(method, keys, users)
+    return _PACKETS[method.edition](method, keys, random, insert, quirks, claim, users)
 
 
-def _check(method: Method, keys: Sequence[bytes]) -> None:
+def _check(method: Method, keys: Sequence[bytes], users: ByIdentity | None) -> None:
     if not is_ready(method):
         raise LocalProtocolError("bad_method", f"{method.name} is not supported by this version")
     if lack := missing(method):
         raise LocalProtocolError("bad_method", lack)
-    if len(keys) > 1:
-        raise LocalProtocolError("eih_not_supported", "identity keys are not supported by this version")
+    if (len(keys) > 1 or users is not None) and not has_identities(method):
+        raise LocalProtocolError("eih_not_supported", f"{method.name} has no identity headers")

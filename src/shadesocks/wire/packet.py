@@ -24,8 +24,8 @@ HEADROOM: Final = 1024
 """Bytes that may be overwritten before a message that is sealed: 19 of a header and 900 of padding (SIP022 §3.2.3)."""
 PACKET_MAX: Final = 65_535
 """Bytes of the longest datagram a socket can give (IPv4 stops at 65,507)."""
-OVERHEAD_MAX: Final = 1024
-"""Bytes that sealing adds at most: salt or separate header, header, padding, tag."""
+OVERHEAD_MAX: Final = 1280
+"""Bytes that sealing adds at most: salt or separate header, 256 of identity headers, header, padding, tag."""
 
 IPV4_SIZE: Final = 7
 """Bytes of an address with IPv4, which most are: those who count know it without `payload_at`."""

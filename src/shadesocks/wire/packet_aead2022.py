@@ -10,11 +10,14 @@ What differs between the two ciphers is how the separate header and the body are
 else, ids, windows, time stamps, is written once. Each direction of a session has its id, its counter and, at
 the other end, its window. A session is known by its id and not by where it comes from, so a client may move;
 who calls moves with it once `open` returned, which is after the window took the packet.
+
+Between the separate header and the body may stand identity headers (`identity.py`). A server with several users knows
+a session by its id and its user's tag: the ids of one user are nothing to another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from struct import Struct
 from typing import Final, Protocol
 
@@ -22,11 +25,12 @@ from ..core.address import IPV4
 from ..core.errors import AuthenticationError, RemoteProtocolError, ReplayError
 from ..crypto.aead import CIPHERS, TAG_SIZE, InvalidTag, Keyed
 from ..crypto.block import BLOCK_SIZE, Block
-from ..crypto.keys import subkey_blake3
+from ..crypto.keys import key_hash, subkey_blake3
 from ..crypto.methods import Method
 from ..crypto.window import Window
 from .aead2022 import PADDING_MAX, REQUEST, RESPONSE, SKEW_MAX
-from .packet import IPV4_SIZE, Span, payload_at
+from .identity import ByIdentity, Holder, PacketDoor, PacketIdentities, unknown_user
+from .packet import IPV4_SIZE, PacketHost, Span, payload_at
 from .shadow import Random
 
 ID_SIZE: Final = 8
@@ -47,22 +51,27 @@ Claim = Callable[[bytes, Window, int, int], bool]
 """(session id, window, packet id, now): takes a packet for this process; `crypto.window_shared.SharedWindows.claim`."""
 
 
-class _Cover(Protocol):
+class _Looks(Protocol):
+    """How what comes in is opened."""
+
+    separate: bytes
+    """The separate header of the packet that was looked at last."""
+
+    def open(self, keyed: Keyed | None, packet: memoryview, out: memoryview, at: int) -> int:
+        """Open the body of the packet that was just looked at into `out[at:]`; return its end there."""
+
+
+class _Cover(_Looks, Protocol):
     """How separate header and body are covered: one for a method with its key, and each side."""
 
     overhead: int
     """Bytes that covering adds to the body."""
-    separate: bytes
-    """The separate header of the packet that was looked at last."""
 
     def identify(self, packet: memoryview, source: Hashable, out: memoryview, at: int) -> bytes:
         """Set `separate` and return the session id in it; raises RemoteProtocolError."""
 
     def key(self, session_id: bytes) -> Keyed | None:
         """Return what opens and seals the bodies of a session."""
-
-    def open(self, keyed: Keyed | None, packet: memoryview, out: memoryview, at: int) -> int:
-        """Open the body of the packet that was just looked at into `out[at:]`; return its end there."""
 
     def seal(self, keyed: Keyed | None, separate: bytes, body: memoryview, out: memoryview, at: int) -> int:
         """Cover a body; return its end in `out`."""
@@ -71,14 +80,19 @@ class _Cover(Protocol):
 class _Gcm:
     """AES: a block for the separate header, GCM for the body, its key from the session id."""
 
-    __slots__ = ("_make", "_open_block", "_psk", "_seal_block", "overhead", "separate")
+    __slots__ = ("_front", "_front_size", "_make", "_open_block", "_psk", "overhead", "separate")
 
-    def __init__(self, method: Method, psk: bytes, random: Random) -> None:
+    def __init__(self, method: Method, psk: bytes, random: Random, identities: Sequence[bytes] = ()) -> None:
         self._psk = psk
         block = Block(psk)
-        self._open_block, self._seal_block = block.open, block.seal
+        self._open_block = block.open
+        self._front: Callable[[bytes], bytes] = block.seal
+        self._front_size = BLOCK_SIZE
+        if identities:
+            chain = PacketIdentities((*identities, psk))
+            self._front, self._front_size = chain.front, chain.size
         self._make = CIPHERS[method.cipher]
-        self.overhead = BLOCK_SIZE + TAG_SIZE
+        self.overhead = self._front_size + TAG_SIZE
         self.separate = b""
 
     def identify(self, packet: memoryview, source: Hashable, out: memoryview, at: int) -> bytes:
@@ -101,9 +115,9 @@ class _Gcm:
 
     def seal(self, keyed: Keyed | None, separate: bytes, body: memoryview, out: memoryview, at: int) -> int:
         assert keyed is not None, "this cover has a key for each session"
-        begin = at + BLOCK_SIZE
+        begin = at + self._front_size
         end = begin + len(body) + TAG_SIZE
-        out[at:begin] = self._seal_block(separate)
+        out[at:begin] = self._front(separate)
         (keyed.live or keyed.cipher()).encrypt_into(separate[4:], body, None, out[begin:end])
         return end
 
@@ -153,19 +167,74 @@ _COVERS: Final[dict[str, Callable[[Method, bytes, Random], _Cover]]] = {
 }
 
 
+class _Doorway:
+    """AES with users: what comes in begins with a separate header and an identity header, both under the server's key.
+
+    It opens for all users, and seals nothing: what goes out to one of them is covered with his own key.
+    """
+
+    __slots__ = ("_read", "_users", "separate")
+
+    def __init__(self, key: bytes, users: ByIdentity) -> None:
+        self._read = PacketDoor(key).read
+        self._users = users
+        self.separate = b""
+
+    def identify(self, packet: memoryview, source: Hashable, out: memoryview, at: int) -> bytes:
+        if len(packet) < BLOCK_SIZE + _GCM_MIN:
+            raise RemoteProtocolError("truncated_header")
+        self.separate, tag = self._read(packet)
+        if self._users(tag) is None:
+            raise unknown_user()
+        return tag + self.separate[:ID_SIZE]
+
+    def user(self, key: bytes) -> Holder:
+        """Return whose session a key of `identify` is."""
+        user = self._users(key[:BLOCK_SIZE])
+        if user is None:
+            raise unknown_user()
+        return user
+
+    def open(self, keyed: Keyed | None, packet: memoryview, out: memoryview, at: int) -> int:
+        assert keyed is not None, "this cover has a key for each session"
+        end = at + len(packet) - 2 * BLOCK_SIZE - TAG_SIZE
+        try:
+            (keyed.live or keyed.cipher()).decrypt_into(self.separate[4:], packet[2 * BLOCK_SIZE :], None, out[at:end])
+        except InvalidTag:
+            raise AuthenticationError from None
+        return end
+
+
 class Aead2022Packets:
     """An AEAD-2022 method with its pre-shared key."""
 
-    __slots__ = ("_claim", "_cover", "_random", "idle_min")
+    __slots__ = ("_claim", "_cover", "_method", "_psk", "_random", "_users", "idle_min")
 
-    def __init__(self, method: Method, psk: bytes, random: Random, claim: Claim | None = None) -> None:
-        self._cover = _COVERS[method.cipher](method, psk, random)
+    def __init__(
+        self,
+        method: Method,
+        psk: bytes,
+        random: Random,
+        claim: Claim | None = None,
+        *,
+        identities: Sequence[bytes] = (),
+        users: ByIdentity | None = None,
+    ) -> None:
+        """A client's key has the `identities` before it; a server's `users` have each a key of his own."""
+        self._cover = (
+            _Gcm(method, psk, random, identities) if identities else _COVERS[method.cipher](method, psk, random)
+        )
+        self._method = method
+        self._psk = psk
         self._random = random
         self._claim = claim
+        self._users = users
         self.idle_min = REMEMBERED
 
-    def host(self) -> Aead2022Host:
+    def host(self) -> PacketHost:
         """See `packet.PacketShadow`."""
+        if self._users is not None:
+            return UsersHost(self._method, _Doorway(self._psk, self._users), self._random, self._claim)
         return Aead2022Host(self._cover, self._random, self._claim)
 
     def join(self) -> ClientTalk:
@@ -191,23 +260,70 @@ class Aead2022Host:
         return HostTalk(self._cover, self._random, key, self._claim)
 
 
+class UsersHost:
+    """The side of a server with several users: sessions by user and id."""
+
+    __slots__ = ("_claim", "_doorway", "_method", "_random", "identify")
+
+    def __init__(self, method: Method, doorway: _Doorway, random: Random, claim: Claim | None = None) -> None:
+        self._method = method
+        self._doorway = doorway
+        self._random = random
+        self._claim = claim
+        self.identify: Final = doorway.identify
+
+    def meet(self, key: Hashable) -> HostTalk:
+        """See `packet.PacketHost`."""
+        assert isinstance(key, bytes), "what `identify` returned"
+        user = self._doorway.user(key)
+        own = _Gcm(self._method, user.key, self._random)
+        talk = HostTalk(own, self._random, key[BLOCK_SIZE:], self._claim, self._doorway, user)
+        talk.claimed = key_hash(key)[:ID_SIZE]
+        return talk
+
+
 class HostTalk:
     """One session as its server sees it. `open` takes the packet that `identify` looked at last."""
 
-    __slots__ = ("_claim", "_client_id", "_cover", "_down", "_keyed", "_random", "_window")
+    __slots__ = (
+        "_claim",
+        "_client_id",
+        "_cover",
+        "_down",
+        "_incoming",
+        "_keyed",
+        "_random",
+        "_window",
+        "claimed",
+        "user",
+    )
 
-    def __init__(self, cover: _Cover, random: Random, client_id: bytes, claim: Claim | None = None) -> None:
+    def __init__(
+        self,
+        cover: _Cover,
+        random: Random,
+        client_id: bytes,
+        claim: Claim | None = None,
+        incoming: _Looks | None = None,
+        user: Holder | None = None,
+    ) -> None:
+        """`incoming` opens what `cover` seals the answers to; None: the same."""
         self._cover = cover
+        self._incoming: _Looks = incoming or cover
         self._random = random
         self._claim = claim
         self._client_id = client_id
+        self.claimed = client_id
+        """What the session is to `claim`: eight bytes of its own."""
+        self.user = user
+        """Whose session it is, where a server has several users."""
         self._keyed = cover.key(client_id)
         self._window = Window()
         self._down: _Outgoing | None = None
 
     def open(self, packet: memoryview, out: memoryview, at: int, now: int) -> Span:
         """See `packet.Talk`."""
-        cover, window = self._cover, self._window
+        cover, window = self._incoming, self._window
         packet_id = int.from_bytes(cover.separate[ID_SIZE:])
         if not window.fresh(packet_id):
             raise ReplayError("packet_id_seen")
@@ -216,7 +332,7 @@ class HostTalk:
         if kind != REQUEST:
             raise RemoteProtocolError("bad_type")
         span = _checked(out, stamp, at + _UP.size + padding, end, now)
-        if self._claim is not None and not self._claim(self._client_id, window, packet_id, now):
+        if self._claim is not None and not self._claim(self.claimed, window, packet_id, now):
             raise ReplayError("packet_id_seen")
         window.accept(packet_id)
         return span

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from ..core.address import Address
+from .identity import Holder
 
 Random = Callable[[int], bytes]
 """Bytes of a cryptographic generator, as many as asked."""
@@ -96,6 +97,8 @@ class ShadowRequest:
     """To be recorded before the target is dialled; empty where there is none."""
     stamp: int = 0
     """The header's time stamp, Unix seconds; 0 where there is none."""
+    user: Holder | None = None
+    """Whose key it was, where a server has several."""
 
 
 Result = TypeVar("Result", covariant=True)

@@ -1,0 +1,223 @@
+"""Identity headers: who is found, who is not, and what each of several users may do to the others (nothing)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shadesocks.core.address import Address
+from shadesocks.crypto.keys import key_hash
+from shadesocks.crypto.methods import METHODS
+from shadesocks.wire.editions import make_packets, make_shadow
+from shadesocks.wire.identity import (
+    IDENTITIES_MOST,
+    ByIdentity,
+    PacketDoor,
+    PacketIdentities,
+    StreamIdentities,
+    has_identities,
+    stream_tag,
+)
+from shadesocks.wire.packet import HEADROOM, OVERHEAD_MAX, PacketShadow
+from shadesocks.wire.shadow import Shadow
+
+from .hearing import ClientHearing, ServerHearing, make_request, say
+from .splits import all_splits
+from .talking import Client, Server, word_of
+
+TARGET: Final = Address("target.example", 443)
+NOW: Final = 1_700_000_000
+AES: Final = ("2022-blake3-aes-128-gcm", "2022-blake3-aes-256-gcm")
+
+
+@dataclass(frozen=True)
+class User:
+    name: str
+    key: bytes
+
+
+def key(name: str, letter: str) -> bytes:
+    return letter.encode() * METHODS[name].key_size
+
+
+def users(name: str, letters: str = "ab") -> ByIdentity:
+    return {key_hash(user.key): user for user in (User(letter, key(name, letter)) for letter in letters)}.get
+
+
+def server(name: str, letters: str = "ab") -> Shadow:
+    return make_shadow(METHODS[name], [key(name, "i")], users=users(name, letters))
+
+
+def client(name: str, chain: str) -> Shadow:
+    return make_shadow(METHODS[name], [key(name, letter) for letter in chain])
+
+
+def request(name: str, chain: str, salt: bytes = b"s") -> bytes:
+    return make_request(client(name, chain), TARGET, [b"hello", b"again"], salt=salt * METHODS[name].salt_size, now=NOW)
+
+
+def packets(name: str, chain: str, letters: str | None = None) -> PacketShadow:
+    keys = [key(name, letter) for letter in chain]
+    known = None if letters is None else users(name, letters)
+    return make_packets(METHODS[name], keys, partial(_count, iter(range(1, 1000))), lambda _salt: True, users=known)
+
+
+def _count(numbers: object, size: int) -> bytes:
+    return next(numbers).to_bytes(size)  # type: ignore[call-overload, no-any-return]  # an iterator of numbers
+
+
+def test_which_methods_have_them() -> None:
+    assert tuple(name for name, method in METHODS.items() if has_identities(method)) == AES
+
+
+@pytest.mark.parametrize("name", AES)
+@pytest.mark.parametrize("letter", ["a", "b"])
+def test_a_stream_names_its_user(name: str, letter: str) -> None:
+    stream = request(name, f"i{letter}")
+    for pieces in all_splits(stream[:120]):
+        hearing = ServerHearing(server(name), NOW)
+        hearing.hears([*pieces, stream[120:]])
+        assert (hearing.word, bytes(hearing.payload)) == ("", b"helloagain")
+        assert hearing.request is not None
+        assert hearing.request.user == User(letter, key(name, letter))
+
+
+@pytest.mark.parametrize("name", AES)
+def test_an_answer_is_for_its_user_alone(name: str) -> None:
+    hearing = ServerHearing(server(name), NOW)
+    hearing.hears([request(name, "ia")])
+    assert hearing.request is not None
+    answer = say(hearing.request.sealer, [b"answer"])
+    for chain, word, payload in (("ia", "", b"answer"), ("ib", "auth_failed", b""), ("i", "auth_failed", b"")):
+        listening = ClientHearing(client(name, chain), b"s" * METHODS[name].salt_size, NOW)
+        listening.hears([answer])
+        assert (listening.word, bytes(listening.payload)) == (word, payload), chain
+
+
+@pytest.mark.parametrize("name", AES)
+@pytest.mark.parametrize(
+    ("chain", "word"),
+    [
+        ("ic", "unknown_user"),
+        ("ja", "unknown_user"),
+        ("i", "unknown_user"),
+        ("a", "unknown_user"),
+        ("ija", "unknown_user"),
+    ],
+)
+def test_who_is_nobody(name: str, chain: str, word: str) -> None:
+    """An unknown user, another server's, the server's own key, the user's alone, a chain that is too long."""
+    hearing = ServerHearing(server(name), NOW)
+    hearing.hears([request(name, chain)])
+    assert (hearing.word, bytes(hearing.payload), hearing.request) == ("unknown_user", b"", None)
+
+
+@pytest.mark.parametrize("name", AES)
+def test_one_users_tag_does_not_go_with_anothers_key(name: str) -> None:
+    salt = b"s" * METHODS[name].salt_size
+    good, other = request(name, "ia"), request(name, "ib")
+    forged = salt + good[len(salt) : len(salt) + 16] + other[len(salt) + 16 :]
+    hearing = ServerHearing(server(name), NOW)
+    hearing.hears([forged])
+    assert (hearing.word, hearing.request) == ("auth_failed", None)
+
+
+@pytest.mark.parametrize("name", AES)
+def test_nobody_costs_as_many_bytes_as_a_wrong_key(name: str) -> None:
+    """A refusal comes with the same byte, so that a server which closes at once tells nothing by when it does."""
+    salt = b"s" * METHODS[name].salt_size
+    good, other, nobody = (request(name, chain) for chain in ("ia", "ib", "ic"))
+    forged = good[: len(salt) + 16] + other[len(salt) + 16 :]
+    ends = []
+    for stream in (nobody, forged):
+        hearing = ServerHearing(server(name), NOW)
+        at = 0
+        while not hearing.word:
+            hearing.feed(stream[at : at + 1])
+            at += 1
+        ends.append(at)
+    assert ends == [server(name).first_read_size] * 2
+
+
+@pytest.mark.parametrize("name", AES)
+def test_no_user_at_all_demands_a_header_too(name: str) -> None:
+    for chain in ("i", "ia"):
+        hearing = ServerHearing(server(name, ""), NOW)
+        hearing.hears([request(name, chain)])
+        assert hearing.word == "unknown_user"
+
+
+@pytest.mark.parametrize("name", AES)
+def test_a_first_read_has_the_header_in_it(name: str) -> None:
+    stream, least = request(name, "ia"), server(name).first_read_size
+    assert least == client(name, "ia").first_read_size + 16
+    for size, word in ((least, ""), (least - 1, "short_first_read")):
+        hearing = ServerHearing(server(name), NOW, strict_first_read=True)
+        hearing.hears([stream[:size], stream[size:]])
+        assert hearing.word == word
+
+
+@given(st.binary(min_size=16, max_size=16), st.integers(min_value=1, max_value=IDENTITIES_MOST))
+def test_what_is_packed_is_read(separate: bytes, count: int) -> None:
+    """Every header of a chain, one server after the other; of streams and of datagrams."""
+    keys = [bytes([number]) * 32 for number in range(count + 1)]
+    front = PacketIdentities(keys).front(separate)
+    assert len(front) == PacketIdentities(keys).size == 16 * (count + 1)
+    headers = StreamIdentities(keys).headers(b"s" * 32)
+    assert len(headers) == StreamIdentities(keys).size == 16 * count
+    for number in range(count):
+        here, following = keys[number], keys[number + 1]
+        at = 16 * number
+        assert stream_tag(here, b"s" * 32, memoryview(headers)[at : at + 16]) == key_hash(following)
+        mine = PacketIdentities([here, here]).front(separate)[:16] + front[at + 16 : at + 32]
+        assert PacketDoor(here).read(memoryview(mine)) == (separate, key_hash(following))
+
+
+@pytest.mark.parametrize("name", AES)
+def test_datagrams_of_two_users_with_one_session_id(name: str) -> None:
+    """Each has a session of its own: neither uses up the other's ids, nor hears what is for the other."""
+    host = Server(packets(name, "i", "ab"))
+    talking = {letter: Client(packets(name, f"i{letter}")) for letter in "ab"}
+    for letter, one in talking.items():
+        heard = host.hears(one.says(TARGET, letter.encode(), NOW), NOW)
+        assert (heard.target, heard.payload) == (TARGET, letter.encode())
+        assert isinstance(host.last, bytes)
+        assert host.last == key_hash(key(name, letter)) + (1).to_bytes(8)
+        assert host.talks[host.last].user == User(letter, key(name, letter))  # type: ignore[attr-defined]
+        answer = host.says(TARGET, b"for " + letter.encode(), NOW)
+        other = talking["b" if letter == "a" else "a"]
+        assert word_of(other.hears, answer, NOW) == "auth_failed"
+        assert one.hears(answer, NOW).payload == b"for " + letter.encode()
+    assert len(host.talks) == 2
+
+
+@pytest.mark.parametrize("name", AES)
+@pytest.mark.parametrize("chain", ["ic", "ja", "i", "a", "ija"])
+def test_datagrams_of_nobody(name: str, chain: str) -> None:
+    host = Server(packets(name, "i", "ab"))
+    assert word_of(host.hears, Client(packets(name, chain)).says(TARGET, b"x" * 99, NOW), NOW) == "unknown_user"
+    assert not host.talks
+
+
+@pytest.mark.parametrize("name", AES)
+def test_datagrams_cut_at_every_length(name: str) -> None:
+    host = Server(packets(name, "i", "ab"))
+    good = Client(packets(name, "ia")).says(TARGET, b"payload", NOW)
+    for size in range(len(good)):
+        assert word_of(host.hears, good[:size], NOW) in ("truncated_header", "auth_failed")
+    assert not host.talks
+    assert host.hears(good, NOW).payload == b"payload"
+    assert word_of(host.hears, good, NOW) == "packet_id_seen"
+
+
+def test_the_longest_chain_has_room() -> None:
+    name = AES[1]
+    chain = [bytes([number]) * 32 for number in range(IDENTITIES_MOST + 1)]
+    shadow = make_packets(METHODS[name], chain, bytes, lambda _salt: True)
+    assert len(Client(shadow).says(TARGET, b"x", NOW)) < OVERHEAD_MAX
+    assert 16 * (IDENTITIES_MOST + 1) + HEADROOM - 100 < OVERHEAD_MAX
