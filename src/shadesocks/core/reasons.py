@@ -47,6 +47,11 @@ _TABLE: Final = (
     Reason("malformed", "the request is against the rules of the protocol", _GENERAL, silent=True),
     Reason("left_early", "the peer ended before its handshake did", _GENERAL, silent=True),
     Reason("unwelcome", "the access list does not let this client in", _GENERAL, silent=True),
+    Reason("disabled", "the user is switched off, or gone", _GENERAL, silent=True),
+    Reason("expired", "the user's time is over", _GENERAL, silent=True),
+    Reason("quota", "the user's quota is used up", _GENERAL, silent=True),
+    Reason("connections", "the user has as many connections or sessions as the limits allow", _GENERAL, silent=True),
+    Reason("sources", "the user comes from more addresses than the limits allow", _GENERAL, silent=True),
     Reason("evicted", "too many silent connections; this was the oldest of the heaviest source", silent=True),
     # Dialling
     Reason("refused", "the far end refused the connection", _REFUSED),

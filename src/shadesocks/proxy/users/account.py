@@ -1,0 +1,302 @@
+"""The account of one user: what passes for it now, what has passed, and whether it may go on.
+
+    admit -> began -> (bytes pass) -> ended -> leave          a connection
+    welcome -> began -> (bytes pass) -> ended                 a session of datagrams
+
+What carries bytes counts for itself, as it does without any user: an `End` its `moved`, a `Session` its bytes. The
+account has references to what is live, and once a second `sweep` looks at their sums, so that nothing is looked up or
+added for a chunk. What a sweep found passed is a delta: it counts against the quota, and goes to the store. What ends
+between two sweeps leaves its sums behind.
+
+Where a quota or a speed is, somebody looks at each chunk as it passes (`meter.py`) and calls `spend`.
+
+It has no clock: `now` is seconds of a clock that does not go back, `wall` Unix seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from .bucket import TokenBucket
+from .counts import NOTHING, Counts
+from .limits import FREE, Limits
+from .quota import Quota, Window, window_of
+from .sources import Sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Carries(Protocol):
+    """What carries bytes of a user: a relay, a session."""
+
+    def carried(self) -> Counts | tuple[int, int, int, int]:
+        """Return what passed through it so far."""
+
+
+_NONE_SEEN: Final[dict[Carries, int]] = {}
+"""Never changed."""
+
+
+class Account:
+    """One user's. It lives as long as the user is known to this process, and its counts never go back."""
+
+    __slots__ = (
+        "_awake",
+        "_gone",
+        "_left",
+        "_live",
+        "_seen",
+        "_sessions",
+        "_sources",
+        "_window",
+        "connections",
+        "counts",
+        "down_bucket",
+        "limits",
+        "name",
+        "up_bucket",
+    )
+
+    def __init__(self, name: str, limits: Limits = FREE, awake: dict[Account, None] | None = None) -> None:
+        """Begin with nothing; what is `awake` is swept: the account puts itself there."""
+        self.name: Final = name
+        self.limits = FREE
+        self.connections = 0
+        """From their admission to their end."""
+        self.counts = NOTHING
+        """All that had passed at the last sweep."""
+        self.up_bucket: TokenBucket | None = None
+        self.down_bucket: TokenBucket | None = None
+        self._awake = awake
+        self._live: dict[Carries, tuple[bytes, Callable[[str], None], bool]] = {}
+        """What carries bytes now: the group of its address, how it is ended, and whether it is a session."""
+        self._sessions: dict[Carries, None] | None = None
+        """Those of them that are sessions, where their number is limited."""
+        self._gone = NOTHING
+        """What has passed through all that is over."""
+        self._sources: Sources | None = None
+        self._seen = _NONE_SEEN
+        """Payload of each at the last sweep, where the addresses are counted."""
+        self._window: Window | None = None
+        self._left = 0
+        """Payload bytes that the quota leaves, since the last sweep less what was spent."""
+        if limits is not FREE:
+            self.limit(limits, 0.0, 0)
+
+    def __repr__(self) -> str:
+        return f"<Account {self.name}>"
+
+    # -- limits --------------------------------------------------------------------------------
+
+    def limit(self, limits: Limits, now: float, wall: int) -> None:
+        """Give it other limits, which hold at once for what is to come, and for what is live from the next sweep on.
+
+        What was used of a quota stays used, if its window is the same; of another kind of window it is for the caller
+        to `restore`.
+        """
+        before, self.limits = self.limits, limits
+        quota = limits.quota
+        if quota is None:
+            self._window = None
+        elif not _is_same_window(quota, before.quota):
+            self._window = window_of(quota)
+        self.up_bucket = _bucket(self.up_bucket, limits.up_speed, now)
+        self.down_bucket = _bucket(self.down_bucket, limits.down_speed, now)
+        if limits.sources is None:
+            self._sources = None
+            self._seen = _NONE_SEEN
+        elif self._sources is None:
+            self._sources = Sources()
+        if limits.sessions is None:
+            self._sessions = None
+        elif self._sessions is None:
+            self._sessions = {what: None for what, (_, _, is_session) in self._live.items() if is_session}
+        self._settle(wall)
+        if self._live:
+            self._wake()
+
+    def restore(self, total: int, hours: Iterable[tuple[int, int]], wall: int) -> None:
+        """Take from a store what was used of the quota before this process; see `quota.Window`."""
+        if self._window is not None:
+            self._window.restore(total, hours, wall)
+            self._settle(wall)
+
+    def reset(self, wall: int) -> None:
+        """Let nothing of the quota be used."""
+        if self._window is not None:
+            self._window.reset(wall)
+            self._settle(wall)
+
+    def used(self, wall: int) -> int:
+        """Return the payload bytes that count against the quota; 0 where there is none."""
+        return 0 if self._window is None else self._window.used(wall)
+
+    def _settle(self, wall: int) -> None:
+        quota, window = self.limits.quota, self._window
+        if quota is not None and window is not None:
+            self._left = quota.size - window.used(wall)
+
+    # -- coming and going ----------------------------------------------------------------------
+
+    def refuse(self, wall: int) -> str | None:
+        """Return the word for why the user is not served now, None if it is: what is asked of each connection."""
+        word = self.limits.refuse(wall)
+        if word is None and self._window is not None:
+            self._settle_if_new(wall)
+            if self._left <= 0:
+                return "quota"
+        return word
+
+    def _settle_if_new(self, wall: int) -> None:
+        """A quota that was used up may have been renewed since the last sweep, if nothing is live."""
+        if self._left <= 0 and not self._live:
+            self._settle(wall)
+
+    def admit(self, group: bytes, now: float, wall: int) -> str | None:
+        """Count a connection in that has authenticated, and return None; or return the word for why it is refused."""
+        word = self.refuse(wall)
+        if word is not None:
+            return word
+        limits = self.limits
+        if limits.connections is not None and self.connections >= limits.connections:
+            return "connections"
+        if not self._knock(group, now):
+            return "sources"
+        self.connections += 1
+        return None
+
+    def leave(self) -> None:
+        """A connection that was admitted is over, whatever came of it."""
+        self.connections -= 1
+
+    def welcome(self, group: bytes, now: float, wall: int) -> str | None:
+        """Return the word for why a session is refused, or None; where it is one too many, the oldest makes room."""
+        word = self.refuse(wall)
+        if word is not None:
+            return word
+        limits = self.limits
+        if limits.sessions == 0:
+            return "connections"
+        if not self._knock(group, now):
+            return "sources"
+        sessions = self._sessions
+        if limits.sessions is not None and sessions is not None:
+            while len(sessions) >= limits.sessions:
+                oldest = next(iter(sessions))
+                end = self._live[oldest][1]
+                end("crowded")
+                sessions.pop(oldest, None)
+        return None
+
+    def _knock(self, group: bytes, now: float) -> bool:
+        limits, sources = self.limits, self._sources
+        if limits.sources is None or sources is None:
+            return True
+        return sources.knock(group, limits.sources, limits.source_grace, now)
+
+    def began(self, what: Carries, group: bytes, end: Callable[[str], None], *, is_session: bool = False) -> None:
+        """Bytes begin to pass; `end` ends it with a reason word."""
+        self._live[what] = group, end, is_session
+        if is_session and self._sessions is not None:
+            self._sessions[what] = None
+        self._wake()
+
+    def used_again(self, session: Carries) -> None:
+        """A session was used: of those, the one unused for longest goes first."""
+        if self._sessions is not None and session in self._sessions:
+            del self._sessions[session]
+            self._sessions[session] = None
+
+    def ended(self, what: Carries) -> None:
+        """No more bytes pass. What passed stays counted."""
+        if self._live.pop(what, None) is not None:
+            self._gone = self._gone.plus(Counts(*what.carried()))
+            if self._sessions is not None:
+                self._sessions.pop(what, None)
+
+    @property
+    def live(self) -> int:
+        """Relays and sessions that carry bytes now."""
+        return len(self._live)
+
+    # -- once a second -------------------------------------------------------------------------
+
+    def sweep(self, now: float, wall: int) -> Counts:
+        """Return what passed since the last sweep, count it, and end what may not go on."""
+        counts = self._gone
+        for what in self._live:
+            counts = counts.plus(Counts(*what.carried()))
+        delta = counts.minus(self.counts)
+        self.counts = counts
+        window = self._window
+        if window is not None:
+            if delta.payload:
+                window.add(delta.payload, wall)
+            self._settle(wall)
+        word = self.refuse(wall)
+        if word is not None:
+            self.end_all(word)
+        elif self._sources is not None:
+            self._look_at_sources(self._sources, now)
+        return delta
+
+    def _look_at_sources(self, sources: Sources, now: float) -> None:
+        """See which addresses moved bytes, and end what is live of those that are too many."""
+        limits = self.limits
+        most, grace = limits.sources or 0, limits.source_grace
+        seen, self._seen = self._seen, {}
+        for what, (group, _, _) in self._live.items():
+            payload = Counts(*what.carried()).payload
+            if payload != seen.get(what, 0):
+                sources.knock(group, most, grace, now)
+            self._seen[what] = payload
+        refused = set(sources.excess(most, grace, now))
+        if refused:
+            self._end([end for group, end, _ in self._live.values() if group in refused], "sources")
+
+    def end_all(self, word: str) -> None:
+        """End everything that is live: with `quota`, `expired`, `disabled`; or because an operator says so."""
+        self._end([end for _, end, _ in self._live.values()], word)
+
+    def _end(self, ends: list[Callable[[str], None]], word: str) -> None:
+        for end in ends:
+            end(word)
+
+    @property
+    def is_asleep(self) -> bool:
+        """True while nothing is live, and all that passed was told: no sweep would find anything."""
+        return not self._live and self._gone == self.counts
+
+    def _wake(self) -> None:
+        if self._awake is not None:
+            self._awake[self] = None
+
+    # -- as bytes pass, where somebody looks ---------------------------------------------------
+
+    def spend(self, size: int) -> bool:
+        """Payload bytes are passing; False from where the quota is used up. A sweep sets it right each second."""
+        if self._window is None:
+            return True
+        self._left -= size
+        return self._left > 0
+
+    @property
+    def is_spent(self) -> bool:
+        """True where the quota is used up."""
+        return self._window is not None and self._left <= 0
+
+
+def _is_same_window(quota: Quota, other: Quota | None) -> bool:
+    return other is not None and (quota.window, quota.day) == (other.window, other.day)
+
+
+def _bucket(bucket: TokenBucket | None, speed: int | None, now: float) -> TokenBucket | None:
+    """Return the bucket for a speed: the same one at another rate, so that a change gives nobody a full bucket."""
+    if speed is None:
+        return None
+    if bucket is None:
+        return TokenBucket(speed, now)
+    bucket.change(speed, now)
+    return bucket

@@ -1,0 +1,222 @@
+"""How many bytes a user may have, in which window of time, and what was used of it.
+
+    lifetime   since the account began, or was reset
+    month      since the day of the month on which it begins anew, 00:00 UTC
+    days       in the last 30 days: what is older falls out, hour by hour
+
+A window knows what was used and when it will be less. It has no clock: instants are Unix seconds in UTC. The last two
+are made again from a store's hours (`restore`), so that a restart forgets nothing. A wall clock that goes back gives
+nobody bytes back: what was counted in an hour to come is counted as of now.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+HOUR: Final = 3600
+SLIDING_HOURS: Final = 30 * 24
+"""Hours of the sliding window."""
+DAY_MOST: Final = 28
+"""The last day that every month has, and so the last on which a month may begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Payload bytes, up and down together, that may pass in a window."""
+
+    size: int
+    window: str = "lifetime"
+    """A word of `WINDOWS`."""
+    day: int = 1
+    """On which day of the month it begins anew, for `month`."""
+
+    def __post_init__(self) -> None:
+        if self.size < 0:
+            raise ValueError("a quota is 0 bytes or more")
+        if self.window not in WINDOWS:
+            raise ValueError(f"the window of a quota is one of {', '.join(WINDOWS)}")
+        if not 1 <= self.day <= DAY_MOST:
+            raise ValueError(f"the month of a quota begins on a day from 1 to {DAY_MOST}: every month has these")
+
+
+class Window(Protocol):
+    """What was used of a quota."""
+
+    def add(self, size: int, now: int) -> None:
+        """Count bytes."""
+
+    def used(self, now: int) -> int:
+        """Return the bytes that count now."""
+
+    def renews_at(self, now: int) -> int | None:
+        """Return when less will be used than now, if nothing more is; None where that never comes."""
+
+    def reset(self, now: int) -> None:
+        """Let nothing be used."""
+
+    def restore(self, total: int, hours: Iterable[tuple[int, int]], now: int) -> None:
+        """Begin again with what a store knows.
+
+        Args:
+            total: bytes since the last reset.
+            hours: hour since 1970, and the bytes of it, since the last reset; the earliest first.
+            now: which of those still count.
+        """
+
+
+class Lifetime:
+    """All since the beginning."""
+
+    __slots__ = ("_used",)
+
+    def __init__(self, _quota: Quota) -> None:
+        self._used = 0
+
+    def add(self, size: int, _now: int) -> None:
+        """See `Window`."""
+        self._used += size
+
+    def used(self, _now: int) -> int:
+        """See `Window`."""
+        return self._used
+
+    def renews_at(self, _now: int) -> int | None:
+        """See `Window`: only a reset helps."""
+        return None
+
+    def reset(self, _now: int) -> None:
+        """See `Window`."""
+        self._used = 0
+
+    def restore(self, total: int, _hours: Iterable[tuple[int, int]], _now: int) -> None:
+        """See `Window`."""
+        self._used = total
+
+
+class Month:
+    """All since the month began."""
+
+    __slots__ = ("_day", "_next_at", "_used")
+
+    def __init__(self, quota: Quota) -> None:
+        self._day = quota.day
+        self._used = 0
+        self._next_at = 0
+        """When the month ends that `_used` is of."""
+
+    def _turn(self, now: int) -> None:
+        if now >= self._next_at:
+            self._next_at = next_month(now, self._day)
+            self._used = 0
+
+    def add(self, size: int, now: int) -> None:
+        """See `Window`."""
+        self._turn(now)
+        self._used += size
+
+    def used(self, now: int) -> int:
+        """See `Window`."""
+        self._turn(now)
+        return self._used
+
+    def renews_at(self, now: int) -> int | None:
+        """See `Window`."""
+        return self._next_at if self.used(now) else None
+
+    def reset(self, now: int) -> None:
+        """See `Window`."""
+        self._turn(now)
+        self._used = 0
+
+    def restore(self, _total: int, hours: Iterable[tuple[int, int]], now: int) -> None:
+        """See `Window`."""
+        self._next_at = next_month(now, self._day)
+        begins = this_month(now, self._day) // HOUR
+        self._used = sum(size for hour, size in hours if hour >= begins)
+
+
+class Sliding:
+    """All of the last 30 days. A cell for each hour in which something passed."""
+
+    __slots__ = ("_cells", "_used")
+
+    def __init__(self, _quota: Quota) -> None:
+        self._cells: deque[list[int]] = deque()
+        """[hour, bytes], the earliest first."""
+        self._used = 0
+
+    def _forget(self, now: int) -> None:
+        gone = now // HOUR - SLIDING_HOURS
+        cells = self._cells
+        while cells and cells[0][0] <= gone:
+            self._used -= cells.popleft()[1]
+
+    def add(self, size: int, now: int) -> None:
+        """See `Window`."""
+        self._forget(now)
+        hour = now // HOUR
+        cells = self._cells
+        while cells and cells[-1][0] > hour:  # the clock went back: what was to come is now
+            size += cells[-1][1]
+            self._used -= cells.pop()[1]
+        self._used += size
+        if cells and cells[-1][0] == hour:
+            cells[-1][1] += size
+        elif size:
+            cells.append([hour, size])
+
+    def used(self, now: int) -> int:
+        """See `Window`."""
+        self._forget(now)
+        return self._used
+
+    def renews_at(self, now: int) -> int | None:
+        """See `Window`."""
+        self._forget(now)
+        return (self._cells[0][0] + SLIDING_HOURS) * HOUR if self._cells else None
+
+    def reset(self, _now: int) -> None:
+        """See `Window`."""
+        self._cells.clear()
+        self._used = 0
+
+    def restore(self, _total: int, hours: Iterable[tuple[int, int]], now: int) -> None:
+        """See `Window`."""
+        self.reset(now)
+        for hour, size in hours:
+            self.add(size, min(hour * HOUR, now))
+        self._forget(now)
+
+
+WINDOWS: Final[dict[str, type[Lifetime] | type[Month] | type[Sliding]]] = {
+    "lifetime": Lifetime,
+    "month": Month,
+    "days": Sliding,
+}
+"""The kinds of windows, by their words."""
+
+
+def window_of(quota: Quota) -> Window:
+    """Return the window of a quota, with nothing used."""
+    return WINDOWS[quota.window](quota)
+
+
+def this_month(now: int, day: int) -> int:
+    """Return when the month began that `now` is in, where months begin on that day."""
+    date = datetime.fromtimestamp(now, UTC)
+    if date.day < day:
+        year, month = (date.year, date.month - 1) if date.month > 1 else (date.year - 1, 12)
+    else:
+        year, month = date.year, date.month
+    return int(datetime(year, month, day, tzinfo=UTC).timestamp())
+
+
+def next_month(now: int, day: int) -> int:
+    """Return when the month ends that `now` is in, where months begin on that day."""
+    begins = datetime.fromtimestamp(this_month(now, day), UTC)
+    return int(begins.timestamp()) + monthrange(begins.year, begins.month)[1] * 24 * HOUR
