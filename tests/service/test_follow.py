@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from shadesocks.config.model import Config, LocalConfig, ServerConfig
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError, Problem
-from shadesocks.service.follow import follow, usable
+from shadesocks.service.follow import OF_NAMES, OF_PORTS, differ, follow, usable
 
 from .rig import HOST, server_config
 
 A, B, C = (server_config(port=port) for port in (1, 2, 3))
-BEFORE = Config(servers=(A,), locals=(LocalConfig(Address(HOST, 1080)),), idle_timeout=100.0, dial_timeout=5.0)
-AFTER = replace(BEFORE, servers=(B,), locals=(), idle_timeout=200.0, dial_timeout=7.0, allow_none=True)
+BEFORE = Config(servers=(A,), locals=(LocalConfig(Address(HOST, 1080)),), nofile=100, dial_timeout=5.0)
+AFTER = replace(BEFORE, servers=(B,), locals=(), nofile=200, dial_timeout=7.0, allow_none=True)
 
 
 def test_a_server_goes_by_its_servers() -> None:
     config, changed = follow(BEFORE, AFTER, "server")
-    assert changed == ["idle_timeout"]
-    assert config == replace(AFTER, idle_timeout=100.0)
+    assert changed == ["nofile"]
+    assert config == replace(AFTER, nofile=100)
 
 
 def test_a_client_keeps_its_listeners_and_what_it_does_without_servers() -> None:
     config, changed = follow(BEFORE, AFTER, "local")
-    assert changed == ["locals", "dial_timeout", "idle_timeout"]
+    assert changed == ["locals", "dial_timeout", "nofile"]
     assert config == replace(BEFORE, servers=(B,), allow_none=True)
+
+
+def test_what_is_followed_is_a_field_of_a_config() -> None:
+    names = {field.name for field in fields(Config)}
+    assert names >= OF_NAMES | OF_PORTS
+    before = Config()
+    after = replace(before, idle_timeout=1.0, dns_cache_size=7, udp_timeout=9.0, nofile=5)
+    assert differ(before, after, OF_PORTS) == ("udp_timeout",)
+    assert follow(before, after, "server") == (replace(after, nofile=None), ["nofile"])
+    assert follow(before, after, "local") == (
+        replace(after, nofile=None, udp_timeout=before.udp_timeout),
+        list(differ(before, after, ("nofile", "udp_timeout"))),
+    )
 
 
 def test_nothing_changed() -> None:

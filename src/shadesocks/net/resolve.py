@@ -137,6 +137,8 @@ class Resolver:
         """What waiters are told in this turn, and when: `cached` says it to them again, though the cache may not."""
         self._pending = 0
         self._closed = False
+        self._before: Lookup | None = None
+        """Who was asked until the last change, and may still be about to answer."""
 
     def cached(self, host: str) -> Answer | None:
         """Return the addresses of a literal, or of a name that is known; None where it must be looked up.
@@ -186,6 +188,17 @@ class Resolver:
         """Return the addresses of a host: `cached` or `lookup` in one, where speed is not all."""
         return self.cached(host) or await self.lookup(host)
 
+    async def follow(self, other: Resolver) -> None:
+        """Ask whom another resolver would, and remember as it would, from now on; that one is used up.
+
+        Look-ups that are under way go on. What was remembered is forgotten.
+        """
+        before, self._before = self._before, self._lookup
+        self._lookup, self._cache = other._lookup, other._cache
+        self._ipv6_first, self._ipv6_only = other._ipv6_first, other._ipv6_only
+        if before is not None:
+            await before.close()
+
     async def close(self) -> None:
         """End the look-ups, and whoever waits for them."""
         self._closed = True
@@ -193,6 +206,9 @@ class Resolver:
             self._answer(query, DialError("stopped", "the resolver was closed"))
             query.outcome.cancel()
         await self._lookup.close()
+        if self._before is not None:
+            await self._before.close()
+            self._before = None
 
     def _join(self, name: str, future: asyncio.Future[Answer]) -> None:
         """Make the future a waiter for the name, the first or one more."""

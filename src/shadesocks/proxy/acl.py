@@ -8,7 +8,7 @@
              address of a target  outbound block, outbound allow             the outbound default
 
 Names are in the form of `core/names.py`, addresses are their 4 or 16 bytes; IPv4 within IPv6 is IPv4. Nothing here
-resolves, waits or changes: an `Acl` is made by `acl_file.py` and then only asked.
+resolves or waits: an `Acl` is made by `acl_file.py` and then only asked, until its file says something else (`become`).
 """
 
 from __future__ import annotations
@@ -226,30 +226,39 @@ class Acl:
         """
         bypass, proxy = (lists["bypass"], Way.BYPASS), (lists["proxy"], Way.PROXY)
         libev = dialect == "libev"
-        self.where: Final = where
-        self.warnings: Final = tuple(warnings)
+        self.where = where
+        self.warnings = tuple(warnings)
         """Lines that are skipped, and why."""
-        self.default: Final = default
+        self.default = default
         """For targets of a client that no rule matches."""
-        self.outbound_default: Final = outbound_default
+        self.outbound_default = outbound_default
         """True where a server's targets are allowed that no rule matches."""
-        self.admits_default: Final = default is Way.PROXY
+        self.admits_default = default is Way.PROXY
         """True where a server's clients are accepted that no rule matches."""
-        self._dialect: Final = dialect
-        self._text: Final = text
-        self._hosts: Final[tuple[Row[Way], ...]] = (bypass, proxy) if libev else (proxy, bypass)
-        self._ips: Final[tuple[Row[Way], ...]] = (bypass, proxy)
+        self._dialect = dialect
+        self._text = text
+        self._hosts: tuple[Row[Way], ...] = (bypass, proxy) if libev else (proxy, bypass)
+        self._ips: tuple[Row[Way], ...] = (bypass, proxy)
         opposite = proxy if default is Way.BYPASS else bypass
-        self.needs_addresses: Final = opposite[0].has_networks
+        self.needs_addresses = opposite[0].has_networks
         """True where a name that is not decided is to be resolved, and its addresses asked about."""
         # libev judges each address as if it had been given; rust asks nothing but the list that can change the way.
-        self._opposite: Final[tuple[Row[Way], ...]] = self._ips if libev else (opposite,)
-        self._targets: Final[tuple[Row[bool], ...]] = ((lists["block"], False), (lists["allow"], True))
+        self._opposite: tuple[Row[Way], ...] = self._ips if libev else (opposite,)
+        self._targets: tuple[Row[bool], ...] = ((lists["block"], False), (lists["allow"], True))
         black, white = (lists["bypass"], False), (lists["proxy"], True)
-        self._clients: Final[tuple[Row[bool], ...]] = (
+        self._clients: tuple[Row[bool], ...] = (
             (black,) if self.admits_default else (black, white) if libev else (white,)
         )
-        self._allowing: Final = Prefixes(allowing)
+        self._allowing = Prefixes(allowing)
+
+    def says_as(self, other: Acl) -> bool:
+        """True where both files say the same, in the same dialect."""
+        return (self._text, self._dialect) == (other._text, other._dialect)
+
+    def become(self, other: Acl) -> None:
+        """Say what another file says, to everybody who asks from now on: its file was changed."""
+        for name in Acl.__slots__:
+            setattr(self, name, getattr(other, name))
 
     # A client's targets.
 

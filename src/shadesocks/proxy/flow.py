@@ -38,10 +38,22 @@ class Ledger(Protocol):
         """A connection ended before its relay began."""
 
 
+class Visit:
+    """A connection that has not come to its relay: whose it is, and how far it is."""
+
+    __slots__ = ("client", "started_at", "target")
+
+    def __init__(self, client: Any, started_at: float) -> None:
+        self.client = client
+        self.started_at = started_at
+        self.target: Address | None = None
+        """What is dialled; None while nobody knows."""
+
+
 class Flow:
     """What is done with each connection of one listener."""
 
-    __slots__ = ("_inbound", "_ledger", "_reactor", "_router", "_scratch", "_stories", "dialling", "moved", "relays")
+    __slots__ = ("_inbound", "_ledger", "_reactor", "_router", "_scratch", "dialling", "moved", "relays", "visits")
 
     def __init__(self, reactor: Reactor, scratch: Scratch, inbound: Inbound, router: Router, ledger: Ledger) -> None:
         self._reactor = reactor
@@ -49,7 +61,7 @@ class Flow:
         self._inbound = inbound
         self._router = router
         self._ledger = ledger
-        self._stories: set[Story] = set()
+        self.visits: dict[Story, Visit] = {}
         """Connections that have not come to a relay."""
         self.dialling = 0
         """Those of them whose request is known."""
@@ -67,8 +79,8 @@ class Flow:
         reactor = self._reactor
         story = reactor.current
         assert story is not None, "a connection is served by a story"
-        self._stories.add(story)
         started_at = reactor.loop.time()
+        visit = self.visits[story] = Visit(client, started_at)
         request: Request | None = None
         mine = [sock]
         try:
@@ -79,6 +91,7 @@ class Flow:
             self.dialling += 1
             if not request.target.host.isascii():
                 request.target = in_ascii(request.target)
+            visit.target = request.target
             far = await self._router.pick(request).dial(request.target, request.first)
             mine.append(far.sock)
             if request.answer is not None:
@@ -102,7 +115,7 @@ class Flow:
             word = reason(error.code).word if isinstance(error, RemoteProtocolError) else "left_early"
             self._ledger.failed(client, None, "handshake", word)
         finally:
-            self._stories.discard(story)
+            del self.visits[story]
             if request is not None:
                 self.dialling -= 1
             for mine_still in mine:
@@ -123,16 +136,16 @@ class Flow:
     @property
     def is_idle(self) -> bool:
         """True while no connection is under way."""
-        return not self._stories and not self.relays
+        return not self.visits and not self.relays
 
     @property
     def greets(self) -> bool:
         """True while a connection is there whose request is not known yet."""
-        return len(self._stories) > self.dialling
+        return len(self.visits) > self.dialling
 
     def close(self, word: str) -> None:
         """End all of its connections: their port is gone."""
-        for story in list(self._stories):
+        for story in list(self.visits):
             story.abort()
         for relay in list(self.relays):
             relay.close(word)

@@ -13,11 +13,33 @@ if TYPE_CHECKING:
     from ..config.model import ServerConfig
 
 _FOLLOWED: Final = frozenset(("servers", "online", "template", "warnings", "allow_none", "allow_legacy"))
+OF_NAMES: Final = frozenset(
+    ("dns", "dns_cache_size", "dns_ttl_min", "dns_ttl_max", "ipv6_first", "ipv6_only"),
+)
+"""What the resolver goes by: it asks others from then on."""
+_AT_ONCE: Final = OF_NAMES | frozenset(
+    (
+        *("idle_timeout", "half_closed_timeout", "drain_timeout"),  # looked up when they are needed
+        *("log_level", "log_targets", "control_targets"),
+        "acl_dialect",  # the lists are read again anyway
+    ),
+)
+"""What is followed by everybody, and by connections that are open."""
+OF_PORTS: Final = frozenset(
+    (
+        *("no_delay", "keep_alive", "user_timeout", "connection_attempt_delay", "first_payload_timeout"),
+        *("inbound_send_buffer", "inbound_receive_buffer", "outbound_send_buffer", "outbound_receive_buffer"),
+        *("udp_timeout", "udp_receive_buffer", "udp_send_buffer"),
+        *("forbidden_ip", "forbidden_port", "allow_private"),
+        *("strict_first_read", "bad_handshake", "stream_replay"),
+    ),
+)
+"""What the parts of a server's port are made with: they are made anew on the same sockets, for new connections."""
 _OF_EACH_SERVER: Final = frozenset(("handshake_timeout", "dial_timeout", "outbound", "acl"))
 """Every server has them itself. A client goes by them where it has no server: at its own ports, and straight ways."""
 _BY_ROLE: Final = {
-    "server": frozenset((*_FOLLOWED, *_OF_EACH_SERVER, "locals")),
-    "local": _FOLLOWED,
+    "server": frozenset((*_FOLLOWED, *_AT_ONCE, *OF_PORTS, *_OF_EACH_SERVER, "locals")),
+    "local": _FOLLOWED | _AT_ONCE,
 }
 """The fields that are followed; all others need a restart."""
 
@@ -25,8 +47,12 @@ _BY_ROLE: Final = {
 def follow(before: Config, after: Config, role: str) -> tuple[Config, list[str]]:
     """Return the configuration to go by, and the fields of `after` that it has not got."""
     kept = [field.name for field in fields(Config) if field.name not in _BY_ROLE[role]]
-    changed = [name for name in kept if getattr(after, name) != getattr(before, name)]
-    return replace(after, **{name: getattr(before, name) for name in kept}), changed
+    return replace(after, **{name: getattr(before, name) for name in kept}), list(differ(before, after, kept))
+
+
+def differ(one: Config, other: Config, names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of the named fields that are not the same, in their order."""
+    return tuple(name for name in names if getattr(one, name) != getattr(other, name))
 
 
 def usable(

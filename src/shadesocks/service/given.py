@@ -59,6 +59,12 @@ class GivenSockets:
         """Keep further ones, for what is listened on from now on."""
         self._given.extend(_given(sock) for sock in sockets)
 
+    def beside(self, sockets: Iterable[SocketType]) -> GivenSockets:
+        """Return these, and further ones behind them that stay the caller's to close."""
+        both = GivenSockets(sockets, shared=self.shared)
+        both._given[:0] = self._given
+        return both
+
     def __len__(self) -> int:
         return len(self._given)
 
@@ -72,7 +78,7 @@ class GivenSockets:
         for fits in (place.__eq__, lambda other: _are_wildcards(place, other)):
             for given in self._given:
                 if given.kind == kind and given.is_free and fits(given.place) is True:
-                    given.lent = _duplicate(given.sock)
+                    given.lent = duplicate(given.sock)
                     return given.lent
         return None
 
@@ -161,5 +167,6 @@ def _meet(one: Place, other: Place) -> bool:
     return one[1] == other[1] and (one[0] == other[0] or one[0] in _ANY or other[0] in _ANY)
 
 
-def _duplicate(sock: SocketType) -> SocketType:
+def duplicate(sock: SocketType) -> SocketType:
+    """Return another descriptor of a socket."""
     return SocketType(sock.family, sock.type, sock.proto, os.dup(sock.fileno()))

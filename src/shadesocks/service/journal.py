@@ -14,15 +14,19 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from ..net.options import apply_late
 from .voices import CONNECTING, DATAGRAM, SUSPECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from ..config.model import Config
     from ..core.address import Address
     from ..core.errors import RemoteProtocolError
+    from ..net.options import TcpOptions
     from ..net.packets import Session
     from ..net.relay import Relay
     from .speaker import Note, Speaker
@@ -55,7 +59,8 @@ class Journal:
         """Live relays; their bytes are not in `up` and `down` yet."""
         self.reasons: Counter[str] = Counter()
         """Ended connections by reason word."""
-        self._show_targets = show_targets
+        self.show_targets = show_targets
+        """Whether lines name the target."""
         self._show_times = show_times
         self.suspect: Final[Callable[[Any, RemoteProtocolError], None] | None] = self._suspect if speaker else None
         """Is told at once of a handshake that failed, by client and error; None where nobody wants to know."""
@@ -82,6 +87,16 @@ class Journal:
 
         if self._quiet is not None and not self.relays:
             self._quiet.set()
+
+    def sweep(self, now: float, config: Config, options: TcpOptions) -> None:
+        """Look at all relays: end those that were idle for too long."""
+        idle, half_closed = config.idle_timeout, config.half_closed_timeout
+        for relay in list(self.relays):
+            if relay.seen < 0:
+                # Keep-alive matters to those that live: set here, a short connection never pays for it.
+                with suppress(OSError):  # not every socket has TCP's options
+                    apply_late(relay.right.sock, options)
+            relay.sweep(now, idle, half_closed)
 
     def session_ended(self, client: tuple[str, int], session: Session, word: str) -> None:
         """A UDP session is over. Its bytes are counted by its relay."""
@@ -177,7 +192,7 @@ class Journal:
         self, client: Any, target: Address | None, stage: str, up: int, down: int, seconds: float, word: str
     ) -> str:
         name = f"{client[0].removeprefix(_MAPPED)}:{client[1]}" if isinstance(client, tuple) else "-"
-        to = f" to {str(target).translate(_ESCAPES)}" if target is not None and self._show_targets else ""
+        to = f" to {str(target).translate(_ESCAPES)}" if target is not None and self.show_targets else ""
         return f"{name}{to} up {up} down {down} {seconds:.3f}s {stage} {word}"
 
     def totals(self) -> tuple[int, int, int]:

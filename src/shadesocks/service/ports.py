@@ -24,6 +24,7 @@ from ..net.datagrams import bind_socket
 from ..net.listen import bind
 from ..net.options import socket_address
 from ..net.steer import Steering
+from .given import duplicate
 from .sockets import accepted_options, datagram_options
 
 if TYPE_CHECKING:
@@ -150,6 +151,13 @@ class OpenPort:
     def is_idle(self) -> bool:
         """True while no connection is under way; sessions of UDP end with the port."""
         return self.face.flow is None or self.face.flow.is_idle
+
+    def handed_on(self) -> list[SocketType]:
+        """Return duplicates of the sockets that it listens on: with them nobody finds the port closed meanwhile."""
+        packets = self.face.packets
+        socks = [self.listener.sock] if self.listener is not None else []
+        socks += [packets.front.sock] if packets is not None and packets.front.sock.fileno() >= 0 else []
+        return [duplicate(sock) for sock in socks]
 
     def steer_away(self, steering: Steering) -> None:
         """Let new connections come to other processes, where some have the same port."""

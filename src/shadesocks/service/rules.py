@@ -45,6 +45,25 @@ class AclShelf:
         if path is not None and path not in self._acls:
             self._acls[path] = read_acl(path, self._dialect)
 
+    def take(self, fresh: AclShelf) -> tuple[str, ...]:
+        """Let the lists be what another shelf has read since; return the files that say something else now.
+
+        Whoever goes by a list goes by what it says now.
+        """
+        self._dialect = fresh._dialect
+        changed = []
+        for path, acl in fresh._acls.items():
+            mine = self._acls.setdefault(path, acl)
+            if not mine.says_as(acl):
+                mine.become(acl)
+                changed.append(path)
+        return tuple(changed)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files that were read."""
+        return tuple(self._acls)
+
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """What was passed over in the files."""

@@ -24,22 +24,23 @@ from ..crypto.replay_packets import PacketSalts
 from ..net.crowd import Crowd, PacketCounts
 from ..net.datagrams import make_datagrams
 from ..net.listen import Listener
-from ..net.options import apply_late
 from ..net.origin import OriginPolicy
 from ..net.pipe import Scratch
 from ..net.reactor import Reactor
 from ..net.steer import SETTLING
 from .build import Port, local_port, server_port
 from .farewell import last_requests
-from .follow import follow, usable
+from .follow import OF_PORTS, differ, follow, usable
 from .given import GivenSockets
 from .journal import Journal
 from .limits import SESSIONS_MOST, SESSIONS_PER_SOURCE, raise_nofile
 from .manager_socket import ManagerSocket, open_manager
 from .needs import prepare
-from .plugins.behind import bind_behind, close_all, put_plugin_before, seats_of
+from .plugins.behind import bind_all, bind_behind, close_all, put_plugin_before, seats_of
 from .plugins.plugins import Plugins, check_plugin
 from .ports import Bound, OpenPort, Ports, close_sockets, not_bound
+from .reloaded import Reloaded, compare, refused, tell
+from .renew import renew
 from .rules import origin_policy
 from .shared import Shared
 from .sockets import check_sockets, dialled_options
@@ -78,7 +79,6 @@ class Service:
         self._online = Online()
         self._given = GivenSockets()
         self._siblings: Siblings | None = None
-        self._dialled = dialled_options(config)
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweeps = 0
         self._shared: Shared
@@ -92,6 +92,8 @@ class Service:
             show_targets=config.log_targets,
             show_times=not config.log_without_time,
             speaker=None if config.log_style == "shadesocks" else self.speaker,
+        self.reloaded: Reloaded | None = None
+        """What came of the last reload."""
         )
         self._ports = Ports(self.speaker)
 
@@ -281,6 +283,7 @@ class Service:
         """
         async with self._changing:
             if self._sweeper is None:
+            before = self._ports.at(server.address)
                 return False
             gone = self._ports.close((which,))
             self._settle_ports()
@@ -302,32 +305,47 @@ class Service:
         """Serve the servers that a changed configuration names, and return what could not be done.
 
         One that is as before is left alone. One that is gone or is another listens no more, while its connections go
-        on; its UDP sessions end. What was added beside the configuration stays. All but the servers is as it was: it
-        needs a restart, and the log says so. A client's listeners stay, and use the servers that it names.
+        on; its UDP sessions end. What was added beside the configuration stays. What of the rest is in force at once,
+        and what needs a restart, says the log, and `reloaded`. A client's listeners stay, and use the servers that it
+        names. An access list with mistakes, or an option that cannot be had, lets all be as it was.
         """
         async with self._changing:
-            if self.role == "local":
-                return await self._reload_client(config)
-            problems: list[Problem] = []
-            old = {port.port.server: port for port in self._ports if port.port.server is not None}
-            taken = {server.address for server in config.servers if server.address.port}
-            for server in {*self._config.servers} - {*config.servers}:
-                if server in old and server.address not in taken:
-                    self._ports.leave(old[server])
-            self._settle_ports()
-            for server in config.servers:
-                port = old.get(server)
-                if port is not None and port in self._ports:
-                    continue
-                try:
-                    self._check_server(server)
-                    await self._change(server)
-                except ConfigError as error:
-                    problems += error.problems
-            self._follow(config)
+            before = self._config
+            goes_by, _ = follow(before, config, self.role)
+            try:
+                self._shared, lists = await renew(self._shared, before, goes_by, self._own_ports)
+            except ConfigError as error:
+                self.reloaded = refused(error.problems)
+                return tuple(error.problems)
+            reload = self._reload_client if self.role == "local" else self._reload_server
+            problems = await reload(config, anew=bool(differ(before, goes_by, OF_PORTS)))
+            self.reloaded = compare(before, self._config, config, lists, problems)
+            if not self.speaker.is_silent:
+                tell(self.reloaded)
+        return problems
+
+    async def _reload_server(self, config: Config, *, anew: bool) -> tuple[Problem, ...]:
+        problems: list[Problem] = []
+        old = {port.port.server: port for port in self._ports if port.port.server is not None}
+        taken = {server.address for server in config.servers if server.address.port}
+        for server in {*self._config.servers} - {*config.servers}:
+            if server in old and server.address not in taken:
+                self._ports.leave(old[server])
+        self._settle_ports()
+        beside = [server for server in old if server not in self._config.servers] if anew else []
+        for server in (*config.servers, *beside):
+            port = old.get(server)
+            if port is not None and port in self._ports and not (anew and server.address.port):
+                continue
+            try:
+                self._check_server(server)
+                await self._change(server, anew=anew)
+            except ConfigError as error:
+                problems += error.problems
+        self._follow(config)
         return tuple(problems)
 
-    async def _reload_client(self, config: Config) -> tuple[Problem, ...]:
+    async def _reload_client(self, config: Config, *, anew: bool) -> tuple[Problem, ...]:
         servers, refused = usable(config.servers, self.servers, self._check_server)
         for roster in self._shared.rosters:
             roster.update(servers)
@@ -343,12 +361,12 @@ class Service:
         if server.outbound != self._config.outbound:
             check_sockets(replace(self._config, servers=(server,)))
 
-    async def _add(self, server: ServerConfig) -> Address:
+    async def _add(self, server: ServerConfig, given: GivenSockets | None = None) -> Address:
         port = server_port(server)
         self._ports.make_room(server.address)
         await self._shared.plugins.settle()
         try:
-            port, bound = await bind_behind(self._config, port, self._given)
+            port, bound = await bind_behind(self._config, port, given or self._given)
         except OSError as error:
             raise ConfigError([not_bound(port, error, self._given)]) from None
         if self._sweeper is None or self._ports.drains:
@@ -363,30 +381,32 @@ class Service:
             close_sockets(bound)
             raise
 
-    async def _change(self, server: ServerConfig) -> None:
+    async def _change(self, server: ServerConfig, *, anew: bool = False) -> None:
         before = self._ports.at(server.address)
         if before is None:
-            await self._add(server)
+            self._ports.leave(before)
+            self._shared.reactor.settle()  # the numbers are soon taken again: no need to gather all there are
+            await self._add(server, self._given.beside(handed_on))
+        finally:
+            for sock in handed_on:
+                sock.close()
             return
         was = before.server
         assert was is not None, "what stands on a server's address is a server"
-        if was == server:
+        if was == server and not (anew and was.plugin is None):  # a plugin would take its connections along
             return
-        self._ports.leave(before)
-        self._shared.reactor.settle()  # the numbers are free, and soon taken again: no need to gather all there are
+        handed_on = [] if server.plugin else before.handed_on()  # else nobody finds the port closed meanwhile
         try:
             await self._add(server)
         except ConfigError:
             self._settle_ports()
-            with suppress(ConfigError):  # what was just given back is free, unless somebody was quick
-                await self._add(was)
+            with suppress(ConfigError):
+                await self._add(was, self._given.beside(handed_on))
             raise
 
     def _follow(self, config: Config) -> None:
-        """Let the servers of a configuration be those of a new start; say what else of it needs one."""
-        self._config, changed = follow(self._config, config, self.role)
-        if changed and not self.speaker.is_silent:
-            log.warning("changed, and in force after a restart only: %s", ", ".join(changed))
+        """Let the servers of a configuration be those of a new start."""
+        self._config, _ = follow(self._config, config, self.role)
         if self.role == "server":
             self._wanted = [server_port(server) for server in config.servers]
 
@@ -405,14 +425,7 @@ class Service:
         reactor = self._shared.reactor
         self._sweeps += 1
         if self._sweeps % SWEEPS_PER_LOOK == 0:
-            now = reactor.loop.time()
-            idle, half_closed = self._config.idle_timeout, self._config.half_closed_timeout
-            for relay in list(self.journal.relays):
-                if relay.seen < 0:
-                    # Keep-alive matters to those that live: set here, a short connection never pays for it.
-                    with suppress(OSError):  # not every socket has TCP's options
-                        apply_late(relay.right.sock, self._dialled)
-                relay.sweep(now, idle, half_closed)
+            self.journal.sweep(reactor.loop.time(), self._config, dialled_options(self._config))
             self._shared.salts.tell()
         self._shared.crowd.sweep()
         for roster in self._shared.rosters:
