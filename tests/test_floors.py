@@ -44,6 +44,7 @@ ROWS: Final = (
     "sockets",
     "rules",
     "legacy",
+    "manager",
     "state",
     "process",
     "workers",

@@ -79,7 +79,6 @@ def test_a_flag_is_ours_or_a_stranger_but_not_both(role: Role) -> None:
         ("server", ["-p8388"], "-p: this is shadowsocks-libev's"),
         ("local", ["-l", "1080"], "as in -b 127.0.0.1:1080"),
         ("local", ["--tun-interface-name", "x"], "this version serves socks and tunnel"),
-        ("server", ["--manager-address", "x"], "this server reports to no manager"),
         ("server", ["--worker-threads", "2"], "--workers is the number of processes"),
     ],
 )

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from shadesocks.cli.family.program import OLD_NAME
 from shadesocks.config.hosts import UnfitError
 from shadesocks.config.load import examine, for_server, load
-from shadesocks.config.manager import HOST, METHOD, added_server, manager_place, template_of
+from shadesocks.config.manager import (
+    HOST,
+    METHOD,
+    SECRET_LEAST,
+    added_server,
+    manager_place,
+    report_place,
+    template_of,
+)
 from shadesocks.config.model import Config
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError
+from shadesocks.core.networks import EVERYBODY
+from shadesocks.core.secret import Secret
 
 ADD = {"server_port": 8001, "password": "correct horse battery staple"}
 
@@ -52,13 +64,55 @@ def test_no_place(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "warns"),
+    ("place", "is_open"),
     [("127.0.0.1:6001", False), ("/run/m", False), ("localhost:1", False), ("0.0.0.0:6001", True), ("[::]:1", True)],
 )
-def test_whoever_could_command_from_afar_is_told_of(place: str, warns: bool) -> None:
-    report = examine(f'{{"manager_listen": "{place}"}}', role="server")
+def test_s27_who_could_command_from_afar_must_be_said(place: str, is_open: bool) -> None:
+    keys = {"manager_listen": place}
+    report = examine(json.dumps(keys), role="server")
+    assert [problem.key for problem in report.problems] == ["manager_listen"] * is_open
+    assert report.warnings == ()
+    for more in ({"manager_allow": ["192.0.2.0/24", "10.1.1.1"]}, {"manager_secret": "x" * SECRET_LEAST}):
+        report = examine(json.dumps(keys | more), role="server")
+        assert (report.problems, report.warnings) == ((), ())
+
+
+@pytest.mark.parametrize("place", ["0.0.0.0:6001", "192.0.2.1:6001"])
+def test_s27_behind_old_names_an_address_that_was_given_starts_with_a_warning(place: str) -> None:
+    text = json.dumps({"manager_listen": place})
+    report = examine(text, role="server", fallbacks=OLD_NAME)
+    assert [warning.key for warning in report.warnings] == ["manager_listen"]
     assert report.config is not None
-    assert [warning.key for warning in report.warnings] == ["manager_listen"] * warns
+    assert report.config.manager_allow == EVERYBODY
+    given = json.dumps({"manager_listen": place, "manager_allow": "192.0.2.0/24"})
+    assert examine(given, role="server", fallbacks=OLD_NAME).warnings == ()
+
+
+def test_a_secret_that_could_be_guessed_is_none() -> None:
+    [problem] = examine('{"manager_listen": "/x", "manager_secret": "short"}', role="server").problems
+    assert (problem.key, "at least 16" in problem.text) == ("manager_secret", True)
+    config = load(json.dumps({"manager_listen": "/x", "manager_secret": "x" * 16}), role="server")
+    assert config.manager_secret == Secret("x" * 16)
+
+
+@pytest.mark.parametrize(
+    ("keys", "place"),
+    [
+        ({}, None),
+        ({"manager_address": "127.0.0.1:6001"}, Address("127.0.0.1", 6001)),
+        ({"manager_address": "::1", "manager_port": 6001}, Address("::1", 6001)),
+        ({"manager_address": "/run/m.sock"}, "/run/m.sock"),
+    ],
+)
+def test_who_is_told_what_passed(keys: dict[str, Any], place: Address | str | None) -> None:
+    config = load(json.dumps({"server": "::1", "server_port": 1, "method": "none", "password": "x", **keys}))
+    assert report_place(config) == place
+
+
+@pytest.mark.parametrize("keys", [{"manager_address": "a:b"}, {"manager_address": "a b", "manager_port": 1}])
+def test_who_cannot_be_told_is_a_problem(keys: dict[str, Any]) -> None:
+    [problem] = examine(json.dumps({"manager_listen": "/x", **keys}), role="server").problems
+    assert problem.key == "manager_address"
 
 
 def test_a_bad_place_is_a_problem() -> None:

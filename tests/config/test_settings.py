@@ -13,6 +13,7 @@ from shadesocks.config.setting import BOTH, Kind, Place, Role, Setting
 from shadesocks.config.settings import SETTINGS, TABLE, known_keys
 from shadesocks.core.address import Address
 from shadesocks.core.nameserver import NameServer
+from shadesocks.core.secret import Secret
 
 _TYPES: dict[Kind, object] = {
     Kind.TEXT: str,
@@ -28,6 +29,8 @@ _TYPES: dict[Kind, object] = {
     Kind.NAME_SERVERS: tuple[NameServer, ...],
     Kind.NETWORKS: tuple[str, ...],
     Kind.PORTS: tuple[tuple[int, int], ...],
+    Kind.PORT: int,
+    Kind.SECRET: Secret,
 }
 
 

@@ -8,13 +8,14 @@ import click
 
 from .command import command
 from .exits import CONFIG, OK, say, tell
+from .family.program import OLD_NAME
 from .flags import dialect_option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..config.load import Report
 
-_OLD_NAMES: Final = {"allow_legacy": "true"}
-"""What holds behind the name of an old program."""
 _OTHERWISE: Final = "; with --dialect NAME it is read as that program's"
 
 
@@ -76,7 +77,7 @@ def _examine(text: str, where: str, file: str, dialect: str | None) -> Report:
     from ..wire.uri import parse_link
     from .source import directory_of
 
-    def look(fallbacks: dict[str, str]) -> Report:
+    def look(fallbacks: Mapping[str, str]) -> Report:
         base = directory_of(file)
         return examine(
             text,
@@ -91,7 +92,7 @@ def _examine(text: str, where: str, file: str, dialect: str | None) -> Report:
     report = look({})
     if report.config is not None or report.taken is None or report.taken.dialect.name == "rust":
         return report
-    behind = look(_OLD_NAMES)
+    behind = look(OLD_NAME)
     if behind.config is not None:
         tell(f"note: {where}: it needs a name of its old program to start, or --allow-legacy")
     return behind

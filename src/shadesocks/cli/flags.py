@@ -37,10 +37,6 @@ _RUST_LOCAL: Final = {
     "--fake-dns-ipv4-network --fake-dns-ipv6-network --fake-dns-database-path",
     "this belongs to Android, which comes in a later version": "--vpn --dns-addr --stat-path --stat-addr",
 }
-_RUST_SERVER: Final = {
-    "this server reports to no manager; --manager-listen takes commands, as ssmanager does": "--manager-addr "
-    "--manager-address",
-}
 _OTHERS: Final = {
     "this is shadowsocks-libev's; give the port with the host, as in -s HOST:8388": "-p",
     "this is shadowsocks-libev's; give the port with the host, as in -b 127.0.0.1:1080": "-l",
@@ -51,7 +47,7 @@ _OTHERS: Final = {
 
 def strangers(role: Role) -> dict[str, str]:
     """Return the flags of other programs that this end does not have, each with the sentence to answer."""
-    tables = (_RUST, _RUST_LOCAL if role == "local" else _RUST_SERVER, _OTHERS)
+    tables = (_RUST, *((_RUST_LOCAL,) if role == "local" else ()), _OTHERS)
     return {flag: text for table in tables for text, flags in table.items() for flag in flags.split()}
 
 

@@ -89,13 +89,7 @@ _TABLE: Final = (
     # Sockets and routes
     *_rows(RUST, "outbound_user_cookie", "has no effect: it marks sockets of FreeBSD only", _SERVERS),
     *_rows(LIBEV, "dscp", _SOCKETS),
-    # Choice among servers, subscriptions, managers
-    *_rows(
-        RUST,
-        "manager_address manager_port",
-        "has no effect yet: no statistics are sent there; manager_listen takes commands here",
-        roles=SERVER_END,
-    ),
+    # Managers
     *_rows(LIBEV, "workdir", "has no effect: the manager writes no files", roles=SERVER_END),
     # Security
     *_rows(

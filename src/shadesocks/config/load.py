@@ -24,7 +24,7 @@ from .findings import Findings, left_out
 from .flags import NO_FILE, Given, add_flags, add_links
 from .links import NO_PATH, LinkLike, ReadLink, link_entries, parse_entry
 from .listeners import build_local, check_listeners
-from .manager import build_template, check_manager, is_template
+from .manager import build_template, check_manager, is_template, secret_of
 from .model import (
     DEFAULT_MODE,
     DEFAULT_OUTBOUND,
@@ -278,8 +278,8 @@ def _find_dialect(name: str | None, root: Node, findings: Findings) -> Taken | N
 _ONE_SERVER: Final = ("server", "server_port", "password")
 """One of these at the top level means a server there; `method` alone does not."""
 _ONE_LOCAL: Final = ("local_address", "local_port")
-_RESOLVED: Final = ("handshake_timeout", "dial_timeout", "acl")
-"""Set by `timeout`, too, or a path that starts at the file: not taken from the file as they are."""
+_RESOLVED: Final = ("handshake_timeout", "dial_timeout", "acl", "manager_secret")
+"""Set by `timeout`, too, a path that starts at the file, or a secret: not taken from the file as they are."""
 _PLAIN_FIELDS: Final = tuple(
     field.name for field in fields(Config) if field.name in SETTINGS and field.name not in _RESOLVED
 )
@@ -381,6 +381,7 @@ class _Builder:
             outbound=around.outbound,
             acl=around.acl,
             online=online,
+            manager_secret=secret_of(top, findings),
             where=top.mark.where,
             template=build_template(top, around, servers, findings) if top.has("manager_listen") else None,
             **given,

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ..core.address import PORT_MAX, Address
 from ..core.errors import ConfigError, Problem
+from ..core.networks import EVERYBODY
 from ..core.secret import Secret
 from ..crypto.methods import Method, find_method
 from .findings import Findings
@@ -49,7 +50,8 @@ def manager_place(text: str) -> Address | str:
 
 
 def check_manager(top: Section, findings: Findings) -> None:
-    """Look at where the manager listens: whoever reaches it commands the server."""
+    """Look at where the manager listens: whoever reaches it commands the server; and at who is told what passed."""
+    _check_report(top, findings)
     text = top.value("manager_listen", findings) if top.has("manager_listen") else None
     if not isinstance(text, str):
         return
@@ -60,15 +62,69 @@ def check_manager(top: Section, findings: Findings) -> None:
         findings.problem(entry.mark, entry.key, str(unfit))
         return
     if isinstance(place, Address) and not is_loopback(place.host):
-        text = (
-            "whoever can reach this address commands the server: the manager asks for no password; "
-            "127.0.0.1 and the path of a Unix socket are for this machine"
-        )
-        findings.warn(entry.mark, entry.key, text, SERVER_END)
+        _check_reach(top, entry, findings)
     if top.has("workers") and top.value("workers", findings) != 1:
         workers = top.entries["workers"]
         text = "the ports of a manager are all in one process, so one does the work; leave out one of the two"
         findings.warn(workers.mark, workers.key, text, SERVER_END)
+
+
+def _check_reach(top: Section, entry: Entry, findings: Findings) -> None:
+    """Look at who may command from other machines: everybody may, behind old names only, and with a warning."""
+    if top.has("manager_secret"):
+        return
+    allow = top.value("manager_allow", findings) if top.has("manager_allow") else None
+    if not isinstance(allow, tuple):
+        text = (
+            "whoever could reach this address would command the server; give manager_secret, or manager_allow with the "
+            "networks of those who may, or listen on 127.0.0.1 or at the path of a Unix socket"
+        )
+        findings.problem(entry.mark, entry.key, text)
+    elif not {*EVERYBODY}.isdisjoint(allow):
+        text = (
+            "whoever can reach this address commands the server: the manager asks for no secret; manager_secret and "
+            "manager_allow bound it, and 127.0.0.1 and the path of a Unix socket are for this machine"
+        )
+        findings.warn(entry.mark, entry.key, text, SERVER_END)
+
+
+SECRET_LEAST: Final = 16
+"""Letters of a secret: signatures travel, and a shorter one could be guessed from them at leisure."""
+
+
+def secret_of(top: Section, findings: Findings) -> Secret | None:
+    """Return what commands are signed with, None where they are not."""
+    text = top.value("manager_secret", findings) if top.has("manager_secret") else None
+    if not isinstance(text, str):
+        return None
+    if len(text) < SECRET_LEAST:
+        entry = top.entries["manager_secret"]
+        findings.problem(entry.mark, entry.key, f"expected at least {SECRET_LEAST} letters that nobody can guess")
+    return Secret(text)
+
+
+def report_place(config: Config) -> Address | str | None:
+    """Return who is told what passed: a UDP address, the path of a Unix socket, or None for nobody."""
+    if config.manager_address is None:
+        return None
+    if config.manager_port is not None:
+        return Address(config.manager_address, config.manager_port)
+    return manager_place(config.manager_address)
+
+
+def _check_report(top: Section, findings: Findings) -> None:
+    """Look at who is told what passed."""
+    text = top.value("manager_address", findings) if top.has("manager_address") else None
+    if not isinstance(text, str):
+        return
+    entry = top.entries["manager_address"]
+    try:
+        if top.has("manager_port"):
+            check_host(text)
+        else:
+            manager_place(text)
+    except UnfitError as unfit:
+        findings.problem(entry.mark, entry.key, str(unfit))
 
 
 def is_template(top: Section) -> bool:

@@ -278,6 +278,15 @@ class Config:
     manager_listen: str | None = None
     """HOST:PORT, or the path of a Unix socket; None: no manager."""
     manager_dialect: str = _str("manager_dialect")
+    manager_allow: tuple[str, ...] | None = None
+    """Networks from which commands come; None: this machine."""
+    manager_secret: Secret | None = None
+    """What commands are signed with; None: they are not."""
+    manager_keep: str | None = None
+    """File of the ports that were added; None: none."""
+    manager_address: str | None = None
+    """Who is told what passed: HOST:PORT, a host beside `manager_port`, or a path; None: nobody."""
+    manager_port: int | None = None
     strict_first_read: bool = _bool("strict_first_read")
     bad_handshake: str = _str("bad_handshake")
     silent_limit: int | None = None

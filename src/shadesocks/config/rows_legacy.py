@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .setting import LIBEV, LOCAL_END, LOCALS, PYTHON, SERVER_END, SERVERS, Kind, Setting
+from .setting import LIBEV, LOCAL_END, LOCALS, PYTHON, SERVERS, Kind, Setting
 
 ROWS: Final = (
     Setting(
@@ -61,26 +61,6 @@ ROWS: Final = (
         roles=LOCAL_END,
         default=0,
         high=65535,
-        since="0.2",
-    ),
-    Setting(
-        "manager_listen",
-        Kind.TEXT,
-        "Where commands add and remove ports while the server runs: HOST:PORT for datagrams, or the path of a Unix "
-        "socket. Whoever reaches it commands the server.",
-        roles=SERVER_END,
-        default_text="no manager",
-        flags=("--manager-listen",),
-        since="0.2",
-    ),
-    Setting(
-        "manager_dialect",
-        Kind.CHOICE,
-        "Whose answers and statistics the manager gives.",
-        roles=SERVER_END,
-        default="python",
-        choices=("python", "go", "libev", "rust"),
-        flags=("--manager-dialect",),
         since="0.2",
     ),
     Setting(

@@ -94,6 +94,7 @@ def _seconds(value: float) -> float:
 _WRITERS: Final[dict[Kind, Callable[[Any], object]]] = {
     Kind.NAME_SERVERS: lambda servers: list(written(servers)),
     Kind.NETWORKS: list,
+    Kind.SECRET: lambda secret: secret.reveal(),
     Kind.SECONDS: _seconds,
     Kind.NUMBER: _seconds,
     Kind.ADDRESS: lambda address: str(address) if address.port else address.host,

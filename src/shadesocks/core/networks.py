@@ -18,6 +18,10 @@ _LENGTHS: Final = {f"{length:0{width}}": length for width in (1, 2, 3) for lengt
 """Prefix lengths as they are written. int() would also take signs, blanks, underscores and the digits of any script."""
 
 
+EVERYBODY: Final = ("0.0.0.0/0", "::/0")
+"""Networks that hold all there is, as text."""
+
+
 class Network(NamedTuple):
     """All addresses that begin with the same bits. A tuple: lists have 100,000 of them."""
 

@@ -241,6 +241,12 @@ class Ports:
         port.leave(self._speaker)
         self.settle()
 
+    def cut(self, port: OpenPort) -> None:
+        """End the connections of a port that listens no more."""
+        if port in self._left:
+            port.close(self._speaker)
+            self.settle()
+
     def leave_all(self) -> None:
         """Let no port listen any more, and end what is before them: somebody else takes their places."""
         for port in list(self._open):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -34,7 +34,7 @@ from .follow import OF_PORTS, differ, follow, usable
 from .given import GivenSockets
 from .journal import Journal
 from .limits import SESSIONS_MOST, SESSIONS_PER_SOURCE, raise_nofile
-from .manager_socket import ManagerSocket, open_manager
+from .manager.management import Management
 from .needs import prepare
 from .plugins.behind import bind_all, bind_behind, close_all, put_plugin_before, seats_of
 from .plugins.plugins import Plugins, check_plugin
@@ -75,7 +75,6 @@ class Service:
         self._own_ports: set[int] = set()
         self._descriptors = 0
         self._changing = asyncio.Lock()
-        self._manager: ManagerSocket | None = None
         self._online = Online()
         self._given = GivenSockets()
         self._siblings: Siblings | None = None
@@ -84,17 +83,19 @@ class Service:
         self._shared: Shared
         self._crowd: Crowd | None = None
         self.role = role = "local" if any(port.role != "server" for port in ports) else "server"
-        self._manages = role == "server" and config.manager_listen is not None
-        self._has_packets = self._manages or any(port.has_packets for port in ports)
+        self._management = Management(config, role)
+        self._has_packets = self._management.is_there or any(port.has_packets for port in ports)
         self.speaker = Speaker(voice_of(config.log_style, role), shows_time=not config.log_without_time)
         """Says what the service does, in the words of `log.style`."""
         self.journal = Journal(
             show_targets=config.log_targets,
             show_times=not config.log_without_time,
             speaker=None if config.log_style == "shadesocks" else self.speaker,
+        )
         self.reloaded: Reloaded | None = None
         """What came of the last reload."""
-        )
+        self.reread: Callable[[], Awaitable[dict[str, Any]]] | None = None
+        """Lets its process read the configuration again; None: there is none to read."""
         self._ports = Ports(self.speaker)
 
     @classmethod
@@ -115,7 +116,7 @@ class Service:
     @property
     def manager_address(self) -> Address | str | None:
         """Where the manager takes commands: a UDP address, or the path of a socket; None where there is none."""
-        return None if self._manager is None else self._manager.address
+        return self._management.address
 
     @property
     def config(self) -> Config:
@@ -181,16 +182,14 @@ class Service:
         for warning in acls.warnings:
             log.warning("%s", warning)
         self._descriptors = descriptors = raise_nofile(config.nofile)
-        bound = await self._bind_all()
-        manager_socket = None
+        bound = await bind_all(config, self._wanted, self._given)
+        management = self._management
         try:
-            if self._manages:
-                manager_socket = await open_manager(config.manager_listen or "", self._given)
+            await management.open(self._given, tells=self._siblings is None)
             reactor = Reactor(config.event_model)
         except BaseException as error:
             close_all(bound)
-            if manager_socket is not None:
-                manager_socket.close()
+            management.abandon()
             if not isinstance(error, ValueError):
                 raise
             raise ConfigError([Problem("config", None, "event_model", str(error))]) from None
@@ -222,27 +221,15 @@ class Service:
         with self.speaker.together():
             for port, sockets in bound:
                 self._open(port, sockets)
-        if manager_socket is not None:
-            self._manager = ManagerSocket(manager_socket, self, reactor, keeps=self._given.lends(manager_socket))
+        management.start(self, reactor, self._given)
+        if management.address is not None:
             self._settle_ports()
-            self.speaker.say("manager", place=str(self._manager.address))
+            self.speaker.say("manager", place=str(management.address))
         if self._shared.crowd.relays:
             self.speaker.say("batches", name=self._shared.datagrams.name)
         self._online.start(self._shared, config)
         self._sweeper = reactor.loop.call_later(SWEEP, self._sweep)
-
-    async def _bind_all(self) -> list[tuple[Port, Bound]]:
-        bound: list[tuple[Port, Bound]] = []
-        problems = []
-        for port in self._wanted:
-            try:
-                bound.append(await bind_behind(self._config, port, self._given))
-            except OSError as error:
-                problems.append(not_bound(port, error, self._given))
-        if problems:
-            close_all(bound)
-            raise ConfigError(problems)
-        return bound
+        await management.restore()
 
     def _open(self, port: Port, bound: Bound) -> OpenPort:
         """Begin to serve a port that is bound."""
@@ -283,7 +270,6 @@ class Service:
         """
         async with self._changing:
             if self._sweeper is None:
-            before = self._ports.at(server.address)
                 return False
             gone = self._ports.close((which,))
             self._settle_ports()
@@ -291,15 +277,18 @@ class Service:
                 self.speaker.say("removing", place=place(address.host, address.port), port=address.port)
         return bool(gone)
 
-    async def change(self, server: ServerConfig) -> None:
-        """Serve a server in the place of the one on its address. Connections of that one go on; its UDP sessions end.
+    async def change(self, server: ServerConfig, *, cuts: bool = False) -> None:
+        """Serve a server in the place of the one on its address. Its UDP sessions end, with `cuts` all it has.
 
         Raises:
             ConfigError: as `add`. The old one serves on, but for its sessions.
         """
         async with self._changing:
             self._check_server(server)
+            before = self._ports.at(server.address)
             await self._change(server)
+            if before is not None and cuts:
+                self._ports.cut(before)
 
     async def reload(self, config: Config) -> tuple[Problem, ...]:
         """Serve the servers that a changed configuration names, and return what could not be done.
@@ -384,12 +373,7 @@ class Service:
     async def _change(self, server: ServerConfig, *, anew: bool = False) -> None:
         before = self._ports.at(server.address)
         if before is None:
-            self._ports.leave(before)
-            self._shared.reactor.settle()  # the numbers are soon taken again: no need to gather all there are
-            await self._add(server, self._given.beside(handed_on))
-        finally:
-            for sock in handed_on:
-                sock.close()
+            await self._add(server)
             return
         was = before.server
         assert was is not None, "what stands on a server's address is a server"
@@ -397,12 +381,17 @@ class Service:
             return
         handed_on = [] if server.plugin else before.handed_on()  # else nobody finds the port closed meanwhile
         try:
-            await self._add(server)
+            self._ports.leave(before)
+            self._shared.reactor.settle()  # the numbers are soon taken again: no need to gather all there are
+            await self._add(server, self._given.beside(handed_on))
         except ConfigError:
             self._settle_ports()
             with suppress(ConfigError):
                 await self._add(was, self._given.beside(handed_on))
             raise
+        finally:
+            for sock in handed_on:
+                sock.close()
 
     def _follow(self, config: Config) -> None:
         """Let the servers of a configuration be those of a new start."""
@@ -415,8 +404,8 @@ class Service:
         self._shared.reactor.settle()
         self._own_ports.clear()
         self._own_ports.update(number for port in self._ports for number in port.numbers)
-        if self._manager is not None and isinstance(self._manager.address, Address):
-            self._own_ports.add(self._manager.address.port)
+        if isinstance(self.manager_address, Address):
+            self._own_ports.add(self.manager_address.port)
 
     # -- the rest of its life ----------------------------------------------------------------------
 
@@ -489,6 +478,7 @@ class Service:
         await shared.names.close()
         shared.salts.close()
         (shared.packet_salts if shared.siblings is None else shared.siblings).close()
+        self._management.end(self.passed())
         self._ports.clear()
         self._own_ports.clear()
         self.journal.flush()
@@ -499,9 +489,7 @@ class Service:
 
     async def _close_listeners(self) -> None:
         await self._online.close()
-        if self._manager is not None:
-            manager, self._manager = self._manager, None
-            await manager.close()
+        await self._management.close()
         self._given.close()
         if self._sweeper is not None:
             self._ports.stop_listening()

@@ -62,7 +62,7 @@ ROWS: dict[str, list[Row]] = {
         ("-i eth0", "outbound.interface", "eth0"),
         ("-d 192.0.2.53", "dns.0.host", "192.0.2.53"),
         ("--acl rules.acl", "acl", "rules.acl"),
-        ("--manager-address x", SAYS, "--manager-address: "),
+        ("--manager-address 127.0.0.1:8839", "manager_address", "127.0.0.1:8839"),
         ("--nftables-sets x", SAYS, "--nftables-sets: "),
     ],
     "ss-local": [

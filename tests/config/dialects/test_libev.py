@@ -113,13 +113,12 @@ def test_the_manager_of_ss_manager_takes_commands() -> None:
     assert warnings({}, "server", "libev", empty) == []
 
 
-def test_the_manager_of_ss_server_is_told_nothing_yet() -> None:
+def test_the_manager_of_ss_server_is_told_in_its_form() -> None:
     keys = {**ONE, "manager_address": "127.0.0.1:8839"}
-    assert libev(keys, "server").manager_listen is None
-    assert warnings(keys, "server", "libev") == [
-        "manager_address: this key of shadowsocks-rust has no effect yet: no statistics are sent there; "
-        "manager_listen takes commands here"
-    ]
+    config = libev(keys, "server")
+    assert (config.manager_listen, config.manager_address) == (None, "127.0.0.1:8839")
+    assert config.manager_dialect == "libev"
+    assert warnings(keys, "server", "libev") == []
     assert warnings(keys, "local", "libev") == []
 
 

@@ -10,8 +10,10 @@ from shadesocks.config.manager import added_server
 from shadesocks.config.model import Config, ServerConfig
 from shadesocks.core.address import Address
 from shadesocks.core.errors import RemoteProtocolError
-from shadesocks.service.manager import Manager
-from shadesocks.wire.manager import DIALECTS, pack_stat, parse_request
+from shadesocks.service.manager.manager import Manager
+from shadesocks.wire.manager import DIALECTS
+from shadesocks.wire.manager.answers import pack_stat
+from shadesocks.wire.manager.command import parse_command
 from tests.vectors.vector import Mismatch, Unsupported, Vector, same
 
 
@@ -37,7 +39,7 @@ class Table:
         self._servers[server.address.port] = server
         return server.address
 
-    async def change(self, server: ServerConfig) -> None:
+    async def change(self, server: ServerConfig, *, cuts: bool = False) -> None:
         """Remember another."""
         await self.add(server)
 
@@ -107,8 +109,8 @@ def exchange(vector: Vector) -> str:
 def request(vector: Vector) -> str:
     """Read a request."""
     wanted = vector.table("parsed")
-    got = parse_request(vector.text("request").encode())
-    same(got.command, wanted.pop("command"), "command")
+    got = parse_command(vector.text("request").encode())
+    same(got.name, wanted.pop("command"), "command")
     same(got.port, wanted.pop("server_port", None), "port")
     same(got.password, wanted.pop("password", None), "password")
     same(dict(got.stat), wanted.pop("stat", {}), "stat")
@@ -127,7 +129,7 @@ def request_error(vector: Vector) -> str:
         if name == "libev":
             same(said, "err", "answer")
     try:
-        parse_request(data)
+        parse_command(data)
     except RemoteProtocolError as error:
         return error.code
     raise Mismatch("accepted")
@@ -136,7 +138,7 @@ def request_error(vector: Vector) -> str:
 def stat_report(vector: Vector) -> str:
     """Read what a server says of itself; say the same, but for what stands behind it."""
     port, size = vector.number("port"), vector.number("bytes")
-    same(dict(parse_request(vector.data("datagram_hex")).stat), {str(port): size}, "stat")
+    same(dict(parse_command(vector.data("datagram_hex")).stat), {str(port): size}, "stat")
     [(message, group)] = pack_stat(DIALECTS[vector.text("dialect")], {port: size})
     same(message.rstrip(b"\n"), vector.data("datagram_hex").rstrip(b"\0\n"), "message")
     same(group, {port: size}, "ports")

@@ -93,16 +93,7 @@ _ROWS: Final[tuple[tuple[str, Flag], ...]] = (
         ),
     ),
     ("m", Flag(("--manager-address",), "where commands add and remove ports", "ADDRESS", key="manager_address")),
-    (
-        "s",
-        Flag(
-            ("--manager-address",),
-            "accepted; statistics are not sent yet",
-            "ADDRESS",
-            act=Act.NOTHING,
-            note="has no effect: this server reports to no ss-manager; that of this program serves its ports itself",
-        ),
-    ),
+    ("s", Flag(("--manager-address",), "who is told every 5 s what passed", "ADDRESS", key="manager_address")),
     ("slm", Flag(("--acl",), "rules for clients and targets", "FILE", key="acl")),
     ("stlrm", Flag(("--fast-open",), "TCP Fast Open", key="fast_open")),
     ("stlrm", Flag(("--no-delay",), "send small packets at once", key="no_delay")),

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ...core.networks import EVERYBODY
+
 if TYPE_CHECKING:
     from ...config.model import Config
     from ...config.reader import Member
@@ -197,5 +199,6 @@ def _shown(flag: Flag) -> Iterator[str]:
 
 
 HELP: Final = Flag(("-h", "--help"), "show this and exit", act=Act.HELP)
-OLD_NAME: Final[Mapping[str, str]] = MappingProxyType({"allow_legacy": "true"})
-"""What every old name brings along: its users' peers know the old ciphers only."""
+OLD_NAME: Final[Mapping[str, str]] = MappingProxyType({"allow_legacy": "true", "manager_allow": ",".join(EVERYBODY)})
+"""What every old name brings along: its users' peers know the old ciphers only, and its manager listens where they say,
+to everybody who comes there, after a warning."""

@@ -87,6 +87,8 @@ def _open_manager(draft: Draft, role: Role | None) -> None:
     elif draft.has("manager_address") and draft.has("port_password", "manager_dialect"):
         draft.move("manager_address", "manager_listen")
         draft.default("manager_dialect", "libev")
+    elif draft.has("manager_address"):
+        draft.default("manager_dialect", "libev")  # in whose form it is told what passed
 
 
 def _leave_from_local_address(draft: Draft) -> None:

@@ -3,10 +3,11 @@
     a datagram -> Request -> add, remove, ... -> an answer to whoever sent it
     every ten seconds -> what passed -> whoever asked before
 
-What the four programs did differently is in `wire/manager.py`; how one is reached, in `manager_socket.py`. Mended:
+What the four programs did differently is in `wire/manager/`; how one is reached, in `socket.py`. Mended:
  - only a command that could be read makes its sender the one who gets the statistics;
  - what could not be sent is told again, with what came since;
  - a port that cannot be listened on is answered (`err` where Python's program was silent), and ends nothing;
+ - an `add` of an open port takes its place as a whole or not at all, and it counts on;
  - bytes are counted for as long as the service lives: none is lost or told twice when a port is removed and added.
 
 Bytes are of payload, up and down; Python's counted those of its ciphers, too. A number has counted from its first `add`
@@ -16,19 +17,25 @@ on; replacing its password does not begin anew.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ..config.manager import added_server
-from ..core.address import Address
-from ..core.errors import ConfigError, RemoteProtocolError
-from ..crypto.methods import find_method
-from ..wire.manager import DIALECTS, PortRow, Request, pack_answer, pack_list, pack_stat, parse_request, split_request
+from ...config.manager import added_server
+from ...config.model import Mode
+from ...core.address import Address
+from ...core.errors import ConfigError, RemoteProtocolError
+from ...crypto.methods import find_method
+from ...wire.manager import DIALECTS
+from ...wire.manager.answers import pack_answer, pack_list, pack_stat
+from ...wire.manager.command import Command, PortRow, parse_command, split_command
 
 if TYPE_CHECKING:
-    from ..config.model import Config, ServerConfig
-    from ..core.errors import Problem
+    from ...config.model import Config, ServerConfig
+    from ...core.errors import Problem
+    from .kept import KeptPorts
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +68,8 @@ class Managed(Protocol):
     async def add(self, server: ServerConfig) -> Address:
         """Serve one more; raises ConfigError."""
 
-    async def change(self, server: ServerConfig) -> None:
-        """Serve one in the place of the one on its address; raises ConfigError."""
+    async def change(self, server: ServerConfig, *, cuts: bool = False) -> None:
+        """Serve one in the place of the one on its address; with `cuts` its connections end. Raises ConfigError."""
 
     async def remove(self, which: Address | int) -> bool:
         """End those on a port, and their connections."""
@@ -71,18 +78,33 @@ class Managed(Protocol):
 class Manager:
     """Does what commands say, in one dialect."""
 
-    def __init__(self, service: Managed, send: Send) -> None:
+    def __init__(self, service: Managed, send: Send, kept: KeptPorts | None = None) -> None:
+        """Begin with the ports that the service has; `kept` remembers those that are added, for the next start."""
         self._service: Final = service
+        self._kept: Final = kept
         self._send: Final = send
         self._dialect: Final = DIALECTS[service.config.manager_dialect]
         self._senders: Final[dict[Hashable, None]] = {}
         """Who get statistics unasked, the latest last."""
         self._told: Final[dict[int, int]] = {}
         """Bytes by port that were told, or that had passed when it was added: what is told counts from there."""
+        self._heard: Final[Counter[int]] = Counter()
+        """Bytes by open port that others told of, where the dialect hears them."""
         self._warned: Final[set[str]] = set()
         """Warnings that were told."""
         self._passed_over = 0
         """Commands since the last report that could not be read."""
+
+    async def restore(self) -> None:
+        """Add the ports that were kept; those of the configuration stay as it says."""
+        commands = self._kept.read() if self._kept is not None else ()
+        for command in commands:
+            if any(server.address.port == command.port for server in self._service.servers):
+                log.info("manager: port %d is in the config, so the one that was kept is not added", command.port)
+                continue
+            await self._add(command, None)
+        if commands:
+            log.info("manager: %d ports were kept, and added again", len(commands))
 
     async def take(self, data: bytes, sender: Any) -> None:
         """Do what a datagram says, and answer its sender (None: who cannot be answered)."""
@@ -108,12 +130,17 @@ class Manager:
                         self._told.update({port: passed[port] for port in group})
 
     def _totals(self, passed: dict[int, int]) -> dict[int, int]:
-        numbers = dict.fromkeys(server.address.port for server in self._service.servers)
-        return {number: passed.get(number, 0) - self._told.get(number, 0) for number in numbers}
+        return {
+            number: passed.get(number, 0) - self._told.get(number, 0) + self._heard[number]
+            for number in self._open_numbers()
+        }
+
+    def _open_numbers(self) -> dict[int, None]:
+        return dict.fromkeys(server.address.port for server in self._service.servers)
 
     async def _answers(self, data: bytes, sender: Any) -> list[bytes]:
         try:
-            request = parse_request(data, self._dialect)
+            command = parse_command(data, self._dialect)
         except RemoteProtocolError as error:
             self._passed_over += 1
             if self._passed_over <= PASSED_OVER_MAX:
@@ -122,80 +149,114 @@ class Manager:
         if self._dialect.pushes == "deltas" and sender is not None:
             self._senders.clear()
             self._senders[sender] = None
-        return await _COMMANDS[request.command](self, request, sender)
+        return await _COMMANDS[command.name](self, command, sender)
 
-    def _answer(self, outcome: str, *, method: str = "", why: str = "") -> list[bytes]:
-        answer = pack_answer(self._dialect, outcome, method=method, why=why)
+    def _answer(self, outcome: str, *, word: str = "", why: str = "") -> list[bytes]:
+        answer = pack_answer(self._dialect, outcome, word=word, why=why)
         return [] if answer is None else [answer]
 
     # -- commands ----------------------------------------------------------------------------------
 
-    async def _add(self, request: Request, _sender: Any) -> list[bytes]:
-        port = request.port or 0
-        method = request.options.get("method")
-        if isinstance(method, str) and not _is_method(method):
-            log.warning("manager: port %d was not added: this method is not known", port)
-            return self._answer("method", method=method)
+    async def _add(self, command: Command, _sender: Any) -> list[bytes]:
+        port = command.port or 0
+        for key, is_known in _WORDS.items():
+            word = command.options.get(key)
+            if isinstance(word, str) and not is_known(word):
+                log.warning("manager: port %d was not added: this %s is not known", port, key)
+                return self._answer(key, word=word)
         there = [server for server in self._service.servers if server.address.port == port]
         if there and not self._dialect.replaces:
             log.warning("manager: port %d is open already, and stays as it is", port)
             return self._answer("ok")
-        keys = {**request.options, "server_port": port, "password": request.password}
+        keys = {**command.options, "server_port": port, "password": command.password}
         try:
             server, warnings = added_server(self._service.config, keys)
         except ConfigError as error:
             for problem in error.problems:
                 log.warning("manager: port %d was not added: %s", port, _said(problem))
             return self._answer("refused")
-        for warning in warnings:
-            said = _said(warning)
-            if said not in self._warned:  # two thousand users with one fault are one line
-                if len(self._warned) >= WARNED_MAX:
-                    self._warned.clear()
-                self._warned.add(said)
-                log.warning("manager: port %d: %s; not told again of others", port, said)
+        self._warn(port, warnings)
         try:
-            await self._put(server, there, keeps_hosts="server" not in request.options)
+            await self._put(server, there, keeps_hosts="server" not in command.options)
         except ConfigError as error:
             why = "; ".join(problem.text for problem in error.problems)
             log.warning("manager: port %d was not added: %s", port, why)
             return self._answer("taken", why=why)
+        if self._kept is not None:
+            self._kept.add(command)
         return self._answer("ok")
 
+    def _warn(self, port: int, warnings: tuple[Problem, ...]) -> None:
+        """Tell what is odd of a port: two thousand users with one fault are one line."""
+        for warning in warnings:
+            said = _said(warning)
+            if said in self._warned:
+                continue
+            if len(self._warned) >= WARNED_MAX:
+                self._warned.clear()
+            self._warned.add(said)
+            log.warning("manager: port %d: %s; not told again of others", port, said)
+
     async def _put(self, server: ServerConfig, there: list[ServerConfig], *, keeps_hosts: bool) -> None:
-        """Open a port; or put it in the place of what listens on its number, on the same hosts unless one is named."""
+        """Open a port; or put it in the place of what listens on its number, on the same hosts unless one is named.
+
+        Raises:
+            ConfigError: it cannot be had. All is as before.
+        """
         port = server.address.port
         hosts = [old.address for old in there] if keeps_hosts else []
         servers = [replace(server, address=address) for address in hosts or [server.address]]
         if set(servers) == set(there):
             return
-        if there and self._dialect.cuts:
-            await self._service.remove(port)
-        if not there and self._dialect.pushes != "deltas":
-            self._told[port] = self._service.passed().get(port, 0)
-        for one in servers:
-            if there and not self._dialect.cuts:
-                await self._service.change(one)
-            else:
-                await self._service.add(one)
+        if not there:
+            self._heard.pop(port, None)
+            if self._dialect.pushes != "deltas":
+                self._told[port] = self._service.passed().get(port, 0)
+        done: list[Address] = []
+        try:
+            for one in servers:
+                if there:
+                    await self._service.change(one, cuts=self._dialect.cuts)
+                else:
+                    await self._service.add(one)
+                done.append(one.address)
+        except ConfigError:
+            await self._undo(done, there)
+            raise
+        for old in there:
+            if old.address not in done:
+                await self._service.remove(old.address)
         log.info("manager: port %d was %s, with %s", port, "replaced" if there else "added", server.method.name)
 
-    async def _remove(self, request: Request, _sender: Any) -> list[bytes]:
-        port = request.port or 0
+    async def _undo(self, done: list[Address], there: list[ServerConfig]) -> None:
+        """Put what was there back on the addresses that were changed before one could not be."""
+        before = {old.address: old for old in there}
+        for address in done:
+            with suppress(ConfigError):  # it listened there a moment ago
+                if address in before:
+                    await self._service.change(before[address])
+                else:
+                    await self._service.remove(address)
+
+    async def _remove(self, command: Command, _sender: Any) -> list[bytes]:
+        port = command.port or 0
         if await self._service.remove(port):
             log.info("manager: port %d was removed", port)
         else:
             log.info("manager: port %d is not open, so it was not removed", port)
+        self._heard.pop(port, None)
+        if self._kept is not None:
+            self._kept.remove(port)
         return self._answer("ok")
 
-    async def _list(self, _request: Request, _sender: Any) -> list[bytes]:
+    async def _list(self, _command: Command, _sender: Any) -> list[bytes]:
         rows = [
             PortRow(server.address.port, server.password.reveal(), server.method.name)
             for server in self._service.servers
         ]
         return pack_list(self._dialect, rows)
 
-    async def _ping(self, _request: Request, sender: Any) -> list[bytes]:
+    async def _ping(self, _command: Command, sender: Any) -> list[bytes]:
         if not self._dialect.pushes:
             return [message for message, _ in pack_stat(self._dialect, self._totals(self._service.passed()))]
         if sender is not None:
@@ -205,12 +266,17 @@ class Manager:
                 del self._senders[next(iter(self._senders))]
         return self._answer("pong")
 
-    async def _ping_stop(self, _request: Request, sender: Any) -> list[bytes]:
+    async def _ping_stop(self, _command: Command, sender: Any) -> list[bytes]:
         self._senders.pop(sender, None)
         return self._answer("pong")
 
-    async def _stat(self, _request: Request, _sender: Any) -> list[bytes]:
-        return []  # what a server of another process says of itself; ours are counted here
+    async def _stat(self, command: Command, _sender: Any) -> list[bytes]:
+        """Hear what a server of another process says of itself: all that passed since its start."""
+        if self._dialect.hears:
+            numbers = self._open_numbers()
+            told = {int(port): size for port, size in command.stat.items()}
+            self._heard.update({port: size - self._heard[port] for port, size in told.items() if port in numbers})
+        return []
 
 
 _COMMANDS: Final = {
@@ -228,6 +294,10 @@ def _said(problem: Problem) -> str:
     return f"{problem.key}: {problem.text}" if problem.key else problem.text
 
 
+def _is_mode(name: str) -> bool:
+    return name in [mode.value for mode in Mode]
+
+
 def _is_method(name: str) -> bool:
     try:
         find_method(name)
@@ -239,6 +309,10 @@ def _is_method(name: str) -> bool:
 def _is_change(data: bytes) -> bool:
     """True for what wants to add or remove, whatever else it says."""
     try:
-        return split_request(data)[0] in ("add", "remove")
+        return split_command(data)[0] in ("add", "remove")
     except RemoteProtocolError:
         return False
+
+
+_WORDS: Final = {"method": _is_method, "mode": _is_mode}
+"""Keys of an `add` whose words are known or not, each with the outcome of its own name."""

@@ -2,6 +2,9 @@
 
 The socket file of a process that died is replaced; that of a live one is an error. Commands wait in a short queue and
 are done one after the other, with a turn of the loop between: however many come, connections go on.
+
+A UDP port can be reached by others: `Rules` says who may command there. What they may not is dropped without a word to
+them, and before it waits.
 """
 
 from __future__ import annotations
@@ -12,22 +15,27 @@ import logging
 import os
 import socket
 import stat
+import time
 from contextlib import suppress
 from socket import SOCK_DGRAM, SocketType
 from typing import TYPE_CHECKING, Any, Final
 
-from ..config.hosts import UnfitError
-from ..config.manager import manager_place
-from ..core.address import Address
-from ..core.errors import ConfigError, Problem
-from ..net.poller import READ
-from ..wire.manager import REQUEST_MAX
+from ...config.hosts import UnfitError
+from ...config.manager import manager_place
+from ...core.address import Address, pack_ip
+from ...core.errors import ConfigError, Problem, RemoteProtocolError
+from ...core.networks import NetworkSet, parse_network
+from ...net.poller import READ
+from ...wire.manager.command import COMMAND_MAX
+from ...wire.manager.signed import Seen
+from ..ports import taken_by
 from .manager import Managed, Manager
-from .ports import taken_by
 
 if TYPE_CHECKING:
-    from ..net.reactor import Reactor
-    from .given import GivenSockets
+    from ...config.model import Config
+    from ...net.reactor import Reactor
+    from ..given import GivenSockets
+    from .kept import KeptPorts
 
 log = logging.getLogger(__name__)
 
@@ -121,31 +129,74 @@ def _clear_path(path: str) -> None:
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
+class Rules:
+    """Who may command at a UDP port."""
+
+    def __init__(self, config: Config) -> None:
+        """Take what a configuration says; where it says nothing, whoever reaches the port may, as on loopback."""
+        allow, secret = config.manager_allow, config.manager_secret
+        self._allow: Final = None if allow is None else NetworkSet(map(parse_network, allow))
+        self._seen: Final = None if secret is None else Seen(secret.reveal().encode())
+
+    def open(self, data: bytes, sender: Any) -> bytes:
+        """Return the command of a datagram.
+
+        Raises:
+            RemoteProtocolError: its sender may not command.
+        """
+        if self._allow is not None:
+            packed = pack_ip(sender[0].partition("%")[0])
+            if packed is None or not self._allow.holds(packed):
+                raise RemoteProtocolError("not_allowed", f"{sender[0]} is not in manager_allow")
+        return data if self._seen is None else self._seen.open(data, time.time())
+
+
 class ManagerSocket:
     """Reads commands, and reports every ten seconds, until it is closed."""
 
     def __init__(
-        self, sock: SocketType, service: Managed, reactor: Reactor, interval: float = INTERVAL, *, keeps: bool = False
+        self,
+        sock: SocketType,
+        service: Managed,
+        reactor: Reactor,
+        interval: float = INTERVAL,
+        *,
+        keeps: bool = False,
+        kept: KeptPorts | None = None,
+        rules: Rules | None = None,
     ) -> None:
         """Begin to take commands from a bound socket, which is ours from now on.
 
-        With `keeps` its file stays when it is closed: whoever gave us the socket listens on.
+        With `keeps` its file stays when it is closed: whoever gave us the socket listens on. The ports that were `kept`
+        are added before the first command is done.
         """
         self._sock: Final = sock
         self._reactor: Final = reactor
-        self._manager: Final = Manager(service, self._send)
+        self._kept: Final = kept
+        self._manager: Final = Manager(service, self._send, kept)
         self._queue: Final[asyncio.Queue[tuple[bytes, Any]]] = asyncio.Queue(QUEUE_MAX)
         self._queued = 0
         """Bytes of the commands in it."""
         name = sock.getsockname()
         self.address: Final[Address | str] = name if isinstance(name, str) else Address(*name[:2])
         """Where commands come in."""
+        self._rules: Final = None if isinstance(name, str) else rules
+        self._refused = 0
+        """Datagrams since the last report whose senders may not command."""
         self._file = _identity(name) if isinstance(name, str) and not keeps else None
         self.report: Final = self._manager.report
+        self._restored: Final = asyncio.Event()
         self._interval: Final = interval
         self._ticking = reactor.loop.call_later(interval, self._tick)
         self._work = reactor.loop.create_task(self._serve())
         self._listen()
+
+    async def restore(self) -> None:
+        """Add the ports that were kept; commands are done from then on."""
+        try:
+            await self._manager.restore()
+        finally:
+            self._restored.set()
 
     def _listen(self) -> None:
         self._reactor.watch(self._sock.fileno(), READ, self._on_event)
@@ -154,18 +205,30 @@ class ManagerSocket:
         """Take some datagrams: a turn does one command, and the socket must not fill up meanwhile."""
         for _ in range(TAKEN_AT_ONCE):
             try:
-                data, sender = self._sock.recvfrom(REQUEST_MAX)
+                data, sender = self._sock.recvfrom(COMMAND_MAX)
             except OSError:  # an ICMP error, which is told once; or nothing
                 return
+            if self._rules is not None:
+                try:
+                    data = self._rules.open(data, sender)
+                except RemoteProtocolError as error:
+                    self._refuse(error)
+                    continue
             self._queue.put_nowait((data, sender or None))
             self._queued += len(data)
             if self._queue.full() or self._queued > QUEUE_BYTES_MAX:
                 self._reactor.watch(self._sock.fileno(), 0, self._on_event)
                 return
 
+    def _refuse(self, error: RemoteProtocolError) -> None:
+        self._refused += 1
+        if self._refused == 1:
+            log.warning("manager: a command is not taken: %s", error)
+
     async def _serve(self) -> None:
         """Do what the commands say, one after the other."""
         loop, second, done = self._reactor.loop, 0.0, 0
+        await self._restored.wait()
         while True:
             data, sender = await self._queue.get()
             self._queued -= len(data)
@@ -184,6 +247,9 @@ class ManagerSocket:
 
     def _tick(self) -> None:
         self._ticking = self._reactor.loop.call_later(self._interval, self._tick)
+        if self._refused > 1:
+            log.warning("manager: %d more commands were not taken", self._refused - 1)
+        self._refused = 0
         self._reactor.guard(self.report)
 
     def _send(self, message: bytes, to: Any) -> bool:
@@ -195,11 +261,13 @@ class ManagerSocket:
         return True
 
     async def close(self) -> None:
-        """Take no more commands, and remove the socket's file."""
+        """Take no more commands, remove the socket's file, and write what is kept."""
         self._ticking.cancel()
         self._work.cancel()
         with suppress(asyncio.CancelledError):
             await self._work
+        if self._kept is not None:
+            self._kept.close()
         self._reactor.close_shared(self._sock)
         self._reactor.settle()
         if isinstance(self.address, str) and self._file and self._file == _identity(self.address):

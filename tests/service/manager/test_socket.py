@@ -19,17 +19,17 @@ from shadesocks.config.manager import template_of
 from shadesocks.config.model import Config, Mode
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError
-from shadesocks.service import manager_socket
-from shadesocks.service import service as service_file
-from shadesocks.service.manager_socket import open_manager
+from shadesocks.service.manager import management
+from shadesocks.service.manager import socket as manager_socket
+from shadesocks.service.manager.socket import open_manager
 from shadesocks.service.service import Service
 from shadesocks.wire.manager import DIALECTS
 
-from .rig import HOST, echo, run, server_config, started, target, until
+from ..rig import HOST, echo, run, server_config, started, target, until
+from ..test_ports import client_of, connected, ended, is_free, talk
+from ..test_service_udp import ask, relay_of, trip
+from ..test_service_udp import echo as udp_echo
 from .test_manager import END
-from .test_ports import client_of, connected, ended, is_free, talk
-from .test_service_udp import ask, relay_of, trip
-from .test_service_udp import echo as udp_echo
 
 SERVER = replace(server_config(), mode=Mode.TCP_AND_UDP)
 
@@ -42,7 +42,7 @@ def managed(where: str, dialect: str) -> Service:
 
 def every(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Let managers report so often."""
-    monkeypatch.setattr(service_file, "ManagerSocket", partial(manager_socket.ManagerSocket, interval=seconds))
+    monkeypatch.setattr(management, "ManagerSocket", partial(manager_socket.ManagerSocket, interval=seconds))
 
 
 class Tool:
@@ -125,8 +125,8 @@ def test_ports_are_added_served_counted_and_removed(
                     await trip(relay_of(reply), udp, b"x" * 10)
                     told = b'stat: {"%d":2020}' % port
                     if dialect in ("python", "go"):
-                        assert far._manager is not None
-                        far._manager.report()
+                        assert far._management.socket is not None
+                        far._management.socket.report()
                         assert await panel.hear() == told
                     else:
                         assert await panel.ask("ping\0") == told + end

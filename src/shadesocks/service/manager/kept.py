@@ -1,0 +1,128 @@
+"""The ports that a manager's commands added, on disk: `manager_keep`.
+
+    {"format": 1, "ports": [{"server_port": 8001, "password": "..", "method": ".."}, ...]}
+
+The file is a list of `add` commands as they were said, and what is said in the config counts for them at the next start
+as it did at the first. It is written within a second after a command, whole and in one step, for its owner alone. One
+that cannot be read is set aside, never deleted; while it cannot be written the manager goes on, and tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from ...config.files import write_private
+from ...core.errors import ConfigError, RemoteProtocolError
+from ...wire.manager.command import Command, parse_command
+
+log = logging.getLogger(__name__)
+
+FORMAT: Final = 1
+DELAY: Final = 1.0
+"""Seconds in which commands gather: a tool that adds 2,000 ports writes 2,000 lines, not 2,000 files."""
+RETRY: Final = 30.0
+"""Seconds until a file that could not be written is tried again."""
+
+
+class KeptPorts:
+    """The file, and what is to stand in it."""
+
+    def __init__(self, path: str) -> None:
+        """Touch nothing yet."""
+        self.path: Final = Path(path)
+        self._ports: Final[dict[int, dict[str, Any]]] = {}
+        self._writing: asyncio.TimerHandle | None = None
+        self._is_told = False
+        """True once it was said that the file cannot be written."""
+
+    def read(self) -> list[Command]:
+        """Return the commands that were kept; one that makes no sense is left out, and said."""
+        try:
+            data = self.path.read_bytes()
+            content = json.loads(data)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            log.error("manager_keep: %s cannot be read, so no port is added: %s", self.path, error.strerror)
+            return []
+        except (ValueError, RecursionError):
+            content = None
+        entries = content.get("ports") if isinstance(content, dict) and content.get("format") == FORMAT else None
+        if not isinstance(entries, list):
+            self._set_aside()
+            return []
+        commands = [command for entry in entries if (command := _command(entry)) is not None]
+        for command in commands:
+            self._ports[command.port or 0] = _entry(command)
+        if len(commands) < len(entries):
+            log.error("manager_keep: %d ports in %s make no sense", len(entries) - len(commands), self.path)
+            self._set_aside()
+            self._write_soon(DELAY)
+        return commands
+
+    def _set_aside(self) -> None:
+        aside = self.path.with_name(f"{self.path.name}.corrupt-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+        try:
+            self.path.rename(aside)
+        except OSError as error:
+            log.error("manager_keep: %s cannot be used, nor be set aside: %s", self.path, error.strerror)
+        else:
+            log.error("manager_keep: %s cannot be used; it is now %s", self.path, aside.name)
+
+    def add(self, command: Command) -> None:
+        """Keep a port."""
+        entry = _entry(command)
+        if self._ports.get(command.port or 0) != entry:
+            self._ports[command.port or 0] = entry
+            self._write_soon(DELAY)
+
+    def remove(self, port: int) -> None:
+        """Keep a port no longer."""
+        if self._ports.pop(port, None) is not None:
+            self._write_soon(DELAY)
+
+    def _write_soon(self, delay: float) -> None:
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().call_later(delay, self.write)
+
+    def write(self) -> None:
+        """Write the file now."""
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+        lines = ",\n".join(json.dumps(entry) for entry in self._ports.values())
+        try:
+            write_private(self.path, f'{{"format": {FORMAT}, "ports": [\n{lines}\n]}}\n')
+        except ConfigError as error:
+            if not self._is_told:
+                self._is_told = True
+                log.error("manager_keep: added ports are not kept: %s", error)
+            self._write_soon(RETRY)
+        else:
+            self._is_told = False
+
+    def close(self) -> None:
+        """Write what is not written yet, for the last time."""
+        if self._writing is not None:
+            self.write()
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+
+
+def _entry(command: Command) -> dict[str, Any]:
+    return {"server_port": command.port, "password": command.password, **command.options}
+
+
+def _command(entry: object) -> Command | None:
+    """Return the command that an entry says: by the one parser of commands."""
+    try:
+        return parse_command(b"add:" + json.dumps(entry).encode())
+    except RemoteProtocolError:
+        return None
