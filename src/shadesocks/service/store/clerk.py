@@ -1,0 +1,107 @@
+"""The thread of a store: it does one call after the other, and the loop never waits for a disk.
+
+A daemon: one that hangs in a disk that does not answer holds up no exit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from .store import StoreError
+
+if TYPE_CHECKING:
+    from .store import Store
+
+log = logging.getLogger(__name__)
+
+LEAVE: Final = 5.0
+"""Seconds that `close` waits for the thread: longer than a call waits for another process."""
+
+Done = Callable[[Any, StoreError | None], None]
+"""Told of the result of a call, or of its error, in the loop."""
+Result = TypeVar("Result")
+
+
+class Clerk:
+    """One store and its thread. Made and used in a running loop."""
+
+    def __init__(self, store: Store) -> None:
+        self._store: Final = store
+        self._loop: Final = asyncio.get_running_loop()
+        self._work: SimpleQueue[tuple[Callable[[Store], Any], Done] | None] = SimpleQueue()
+        self._thread: Thread | None = None
+
+    async def open(self) -> None:
+        """Start the thread and open the store.
+
+        Raises:
+            StoreError: it cannot be used. The thread is gone.
+        """
+        self._thread = Thread(target=self._run, name="store", daemon=True)
+        self._thread.start()
+        try:
+            await self.ask(lambda store: store.open())
+        except BaseException:
+            await self.close()
+            raise
+
+    def tell(self, call: Callable[[Store], Any], done: Done) -> None:
+        """Have a call made when its turn comes, and `done` called in the loop afterwards."""
+        self._work.put((call, done))
+
+    async def ask(self, call: Callable[[Store], Result]) -> Result:
+        """Have a call made, and return its result; raises StoreError."""
+        answer: asyncio.Future[Result] = self._loop.create_future()
+
+        def done(result: Any, error: StoreError | None) -> None:
+            if answer.done():
+                return
+            if error is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(error)
+
+        self.tell(call, done)
+        return await answer
+
+    async def close(self, limit: float = LEAVE) -> bool:
+        """End the thread after what was asked before, and close the store; False if it hangs, and is left behind."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return True
+        self._work.put(None)
+        until = self._loop.time() + limit
+        while thread.is_alive() and self._loop.time() < until:  # noqa: ASYNC110 - a thread tells nobody of its end
+            await asyncio.sleep(0.005)
+        return not thread.is_alive()
+
+    # In the thread
+
+    def _run(self) -> None:
+        store = self._store
+        while (work := self._work.get()) is not None:
+            call, done = work
+            result, error = None, None
+            try:
+                result = call(store)
+            except StoreError as failed:
+                error = failed
+            except Exception as failed:  # a bug of ours: the thread lives on, and whoever asked hears of it
+                log.exception("a call of the store failed")
+                error = StoreError(f"an error of our own: {failed!r}")
+            notes, store.notes[:] = list(store.notes), []
+            try:
+                self._loop.call_soon_threadsafe(self._tell, done, result, error, notes)
+            except RuntimeError:  # the loop is closed: nobody wants to know
+                continue
+        store.close()
+
+    def _tell(self, done: Done, result: Any, error: StoreError | None, notes: list[str]) -> None:
+        for note in notes:
+            log.warning("%s", note)
+        done(result, error)

@@ -1,0 +1,115 @@
+"""Deltas on their way into the store: one batch at a time, written once, kept until that is certain.
+
+    add (each sweep) -> waiting -> tick -> batch under way -> written
+                                                |
+                                                +-> failed -> the same batch again, at a later tick
+
+While a batch fails, what comes meanwhile waits in memory, summed up by user and hour; the service goes on. What is
+under way when a process is killed, and what was not yet added, is lost: bytes of one second at most.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from ...proxy.users.counts import NOTHING, Counts
+from .store import Batch, Row, StoreError
+
+if TYPE_CHECKING:
+    from .store import Store
+
+log = logging.getLogger(__name__)
+
+ROWS_MOST: Final = 2_000
+"""Rows of a batch: some 20 ms of the store's thread, so that a question of an operator does not wait for all users."""
+REMIND: Final = 600.0
+"""Seconds between two lines of the log while the store fails."""
+
+
+class Tells(Protocol):
+    """Who has calls made; `clerk.Clerk`."""
+
+    def tell(self, call: Callable[[Store], Any], done: Callable[[Any, StoreError | None], None]) -> None:
+        """Have a call made, and `done` called afterwards."""
+
+
+class Flush:
+    """What passed and is not written yet. `now` is seconds of a clock that does not go back, `wall` Unix seconds."""
+
+    def __init__(self, clerk: Tells, writer: str, alarm: Callable[[str], None] = lambda _text: None) -> None:
+        """`writer` is a name that nobody had before; `alarm` is told why nothing can be written, and "" when it can."""
+        self._clerk = clerk
+        self._writer = writer
+        self._alarm = alarm
+        self._sequence = 0
+        self._waiting: dict[tuple[str, int], Counts] = {}
+        self._batch: Batch | None = None
+        self._is_under_way = False
+        self._failed_at: float | None = None
+        self._told_at = 0.0
+        self._now = 0.0
+        self.trouble = ""
+        """Why nothing can be written; empty while all is well."""
+
+    def add(self, deltas: Iterable[tuple[str, Counts]], wall: int) -> None:
+        """Take what passed since the last time, by user; it counts for the hour that it is now."""
+        hour, waiting = wall // 3600, self._waiting
+        for user, counts in deltas:
+            key = user, hour
+            before = waiting.get(key)
+            waiting[key] = counts if before is None else before.plus(counts)
+
+    def tick(self, now: float) -> None:
+        """Send what waits, or again what failed, unless something is under way."""
+        self._now = now
+        if self._is_under_way:
+            return
+        if self._batch is None:
+            if not self._waiting:
+                return
+            keys = list(self._waiting)[:ROWS_MOST]
+            rows = tuple(Row(user, hour, *self._waiting.pop((user, hour))) for user, hour in keys)
+            self._sequence += 1
+            self._batch = Batch(self._writer, self._sequence, rows)
+        batch = self._batch
+        self._is_under_way = True
+        self._clerk.tell(lambda store: store.write(batch), self._done)
+
+    def _done(self, _is_new: object, error: StoreError | None) -> None:
+        self._is_under_way = False
+        if error is None:
+            self._batch = None
+            if self._failed_at is not None:
+                log.warning("users' traffic is written again; what passed meanwhile is not lost")
+                self._failed_at = None
+                self.trouble = ""
+                self._alarm("")
+            if len(self._waiting) >= ROWS_MOST:
+                self.tick(self._now)
+            return
+        text = str(error)
+        if self._failed_at is None:
+            self._failed_at = self._now
+        if text != self.trouble or self._now - self._told_at >= REMIND:
+            self._told_at = self._now
+            log.error("users' traffic cannot be written, and is kept in memory until it can: %s", text)
+        if text != self.trouble:
+            self.trouble = text
+            self._alarm(text)
+
+    @property
+    def is_clean(self) -> bool:
+        """True where everything is written."""
+        return self._batch is None and not self._waiting
+
+    @property
+    def unwritten(self) -> Counts:
+        """What would be lost now."""
+        total = NOTHING
+        for row in self._batch.rows if self._batch is not None else ():
+            total = total.plus(row.counts)
+        for counts in self._waiting.values():
+            total = total.plus(counts)
+        return total

@@ -1,0 +1,83 @@
+"""What passed for users in the course of time: when hours become days, and how both read as one table.
+
+All pure: rows in, rows out.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+from typing import Any, Final
+
+from ...proxy.users.counts import NOTHING, Counts
+from .store import DAYS_AS_HOURS_MIN, HOURS_A_DAY, Day, Row
+
+HOUR: Final = 3600
+COLUMNS: Final = ("user", "from", "seconds", "up", "down", "wire_up", "wire_down")
+"""Of the table, in CSV and in JSON. `from` is UTC in ISO 8601; a row is of the `seconds` from then on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What passed for one user in one stretch of time."""
+
+    user: str
+    begins_at: int
+    """Unix seconds."""
+    seconds: int
+    counts: Counts
+
+
+def roll_before(now: int, days: int) -> int:
+    """Return the hour before which hours become days, where hours of so many days are to be kept."""
+    return (now // HOUR // HOURS_A_DAY - max(days, DAYS_AS_HOURS_MIN)) * HOURS_A_DAY
+
+
+def by_hour(hours: Iterable[Row]) -> list[Span]:
+    """Return a table of hours."""
+    return [Span(row.user, row.hour * HOUR, HOUR, row.counts) for row in hours]
+
+
+def by_day(hours: Iterable[Row], days: Iterable[Day]) -> list[Span]:
+    """Return a table of days: those that hours were rolled to, and the sums of hours that were not."""
+    sums: dict[tuple[int, str], Counts] = {}
+    for day, user, counts in (
+        *((row.day, row.user, row.counts) for row in days),
+        *((row.hour // HOURS_A_DAY, row.user, row.counts) for row in hours),
+    ):
+        sums[day, user] = sums.get((day, user), NOTHING).plus(counts)
+    seconds = HOURS_A_DAY * HOUR
+    return [Span(user, day * seconds, seconds, counts) for (day, user), counts in sorted(sums.items())]
+
+
+def to_csv(spans: Sequence[Span]) -> str:
+    """Return a table as CSV (RFC 4180), with a line of names above.
+
+    A name that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
+    text = StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for span in spans:
+        user = f"'{span.user}" if span.user.startswith(("=", "+", "-", "@", "\t", "\r")) else span.user
+        writer.writerow((user, _instant(span.begins_at), span.seconds, *span.counts))
+    return text.getvalue()
+
+
+def to_json(spans: Sequence[Span]) -> str:
+    """Return a table as JSON: an array of objects, one a line."""
+    lines = (json.dumps(_members(span), ensure_ascii=False) for span in spans)
+    return "[\n" + ",\n".join(lines) + "\n]\n" if spans else "[]\n"
+
+
+def _members(span: Span) -> dict[str, Any]:
+    values = (span.user, _instant(span.begins_at), span.seconds, *span.counts)
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _instant(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%MZ")

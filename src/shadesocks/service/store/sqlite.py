@@ -1,0 +1,375 @@
+"""The store in one SQLite file, by the standard library. Imported only where a store is asked for.
+
+Write-ahead log, `synchronous=NORMAL`: a transaction that was committed survives the end of this process in any way,
+and a power cut costs the last ones at most, never the file. One writer at a time; whoever comes second waits, so the
+command line may use the file beside a running service.
+
+What cannot be read goes three ways, none of which deletes anything:
+
+    damaged            set aside as FILE.corrupt-DATE, with its log; a new file begins with what could be saved of it
+    not ours           of another program, of a version to come, a directory, no right to it: an error at `open`
+    no room, bad disk  an error of that call alone: what was to be written is still the caller's
+
+A lock on FILE.lock is held for as long as the file is open, shared: whoever sets it aside is alone with it. The file
+itself is opened by SQLite only: its locks belong to the process, and any close of the file would give them up.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+from pathlib import Path
+from stat import S_IMODE, S_ISREG
+from typing import Any, Final
+
+from ...proxy.users.counts import Counts
+from .salvage import salvage
+from .schema import APPLICATION_ID, STEPS
+from .store import HOURS_A_DAY, Batch, Day, Row, Stored, StoreError
+
+BUSY: Final = 5.0
+"""Seconds that a call waits for another process: our own transactions take milliseconds."""
+CHECKED_MOST: Final = 64 << 20
+"""Bytes of a file that is checked whole when it is opened (0.2 s). Damage in a larger one is found when it is met."""
+LOG_MOST: Final = 4 << 20
+"""Bytes that the log is cut to after a checkpoint."""
+WRITERS_KEPT: Final = 7 * 24 * 3600
+"""Seconds for which the last batch of a process is remembered: none is sent again that late."""
+
+_SIZE_MIN: Final = 512
+"""Bytes of the smallest page, and so of the smallest file."""
+_DAMAGED: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
+_PARTS: Final = ("", "-wal", "-shm")
+"""A file of SQLite, its log, and the index of that."""
+_SUMS: Final = ("up", "down", "wire_up", "wire_down")
+_MORE: Final = ", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)
+
+
+class SqliteStore:
+    """A `store.Store`. Made anywhere; from `open` to `close` it belongs to one thread."""
+
+    def __init__(self, path: str | Path, wall: Callable[[], float] = time.time, *, busy: float = BUSY) -> None:
+        self.path: Final = Path(path)
+        self.notes: list[str] = []
+        self._wall = wall
+        self._busy = busy
+        self._db: sqlite3.Connection | None = None
+        self._lock_fd = -1
+
+    # -- opening -------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """See `Store`."""
+        if self._db is not None:
+            return
+        try:
+            self._prepare()
+            self._lock()
+        except OSError as error:
+            self.close()
+            raise StoreError(f"{self.path}: {error.strerror or error}; {_HELP}") from None
+        try:
+            try:
+                self._begin()
+            except sqlite3.DatabaseError as error:
+                if not _is_damaged(error):
+                    raise
+                self._start_anew(error)
+        except sqlite3.Error as error:
+            self.close()
+            raise StoreError(f"{self.path}: {error}; {_HELP}") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        """Make the file, or see that it is one, and nobody else's to read."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            return
+        status = self.path.lstat()
+        if not S_ISREG(status.st_mode):
+            raise StoreError(f"{self.path} is no file; {_HELP}")
+        if S_IMODE(status.st_mode) != 0o600:
+            self.path.chmod(0o600)
+
+    def _lock(self) -> None:
+        if self._lock_fd < 0:
+            self._lock_fd = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        until = time.monotonic() + self._busy
+        while True:
+            try:
+                return flock(self._lock_fd, LOCK_SH | LOCK_NB)
+            except BlockingIOError:  # somebody sets a damaged file aside: that is over in a moment
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+
+    def _begin(self) -> None:
+        if 0 < self.path.stat().st_size < _SIZE_MIN:
+            raise _damage("it is too short to be a store")  # SQLite would take it for an empty file
+        db = self._db = sqlite3.connect(self.path, timeout=self._busy, isolation_level=None)
+        db.execute("BEGIN")  # all three at one moment: another process may just make the tables
+        owner, version = self._number("application_id"), self._number("user_version")
+        tables = self._one("SELECT count(*) FROM sqlite_master")
+        db.execute("COMMIT")
+        if owner != APPLICATION_ID and tables:
+            raise StoreError(f"{self.path} is a database of another program, and left alone; {_HELP}")
+        if version > len(STEPS):
+            raise StoreError(
+                f"{self.path} was written by a later version of shadesocks, and left alone; use that, or another path"
+            )
+        self._until_free("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA trusted_schema = OFF")
+        db.execute(f"PRAGMA journal_size_limit = {LOG_MOST}")
+        if self.path.stat().st_size <= CHECKED_MOST:
+            verdict = self._one("PRAGMA quick_check(1)")
+            if verdict != "ok":
+                raise _damage(str(verdict).splitlines()[-1])
+        self._migrate()
+
+    def _until_free(self, statement: str) -> None:
+        """Run what SQLite refuses at once, without waiting, while another process does the same."""
+        until = time.monotonic() + self._busy
+        while True:
+            try:
+                self._one(statement)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
+    def _migrate(self) -> None:
+        while self._number("user_version") < len(STEPS):
+            with self._transaction() as db:
+                version = self._number("user_version")  # again: another process may have been here
+                if version < len(STEPS):
+                    for statement in STEPS[version]:
+                        db.execute(statement)
+                    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                    db.execute(f"PRAGMA user_version = {version + 1}")
+
+    def close(self) -> None:
+        """See `Store`."""
+        db, self._db = self._db, None
+        if db is not None:
+            with suppress(sqlite3.Error):
+                db.close()
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    # -- what is damaged -----------------------------------------------------------------------
+
+    def _start_anew(self, error: sqlite3.Error) -> None:
+        """Set the file aside, begin a new one, and save what can be read of the old."""
+        if self._db is not None:
+            with suppress(sqlite3.Error):
+                self._db.close()
+            self._db = None
+        try:
+            flock(self._lock_fd, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            self.close()  # the lock may be gone: on Linux it is given up before another one is asked for
+            raise StoreError(
+                f"{self.path} is damaged ({error}), and another process has it open; when that ends it is set aside"
+            ) from None
+        aside = self._set_aside()
+        self._prepare()
+        self._begin()
+        saved = salvage(aside, self._ready)
+        flock(self._lock_fd, LOCK_SH)
+        self.notes.append(
+            f"{self.path} is damaged ({error}); it is kept as {aside.name}, and a new one was begun with what could be "
+            f"read of it: {saved}"
+        )
+
+    def _set_aside(self) -> Path:
+        stem = f"{self.path}.corrupt-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(self._wall()))}"
+        aside, number = stem, 1
+        while any(os.path.lexists(f"{aside}{part}") for part in _PARTS):
+            number += 1
+            aside = f"{stem}-{number}"
+        for part in reversed(_PARTS):  # the file itself last: until then the next start finds it damaged, as it is
+            with suppress(FileNotFoundError):
+                os.rename(f"{self.path}{part}", f"{aside}{part}")
+        return Path(aside)
+
+    # -- what is done in it --------------------------------------------------------------------
+
+    @property
+    def _ready(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise StoreError(f"{self.path} is not open")
+        return self._db
+
+    def _one(self, statement: str, values: tuple[Any, ...] = ()) -> Any:
+        row = self._ready.execute(statement, values).fetchone()
+        return None if row is None else row[0]
+
+    def _number(self, pragma: str) -> int:
+        return int(self._one(f"PRAGMA {pragma}"))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Do all of it, or nothing."""
+        db = self._ready
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:  # a full disk ends it of itself
+                with suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Turn errors of SQLite into ours; a file that proves damaged is replaced, and the call is to be made again."""
+        try:
+            if self._db is None:
+                self.open()  # it went wrong when it was set aside
+            yield
+        except sqlite3.DatabaseError as error:
+            if _is_damaged(error):
+                try:
+                    self._start_anew(error)
+                except (sqlite3.Error, OSError) as worse:
+                    self.close()
+                    raise StoreError(f"{self.path}: {worse}") from None
+            raise StoreError(f"{self.path}: {error}") from None
+
+    def write(self, batch: Batch) -> bool:
+        """See `Store`."""
+        with self._guarded(), self._transaction() as db:
+            last = self._one("SELECT sequence FROM writers WHERE writer = ?", (batch.writer,))
+            if last is not None and last >= batch.sequence:
+                return False
+            names = [(name,) for name in dict.fromkeys(row.user for row in batch.rows)]
+            db.executemany("INSERT INTO users (name) VALUES (?) ON CONFLICT DO NOTHING", names)
+            db.executemany(
+                f"INSERT INTO counters (user, up, down, wire_up, wire_down) "  # noqa: S608 - our own words
+                f"SELECT id, ?, ?, ?, ? FROM users WHERE name = ? ON CONFLICT (user) DO UPDATE SET {_MORE}",
+                [(*row.counts, row.user) for row in batch.rows],
+            )
+            db.executemany(
+                f"INSERT INTO hours (hour, user, up, down, wire_up, wire_down) "  # noqa: S608 - our own words
+                f"SELECT ?, id, ?, ?, ?, ? FROM users WHERE name = ? ON CONFLICT (hour, user) DO UPDATE SET {_MORE}",
+                [(row.hour, *row.counts, row.user) for row in batch.rows],
+            )
+            db.execute(
+                "INSERT INTO writers (writer, sequence, wrote_at) VALUES (?, ?, ?) ON CONFLICT (writer) "
+                "DO UPDATE SET sequence = excluded.sequence, wrote_at = excluded.wrote_at",
+                (batch.writer, batch.sequence, int(self._wall())),
+            )
+        return True
+
+    def users(self) -> list[Stored]:
+        """See `Store`."""
+        with self._guarded():
+            found = self._ready.execute(
+                "SELECT name, definition, up, down, wire_up, wire_down, reset_at, "
+                "reset_up, reset_down, reset_wire_up, reset_wire_down, "
+                "reset_hour_up, reset_hour_down, reset_hour_wire_up, reset_hour_wire_down "
+                "FROM users LEFT JOIN counters ON user = id ORDER BY name"
+            )
+            return [
+                Stored(row[0], row[1])
+                if row[2] is None
+                else Stored(row[0], row[1], Counts(*row[2:6]), row[6], Counts(*row[7:11]), Counts(*row[11:15]))
+                for row in found
+            ]
+
+    def put(self, name: str, definition: str) -> None:
+        """See `Store`."""
+        with self._guarded(), self._transaction() as db:
+            db.execute(
+                "INSERT INTO users (name, definition) VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET definition = excluded.definition",
+                (name, definition),
+            )
+
+    def drop(self, name: str, *, forget: bool = False) -> bool:
+        """See `Store`."""
+        statement = (
+            "DELETE FROM users WHERE name = ?" if forget else "UPDATE users SET definition = NULL WHERE name = ?"
+        )
+        with self._guarded(), self._transaction() as db:
+            return db.execute(statement, (name,)).rowcount == 1
+
+    def reset(self, name: str, now: int) -> bool:
+        """See `Store`."""
+        with self._guarded(), self._transaction() as db:
+            if self._one("SELECT id FROM users WHERE name = ?", (name,)) is None:
+                return False
+            db.execute(
+                "INSERT INTO counters (user, up, down, wire_up, wire_down) "
+                "SELECT id, 0, 0, 0, 0 FROM users WHERE name = ? ON CONFLICT (user) DO NOTHING",
+                (name,),
+            )
+            db.execute(
+                "UPDATE counters SET reset_at = ?, reset_up = up, reset_down = down, "
+                "reset_wire_up = wire_up, reset_wire_down = wire_down, "
+                "(reset_hour_up, reset_hour_down, reset_hour_wire_up, reset_hour_wire_down) = "
+                "(SELECT coalesce(sum(up), 0), coalesce(sum(down), 0), coalesce(sum(wire_up), 0), "
+                "coalesce(sum(wire_down), 0) FROM hours WHERE hours.user = counters.user AND hour = ?) "
+                "WHERE user = (SELECT id FROM users WHERE name = ?)",
+                (now, now // 3600, name),
+            )
+        return True
+
+    def hours(self, first: int, end: int, name: str | None = None) -> list[Row]:
+        """See `Store`."""
+        return [Row(*row) for row in self._history("hour", first, end, name)]
+
+    def days(self, first: int, end: int, name: str | None = None) -> list[Day]:
+        """See `Store`."""
+        return [Day(*row) for row in self._history("day", first, end, name)]
+
+    def _history(self, unit: str, first: int, end: int, name: str | None) -> list[tuple[Any, ...]]:
+        one, values = ("", ()) if name is None else ("AND name = ?", (name,))
+        statement = (
+            f"SELECT name, {unit}, up, down, wire_up, wire_down FROM {unit}s JOIN users ON id = user "  # noqa: S608
+            f"WHERE {unit} >= ? AND {unit} < ? {one} ORDER BY {unit}, name"
+        )
+        with self._guarded():
+            return self._ready.execute(statement, (first, end, *values)).fetchall()
+
+    def roll(self, before: int) -> int:
+        """See `Store`. What processes wrote that are long gone is forgotten as well."""
+        if before % HOURS_A_DAY:
+            raise ValueError("hours are rolled up to the first hour of a day")
+        with self._guarded(), self._transaction() as db:
+            db.execute(
+                f"INSERT INTO days (day, user, up, down, wire_up, wire_down) "  # noqa: S608 - our own words
+                f"SELECT hour / {HOURS_A_DAY}, user, sum(up), sum(down), sum(wire_up), sum(wire_down) FROM hours "
+                f"WHERE hour < ? GROUP BY 1, 2 ON CONFLICT (day, user) DO UPDATE SET {_MORE}",
+                (before,),
+            )
+            gone = db.execute("DELETE FROM hours WHERE hour < ?", (before,)).rowcount
+            db.execute("DELETE FROM writers WHERE wrote_at < ?", (int(self._wall()) - WRITERS_KEPT,))
+        return gone
+
+
+_HELP: Final = "name another path, or let this user read and write there"
+
+
+def _damage(text: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(text)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+def _is_damaged(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _DAMAGED

@@ -1,0 +1,150 @@
+"""The seam of stores, and the values that pass it. A plain server has none, and loads nothing of this folder but that.
+
+A store is called by one thread, its own (`clerk.py`): whatever it does may wait for a disk. Bytes come as batches of
+deltas, each with its writer and a sequence number, so that a batch whose outcome nobody knows can be sent again and is
+not counted twice. All else about a user is what it says in `definition`, a text that only others understand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+from ...core.errors import ShadesocksError
+from ...proxy.users.counts import NOTHING, Counts
+
+HOURS_A_DAY: Final = 24
+DAYS_AS_HOURS_MIN: Final = 32
+"""Days whose hours are kept, at least: quotas look back for a month, or for 30 days."""
+
+
+class StoreError(ShadesocksError):
+    """The store cannot do that now, or not at all; the message says what to do. What was asked for is not done."""
+
+    code = "store"
+
+
+class Row(NamedTuple):
+    """Bytes of one user in one hour."""
+
+    user: str
+    hour: int
+    """Since 1970, UTC."""
+    up: int
+    down: int
+    wire_up: int
+    wire_down: int
+
+    @property
+    def counts(self) -> Counts:
+        """Its four sums."""
+        return Counts(*self[2:])
+
+
+class Day(NamedTuple):
+    """Bytes of one user in one day."""
+
+    user: str
+    day: int
+    """Since 1970, UTC."""
+    up: int
+    down: int
+    wire_up: int
+    wire_down: int
+
+    @property
+    def counts(self) -> Counts:
+        """Its four sums."""
+        return Counts(*self[2:])
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Deltas that are written all at once or not at all."""
+
+    writer: str
+    """Who counted them: a name that no two processes, nor two lives of one, have in common."""
+    sequence: int
+    """One more with each batch of a writer."""
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a store knows of one user."""
+
+    name: str
+    definition: str | None = None
+    """JSON: credentials, limits, note. None: of such a user only traffic is known; the definition is elsewhere, or was
+    deleted."""
+    counts: Counts = NOTHING
+    """All that ever passed."""
+    reset_at: int = 0
+    """Unix seconds of the last reset of the quota; 0: there was none."""
+    reset_counts: Counts = NOTHING
+    """All that had passed by then."""
+    reset_hour_counts: Counts = NOTHING
+    """What had passed by then in the hour of the reset."""
+
+    @property
+    def since_reset(self) -> int:
+        """Payload bytes since the last reset: what a quota of a lifetime counts."""
+        return self.counts.minus(self.reset_counts).payload
+
+    def hours_since_reset(self, rows: Iterable[Row]) -> list[tuple[int, int]]:
+        """Return hour and payload bytes of each of this user's rows, without what was before the last reset."""
+        first = self.reset_at // 3600
+        found = []
+        for row in rows:
+            if row.hour >= first:
+                payload = row.counts.payload
+                if row.hour == first:
+                    payload -= self.reset_hour_counts.payload
+                found.append((row.hour, payload))
+        return found
+
+
+class Store(Protocol):
+    """Users and their bytes, on something that survives. Every call may raise StoreError."""
+
+    notes: list[str]
+    """Sentences for the operator; whoever logs them empties the list."""
+
+    def open(self) -> None:
+        """Make ready: create, check, set aside what is damaged, bring to the present form."""
+
+    def close(self) -> None:
+        """Let go of it. It can be opened again."""
+
+    def write(self, batch: Batch) -> bool:
+        """Add a batch to what is there, whole; False where that was done before."""
+
+    def users(self) -> list[Stored]:
+        """Return all users, by name."""
+
+    def put(self, name: str, definition: str) -> None:
+        """Keep a user's definition: a new one, or in the place of the one before. What passed is untouched."""
+
+    def drop(self, name: str, *, forget: bool = False) -> bool:
+        """Delete a user's definition; with `forget` all that passed, too. False where there was no such user."""
+
+    def reset(self, name: str, now: int) -> bool:
+        """Let quotas count from now on. False where there is no such user."""
+
+    def hours(self, first: int, end: int, name: str | None = None) -> list[Row]:
+        """Return the hours from `first` to before `end`, by hour and user; of all users, or of one."""
+
+    def days(self, first: int, end: int, name: str | None = None) -> list[Day]:
+        """Return the days from `first` to before `end`, by day and user, of those that hours were rolled to."""
+
+    def roll(self, before: int) -> int:
+        """Make days of all hours before this one, the first hour of a day; return how many hours are gone."""
+
+
+def count_all(rows: Sequence[Row | Day]) -> Counts:
+    """Return the sums of all rows."""
+    total = NOTHING
+    for row in rows:
+        total = total.plus(row.counts)
+    return total

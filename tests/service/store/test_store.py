@@ -1,0 +1,23 @@
+"""The values of the seam: what counts since a reset."""
+
+from __future__ import annotations
+
+from shadesocks.proxy.users.counts import Counts
+from shadesocks.service.store.store import Day, Row, Stored, count_all
+
+
+def test_rows_have_four_sums() -> None:
+    assert Row("ann", 5, 1, 2, 3, 4).counts == Counts(1, 2, 3, 4) == Day("ann", 5, 1, 2, 3, 4).counts
+    assert count_all([Row("ann", 5, 1, 2, 3, 4), Row("bob", 6, 10, 20, 30, 40)]) == Counts(11, 22, 33, 44)
+    assert count_all([]) == Counts()
+
+
+def test_a_reset_counts_from_its_moment() -> None:
+    """Within an hour, too: what had passed in it by then is known."""
+    hours = [Row("ann", 9, 5, 0, 9, 9), Row("ann", 10, 7, 8, 9, 9), Row("ann", 11, 1, 1, 9, 9)]
+    never = Stored("ann", None, Counts(13, 9, 27, 27))
+    assert never.since_reset == 22
+    assert never.hours_since_reset(hours) == [(9, 5), (10, 15), (11, 2)]
+    late = Stored("ann", None, Counts(13, 9, 27, 27), 10 * 3600 + 99, Counts(8, 6, 0, 0), Counts(3, 6, 0, 0))
+    assert late.since_reset == 8
+    assert late.hours_since_reset(hours) == [(10, 6), (11, 2)]
