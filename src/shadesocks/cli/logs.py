@@ -119,12 +119,17 @@ def set_up_syslog(handler: logging.Handler, bare: logging.Handler, *, level: str
     _send(handler, bare, level, style)
 
 
+def set_level(level: str, style: str) -> None:
+    """Log from another level on."""
+    logging.getLogger().setLevel(logging.DEBUG if level == "trace" else logging.WARNING)
+    least = _LEVELS.get(level, logging.DEBUG)
+    logging.getLogger("shadesocks").setLevel(VERBOSE if level == "trace" and style == "python" else least)
+
+
 def _send(lines: logging.Handler, bare: logging.Handler, level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [lines]
-    root.setLevel(logging.DEBUG if level == "trace" else logging.WARNING)
-    least = _LEVELS.get(level, logging.DEBUG)
-    logging.getLogger("shadesocks").setLevel(VERBOSE if level == "trace" and style == "python" else least)
+    set_level(level, style)
     bare.setFormatter(logging.Formatter("%(message)s"))
     access = logging.getLogger(ACCESS)
     access.handlers[:] = [bare]

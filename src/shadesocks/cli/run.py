@@ -7,8 +7,8 @@ end by themselves, and close the rest; a second signal quits at once. An error
 of the start leaves nothing half-started, and becomes a sentence and exit code 70.
 SIGQUIT gives the ports up at once, so that another process may have them, and lets
 the last connection end this one, however long that takes.
-SIGHUP reads the config again where there is one to read: servers come and go, and
-live connections go on. One with mistakes changes nothing.
+SIGHUP and SIGUSR1 read the config again where there is one to read: servers come and go,
+and live connections go on. One with mistakes changes nothing. (`rereading.py`)
 With `workers` there are several processes, and their master does this for them.
 """
 
@@ -28,12 +28,10 @@ from ..net.loop import run as run_loop
 from ..process.heap import lasting, release
 from ..process.notify import listening, notifier
 from .exits import DIED, OK, Failed, why
-from .logs import warn_of
 from .status import Reading, status_line
 
 if TYPE_CHECKING:
     from ..config.model import Config
-    from ..process.notify import Notifier
     from ..service.service import Service
     from .screen import Screen
 
@@ -41,8 +39,9 @@ log = logging.getLogger("shadesocks.cli")
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _HANGUP: Final = getattr(signal, "SIGHUP", None)
+_USER1: Final = getattr(signal, "SIGUSR1", None)
 _QUIT: Final = getattr(signal, "SIGQUIT", None)
-"""Both are None on Windows."""
+"""All three are None on Windows."""
 _TICK: Final = 1.0
 """Seconds between two drawings of the status line: often enough to see it move, too seldom to cost."""
 
@@ -144,13 +143,21 @@ async def _life(
     again = asyncio.Event()
     if _HANGUP is not None and (reread is not None or host.hangup is not None):
         asyncio.get_running_loop().add_signal_handler(_HANGUP, _hang_up, host, again)
+    if _USER1 is not None and reread is not None:
+        asyncio.get_running_loop().add_signal_handler(_USER1, again.set)
     service = await _ready(start, screen, told, host)
     from ..service.control.socket import Control
 
     control = Control(config.control, service.role, lambda: service.commands)
     control.open()
     supervisor.serving(listening(service.addresses))
-    reloading = asyncio.create_task(_reload(service, reread, again, supervisor)) if reread is not None else None  # noqa: TID251 - kept, and ended below
+    reloading = None
+    if reread is not None:
+        from .rereading import Rereading
+
+        rereading = Rereading(service, reread, again, supervisor)
+        service.reread = rereading.ask
+        reloading = asyncio.create_task(rereading.run())  # noqa: TID251 - kept, and ended below
     drawing = asyncio.create_task(_draw(service, screen)) if told is not None and screen.is_terminal else None  # noqa: TID251 - kept, and cancelled below
     try:
         await leave.wait()
@@ -159,16 +166,17 @@ async def _life(
             await control.close()
             host.leaving()
             await _quit(service, stop)
-        supervisor.stopping(0 if host.at_once else config.drain_timeout)
+        drain_timeout = 0 if host.at_once else service.config.drain_timeout
+        supervisor.stopping(drain_timeout)
         if drawing is not None:
             drawing.cancel()
             screen.clear()
         live = service.totals[0]
         if live and stop.is_set() and not host.at_once:
             text = "stopping; connections still open: %d, with %g s to end by themselves; a second signal ends them now"
-            log.info(text, live, config.drain_timeout)
+            log.info(text, live, drain_timeout)
         if stop.is_set():
-            await service.drain(0 if host.at_once else config.drain_timeout)
+            await service.drain(drain_timeout)
     finally:
         await _end(reloading)
         await control.close()
@@ -183,36 +191,6 @@ def _hang_up(host: Host, again: asyncio.Event) -> None:
     if host.hangup is not None:
         host.hangup()
     again.set()
-
-
-async def _reload(service: Service, reread: Reread, again: asyncio.Event, supervisor: Notifier) -> None:
-    """Serve what the config says, whenever it is to be read again."""
-    while True:
-        await again.wait()
-        again.clear()
-        supervisor.reloading()
-        supervisor.serving(await _read_again(service, reread))
-
-
-async def _read_again(service: Service, reread: Reread) -> str:
-    """Serve what the config says now, and return how it is after that."""
-    try:
-        config = reread()
-    except ConfigError as error:
-        for problem in error.problems:
-            log.error("%s", problem)
-        log.error("the config has mistakes: all goes on as before")
-        return "the config has mistakes: all goes on as before"
-    except Exception as error:
-        log.error("internal error: %r", error, exc_info=error)
-        return "internal error: all goes on as before"
-    warn_of(config.warnings)
-    problems = await service.reload(config)
-    release()  # of what the start made, some may be gone
-    for problem in problems:
-        log.error("%s", problem)
-    log.info("the config was read again; servers: %d", len(service.servers))
-    return listening(service.addresses)
 
 
 async def _quit(service: Service, stop: asyncio.Event) -> None:

@@ -318,6 +318,10 @@ class Config:
     """Name or number of the user to become; None: nobody else."""
     control: str | None = None
     """Path of the control socket, or its directory; None: in a usual place; empty: none."""
+    control_targets: bool = _bool("control_targets")
+    metrics: Address | None = None
+    """Where counters are to be had over HTTP; None: nowhere."""
+    watch: bool = _bool("watch")
     where: str = field(default="", compare=False)
     """What messages call its text: the name of a file, as a rule."""
     template: ServerConfig | None = field(default=None, compare=False)

@@ -33,6 +33,14 @@ ROWS: Final = (
         since="0.2",
     ),
     Setting(
+        "watch",
+        Kind.FLAG,
+        "Read the config again when its file changes, or that of an access list; else at SIGHUP and SIGUSR1 only.",
+        default=False,
+        flags=("--watch",),
+        since="0.2",
+    ),
+    Setting(
         "log_file",
         Kind.TEXT,
         "File that the log is appended to. It may be moved away: a new one is made within a second, or at SIGHUP.",

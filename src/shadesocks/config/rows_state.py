@@ -23,6 +23,23 @@ ROWS: Final = (
         since="0.2",
     ),
     Setting(
+        "control_targets",
+        Kind.FLAG,
+        "Name the targets of connections to who asks at the control socket, as `shadesocks sessions` does.",
+        default=False,
+        flags=("--control-targets",),
+        since="0.2",
+    ),
+    Setting(
+        "metrics",
+        Kind.ADDRESS,
+        "Where Prometheus finds counters over HTTP, as 127.0.0.1:9388, which is the port where none is named. Each "
+        "further worker has the next port. It needs the extra `metrics`.",
+        default_text="none",
+        flags=("--metrics",),
+        since="0.2",
+    ),
+    Setting(
         "log_level",
         Kind.LEVEL,
         "What is logged; the numbers of shadowsocks-rust are taken too (0 info, 1 debug, 2 trace).",

@@ -36,6 +36,7 @@ _TABLE: Final = (
     Reason("idle", "nothing moved for the idle time-out"),
     Reason("switched", "another server took the place of this connection's"),
     Reason("stopped", "the service is stopping"),
+    Reason("kicked", "it was ended by hand"),
     Reason("truncated", "the stream ended inside a chunk"),
     Reason("bad_chunk", "a chunk after the handshake did not authenticate"),
     Reason("internal", "an error of our own", _GENERAL),

@@ -51,6 +51,8 @@ class Journal:
         """Begin with nothing; a `speaker` puts in its own words what is otherwise our line for each connection."""
         self.accepted = 0
         """Connections whose relay began, or that failed before."""
+        self.began_at = time.time()
+        """Unix time from which on it counts."""
         self.up = 0
         """Payload bytes away from the initiators, of relays that are over."""
         self.down = 0

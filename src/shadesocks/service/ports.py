@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..net.listen import Listener
     from .build import Face, Port
     from .given import GivenSockets
+    from .sessions import Numbers
     from .speaker import Speaker
 
 BIND_TRIES: Final = 8
@@ -198,6 +199,8 @@ class Ports:
         """Those that listen no more; their connections go on."""
         self.drains = False
         """True once they accept no more."""
+        self.numbers: Numbers | None = None
+        """By which sessions are called over a control socket; None: nobody asked."""
         self._past: Counter[int] = Counter()
         """Bytes that passed through ports that are gone, by number."""
 

@@ -108,7 +108,9 @@ def _pairs(come: Iterable[ServerConfig], gone: Iterable[ServerConfig]) -> dict[S
     """Return the servers that came in the place of others: on their address, or with their id."""
     left: dict[object, ServerConfig] = {}
     for server in gone:
-        left |= {server.address: server, **({server.id: server} if server.id else {})}
+        left[server.address] = server
+        if server.id:
+            left[server.id] = server
     pairs: dict[ServerConfig, ServerConfig] = {}
     used: set[ServerConfig] = set()
     for server in come:

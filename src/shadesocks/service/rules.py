@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING
 
@@ -60,11 +61,6 @@ class AclShelf:
         return tuple(changed)
 
     @property
-    def paths(self) -> tuple[str, ...]:
-        """The files that were read."""
-        return tuple(self._acls)
-
-    @property
     def warnings(self) -> tuple[Problem, ...]:
         """What was passed over in the files."""
         return tuple(warning for acl in self._acls.values() for warning in acl.warnings)
@@ -81,6 +77,12 @@ def _paths(config: Config) -> Iterator[str]:
     for local in config.locals:
         if local.acl is not None:
             yield local.acl
+
+
+def files_of(config: Config) -> tuple[str, ...]:
+    """Return the files that a configuration stands in: its own, if it has one, and those of its access lists."""
+    own = (config.where,) if os.path.isfile(config.where) else ()
+    return (*own, *dict.fromkeys(_paths(config)))
 
 
 def read_acl(path: str, dialect: str) -> Acl:

@@ -1,7 +1,7 @@
 """What may be asked of a running service over its control socket: the tables of commands, one for each end.
 
-A handler gets the arguments as they came, unjudged, and returns what JSON can hold. Keys, passwords and targets are in
-no answer.
+A handler gets the arguments as they came, unjudged, and returns what JSON can hold. Keys and passwords are in no
+answer, and targets only where the configuration says so.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ...wire.control import ARGUMENTS, NOT_FOUND, ControlError
+from ..sessions import Numbers
+from . import live
 
 if TYPE_CHECKING:
     from ..ports import OpenPort, Ports
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from .socket import Commands
 
 Args = Mapping[str, Any]
+Handle = Callable[["Asked", Args], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +33,30 @@ class Asked:
     service: Service
     shared: Shared
     ports: Ports
+    numbers: Numbers
+    """By which its sessions are called."""
 
 
 def commands_of(service: Service, shared: Shared, ports: Ports) -> Commands:
     """Return what may be asked of a started service."""
-    asked = Asked(service, shared, ports)
-    return {word: partial(handle, asked) for word, handle in _TABLES[service.role].items()}
+    ports.numbers = ports.numbers or Numbers()
+    asked = Asked(service, shared, ports, ports.numbers)
+    return {word: partial(handle, asked) for word, handle in _table(service).items()}
+
+
+def _table(service: Service) -> dict[str, Handle]:
+    words = dict(_TABLES[service.role])
+    if service.reread is None:  # an embedding program, or a service without a file
+        del words["reload"]
+    return words
 
 
 def _about(asked: Asked, _args: Args) -> dict[str, Any]:
-    role = asked.service.role
-    config = asked.service.config.where
-    return {"role": role, "pid": os.getpid(), "config": config, "commands": list(_TABLES[role])}
+    service = asked.service
+    about = {"role": service.role, "pid": os.getpid(), "config": service.config.where}
+    if asked.shared.siblings is not None:
+        about["master"] = os.getppid()
+    return {**about, "commands": list(_table(service))}
 
 
 # -- a client --------------------------------------------------------------------------------------
@@ -93,7 +108,13 @@ def _port(asked: Asked, port: OpenPort) -> dict[str, Any]:
     return row if plugin is None else {**row, "plugin": plugin.about()}
 
 
-_TABLES: Final[Mapping[str, Mapping[str, Callable[[Asked, Args], Any]]]] = {
-    "local": {"about": _about, "servers": _client_servers, "pin": _pin, "unpin": _unpin},
-    "server": {"about": _about, "servers": _server_servers},
+_LIVE: Final[Mapping[str, Handle]] = {
+    "status": live.status,
+    "sessions": live.sessions,
+    "kick": live.kick,
+    "reload": live.reload,
+}
+_TABLES: Final[Mapping[str, Mapping[str, Handle]]] = {
+    "local": {"about": _about, "servers": _client_servers, "pin": _pin, "unpin": _unpin, **_LIVE},
+    "server": {"about": _about, "servers": _server_servers, **_LIVE},
 }
