@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import os
 import selectors
 import signal
@@ -38,6 +39,7 @@ from . import line as said
 from .line import Line, make_line, mark_of
 from .notify import Notifier, listening
 from .orphan import die_behind
+from .passed import Sums
 from .worker import Work, problems_of, run_worker
 
 if TYPE_CHECKING:
@@ -109,6 +111,7 @@ class Supervisor:
         self._slots: Final = [_Slot(number) for number in range(slots.count)]
         self._workers: Final[dict[int, _Worker]] = {}
         """By process, also those that leave."""
+        self._sums: Final = Sums(config)
         self._selector: Final = selectors.DefaultSelector()
         self._woken, self._waking = socket.socketpair()
         self._settled = False
@@ -140,6 +143,8 @@ class Supervisor:
             self._selector.close()
             self._sockets.close()
             self._siblings.close()
+            self._sums.tell(self._config, math.inf)
+            self._sums.close()
             gc.unfreeze()
 
     @contextmanager
@@ -162,6 +167,7 @@ class Supervisor:
     def _watch(self) -> int:
         while True:
             now = time.monotonic()
+            self._sums.tell(self._config, now)
             if not self._ends:
                 self._fill(now)
                 self._look(now)
@@ -181,6 +187,7 @@ class Supervisor:
     def _pause(self, now: float) -> float | None:
         """Return how long nothing is to be done."""
         due = [] if self._kill_at is None else [self._kill_at]
+        due += [] if self._sums.due_at == math.inf else [self._sums.due_at]
         if not self._ends:
             due += [slot.due_at for slot in self._slots if slot.due_at is not None and self._may_begin(slot)]
             timeout = self._config.worker_hang_timeout
@@ -230,6 +237,7 @@ class Supervisor:
             self._selector.close()
             self._woken.close()
             self._waking.close()
+            self._sums.close()
             for worker in self._workers.values():
                 worker.line.close()  # or the end of the master would not be the end of their lines
             os.environ.pop("NOTIFY_SOCKET", None)
@@ -263,6 +271,8 @@ class Supervisor:
                 self._on_ready(worker)
             elif message.kind == said.BEAT:
                 self._weigh(worker, message.number)
+            elif message.kind == said.PASSED:
+                self._sums.add(message.number)
             elif message.kind == said.LEFT:
                 worker.left = True
                 self._part()

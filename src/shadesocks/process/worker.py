@@ -28,6 +28,7 @@ from ..service.service import Service
 from . import line as said
 from .heap import lasting, release
 from .line import Line, mark_of, pack, resident, unpack
+from .passed import EVERY, Deltas
 
 if TYPE_CHECKING:
     from ..config.model import Config
@@ -79,6 +80,8 @@ class _Worker:
         self._rereads: Final = asyncio.Event()
         self._mark = 0
         self._beating: asyncio.TimerHandle | None = None
+        self._deltas: Final = Deltas(partial(line.send, said.PASSED)) if config.manager_address is not None else None
+        self._telling: asyncio.TimerHandle | None = None
         timeout = config.worker_hang_timeout
         self._interval: Final = min(timeout / BEATS, BEAT_MOST) if timeout else BEAT_MOST
 
@@ -98,6 +101,7 @@ class _Worker:
         control.open()
         self._line.send(said.READY)
         self._beat()
+        self._tell()
         rereading = asyncio.create_task(self._reread())  # noqa: TID251 - kept, and ended below
         try:
             await self._leaves.wait()
@@ -110,8 +114,11 @@ class _Worker:
             await control.close()
             await self._service.stop()
             release()  # not at a reload: what all workers have in common would be each one's own from then on
-            if self._beating is not None:
-                self._beating.cancel()
+            for timer in (self._beating, self._telling):
+                if timer is not None:
+                    timer.cancel()
+            if self._deltas is not None:
+                self._deltas.tell(self._service.passed())
             loop.remove_reader(self._line.fileno())
         return 0
 
@@ -127,6 +134,12 @@ class _Worker:
     def _beat(self) -> None:
         self._line.send(said.BEAT, resident())
         self._beating = asyncio.get_running_loop().call_later(self._interval, self._beat)
+
+    def _tell(self) -> None:
+        """Tell the master what passed, where somebody wants to know."""
+        if self._deltas is not None:
+            self._deltas.tell(self._service.passed())
+            self._telling = asyncio.get_running_loop().call_later(EVERY, self._tell)
 
     # -- what it is told ---------------------------------------------------------------------------
 
