@@ -169,9 +169,34 @@ def test_a_link_to_a_document(file: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("form", ["own", "rust", "sip008", "uri"])
-def test_several_keys_are_written_and_told(form: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_keys_are_written(form: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keys = {"server": "h.example", "server_port": 1, "method": METHOD, "password": f"{KEY}:{KEY}"}
     code, out, err = converted(file, json.dumps(keys), "--to", form, capsys=capsys)
     assert code == OK
     assert (f"{KEY}:{KEY}" if form != "uri" else "%3D%3A") in out
-    assert "these servers take several keys (identity headers), which this version does not speak: h.example:1" in err
+    assert "left out" not in err
+
+
+@pytest.mark.parametrize(("form", "count"), [("own", 1), ("rust", 1), ("sip008", 2), ("uri", 2)])
+def test_users_are_written(form: str, count: int, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a form is for clients, each user is a client."""
+    users = [{"name": name, "password": key_text(letter)} for name, letter in (("anna", b"a"), ("ben", b"b"))]
+    keys = {"server": "h.example", "server_port": 1, "method": METHOD, "password": KEY, "users": users}
+    code, out, err = converted(file, json.dumps(keys), "--to", form, capsys=capsys)
+    assert code == OK
+    assert "left out" not in err
+    if form in ("own", "rust"):
+        (server,) = load(out).servers
+        assert server.users is not None
+        assert [user.name for user in server.users] == ["anna", "ben"]
+        assert '"servers"' in out, "shadowsocks-rust reads users there"
+    elif form == "sip008":
+        written = json.loads(out)["servers"]
+        assert [entry["password"] for entry in written] == [f"{KEY}:{user['password']}" for user in users]
+        assert len({entry["id"] for entry in written}) == count
+    else:
+        assert [parse_link(line).tag for line in out.splitlines()] == ["anna", "ben"]
+
+
+def key_text(letter: bytes) -> str:
+    return base64.b64encode(letter * 32).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from typing import TYPE_CHECKING
@@ -34,6 +35,19 @@ def file(tmp_path: Path) -> str:
 def test_a_config_becomes_a_link(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert url("-e", file) == OK
     assert capsys.readouterr() == (f"{LINK}\n", "")
+
+
+def test_every_user_has_a_link(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.json"
+    users = [{"name": name, "password": base64.b64encode(name[:1].encode() * 32).decode()} for name in ("anna", "ben")]
+    path.write_text(json.dumps({**json.loads(CONFIG_TEXT), "users": users}))
+    assert url("-e", str(path), "-q") == OK
+    out = capsys.readouterr().out
+    links = [parse_link(line) for line in out.splitlines() if line.startswith("ss://")]
+    assert [(link.tag, link.password) for link in links] == [
+        (user["name"], f"{KEY}:{user['password']}") for user in users
+    ]
+    assert out.count("▀") > 100, "and a code that holds all keys"
 
 
 def test_every_server_has_its_link(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

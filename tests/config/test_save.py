@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shadesocks.config import Config, LocalConfig, Mode, Outbound, ProxyConfig, ServerConfig, dump, load
+from shadesocks.config.model import DestinationConfig, UserConfig
 from shadesocks.config.nameservers import WORDS
 from shadesocks.core.address import Address
 from shadesocks.core.nameserver import NameServer, Transport
@@ -18,6 +19,7 @@ from shadesocks.wire.uri import parse_link
 
 from .samples import KEY, METHOD, SERVER, STRONG
 
+USER_KEY = KEY[1:-1] + "A="
 ONE = ServerConfig(Address("203.0.113.5", 8388), METHODS[METHOD], Secret(KEY))
 PROXY = ServerConfig(Address("::1", 1), METHODS["aes-256-gcm"], Secret(STRONG + "@/:%é"), mode=Mode.TCP_AND_UDP)
 HOPS = (
@@ -112,6 +114,8 @@ CONFIGS = [
         outbound_receive_buffer=4,
     ),
     Config((replace(ONE, raw_key=True),)),
+    Config((replace(ONE, users=(UserConfig("anna", Secret(USER_KEY)),)),)),
+    Config((replace(ONE, destinations=(DestinationConfig("east", Secret(USER_KEY), Address("h.example", 1)),)),)),
     Config(
         (replace(ONE, method=METHODS["rc4-md5"], password=Secret(STRONG), one_time_auth=True, compat="procurator"),),
         (replace(LOCAL, protocol="tunnel", forward=Address("8.8.8.8", 53), socks_reply_port=4112),),

@@ -11,9 +11,11 @@ import pytest
 from shadesocks.config import Config, Mode, Outbound, ProxyConfig, ServerConfig, for_local, load
 from shadesocks.config.hosts import is_loopback
 from shadesocks.core.address import Address
+from shadesocks.core.errors import ConfigError
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.keys import make_key_text
 from shadesocks.crypto.methods import METHODS, Method, is_ready
+from shadesocks.wire.uri import parse_link
 
 from .samples import KEY, METHOD, SERVER, STRONG, look, problems, text_of, warnings
 
@@ -108,10 +110,24 @@ def test_a_key_that_does_not_fit(method: str, password: str, sentence: str) -> N
     ]
 
 
-def test_identity_keys_come_later() -> None:
-    assert problems(text_of(password=f"{KEY}:{KEY}")) == [
-        "c.json:1: password: identity keys (several keys with colons between) come in a later version; give one key"
+def test_identity_keys_are_for_clients() -> None:
+    text = text_of(password=f"{KEY}:{KEY}", outbound_proxy=f"ss://{METHOD}:{KEY}:{KEY}@h.example:1".replace("+", "%2B"))
+    for role in ("local", None):
+        server = load(text, role=role, read_link=parse_link).servers[0]
+        assert server.password == Secret(f"{KEY}:{KEY}")
+    with pytest.raises(ConfigError) as caught:
+        load(text, where="c.json", role="server", read_link=parse_link)
+    assert [str(problem) for problem in caught.value.problems] == [
+        "c.json:1: password: a server has one key; several, with colons between, are for clients: the last is the "
+        "user's, and stands in the server's list of users"
     ]
+
+
+def test_more_identity_keys_than_anybody_has() -> None:
+    assert load(text_of(password=":".join([KEY] * 17))).servers
+    assert problems(text_of(password=":".join([KEY] * 18)))[0].startswith(
+        "c.json:1: password: there are 18 keys; 16 and the own are the most"
+    )
 
 
 def test_a_password_is_not_needed_for_none() -> None:

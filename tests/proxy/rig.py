@@ -37,7 +37,7 @@ class Ledger:
         self.relays.discard(relay)
         self.words[word] += 1
 
-    def failed(self, _client: Any, _target: Address | None, stage: str, word: str) -> None:
+    def failed(self, _client: Any, _target: Address | None, stage: str, word: str, _user: Any = None) -> None:
         self.words[word] += 1
         self.stages.append((stage, word))
 

@@ -11,16 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadesocks.core.address import Address
-from shadesocks.crypto.keys import key_hash
+from shadesocks.crypto.keys import IDENTITIES_MOST, key_hash
 from shadesocks.crypto.methods import METHODS
 from shadesocks.wire.editions import make_packets, make_shadow
 from shadesocks.wire.identity import (
-    IDENTITIES_MOST,
     ByIdentity,
     PacketDoor,
     PacketIdentities,
     StreamIdentities,
-    has_identities,
     stream_tag,
 )
 from shadesocks.wire.packet import HEADROOM, OVERHEAD_MAX, PacketShadow
@@ -72,7 +70,7 @@ def _count(numbers: object, size: int) -> bytes:
 
 
 def test_which_methods_have_them() -> None:
-    assert tuple(name for name, method in METHODS.items() if has_identities(method)) == AES
+    assert tuple(name for name, method in METHODS.items() if method.has_identities) == AES
 
 
 @pytest.mark.parametrize("name", AES)

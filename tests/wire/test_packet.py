@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shadesocks.core.address import ADDRESS_MAX, Address, parse_address
 from shadesocks.core.errors import RemoteProtocolError
-from shadesocks.wire.identity import IDENTITIES_MOST
+from shadesocks.crypto.keys import IDENTITIES_MOST
 from shadesocks.wire.packet import HEADROOM, OVERHEAD_MAX, payload_at
 
 ADDRESSES = [Address("192.0.2.1", 53), Address("a", 0), Address("x" * 255, 65535), Address("2001:db8::1", 443)]

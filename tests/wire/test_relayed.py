@@ -8,14 +8,14 @@ from typing import Final
 import pytest
 
 from shadesocks.core.address import Address
-from shadesocks.core.errors import AuthenticationError, RemoteProtocolError
+from shadesocks.core.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
 from shadesocks.crypto.keys import key_hash
 from shadesocks.crypto.methods import METHODS
 from shadesocks.wire.editions import make_packets, make_shadow
 from shadesocks.wire.reader import Reader
-from shadesocks.wire.relayed import RelayedStream, RelayHost, RelayTalk, read_relayed
+from shadesocks.wire.relayed import ByIdentity, RelayedShadow, RelayHost, RelayTalk
 
-from .hearing import ServerHearing, make_request
+from .hearing import ANYWHERE, ServerHearing, make_request
 from .splits import all_splits
 from .talking import Client, Server
 
@@ -28,40 +28,44 @@ SALT: Final = b"s" * METHOD.salt_size
 
 
 @dataclass(frozen=True)
-class Server2:
+class Place:
     key: bytes
+    address: Address = ANYWHERE
 
 
-FOLLOWING: Final = {key_hash(NEXT): Server2(NEXT)}.get
+FOLLOWING: Final[ByIdentity] = {key_hash(NEXT): Place(NEXT)}.get
 
 
 def stream(*keys: bytes) -> bytes:
     return make_request(make_shadow(METHOD, keys), TARGET, [b"hello", b"again"], salt=SALT, now=NOW)
 
 
-def passed(pieces: list[bytes]) -> tuple[RelayedStream, bytes]:
-    reader = Reader(read_relayed(METHOD, FRONT, FOLLOWING))
+def passed(pieces: list[bytes]) -> tuple[Address, list[bytes]]:
+    """Where a stream goes, and what goes there: the first write, and the rest."""
+    shadow = RelayedShadow(METHOD, FRONT, FOLLOWING)
+    reader = Reader(shadow.read_request(lambda _salt: False, lambda: NOW, bytes))
     left = list(pieces)
     while True:
-        relayed = reader.feed(left.pop(0))
-        if relayed is not None:
-            return relayed, relayed.head + reader.rest + b"".join(left)
+        request = reader.feed(left.pop(0))
+        if request is not None:
+            assert (request.opener, request.sealer, request.salt) == (None, None, b"")
+            return request.target, [bytes(request.first), reader.rest + b"".join(left)]
 
 
 def test_a_stream_for_the_next_server_itself() -> None:
     for pieces in all_splits(stream(FRONT, NEXT)):
-        relayed, rest = passed(pieces)
-        assert relayed.to == Server2(NEXT)
+        to, passed_on = passed(pieces)
+        assert to == ANYWHERE
         hearing = ServerHearing(make_shadow(METHOD, [NEXT]), NOW, strict_first_read=True)
-        hearing.hears([relayed.head, rest[len(relayed.head) :]])
+        hearing.hears(passed_on)
         assert (hearing.word, bytes(hearing.payload)) == ("", b"helloagain")
 
 
 def test_a_stream_for_a_user_of_the_next_server() -> None:
-    _, rest = passed([stream(FRONT, NEXT, USER)])
-    following = make_shadow(METHOD, [NEXT], users={key_hash(USER): Server2(USER)}.get)
+    _, passed_on = passed([stream(FRONT, NEXT, USER)])
+    following = make_shadow(METHOD, [NEXT], users={key_hash(USER): Place(USER)}.get)
     hearing = ServerHearing(following, NOW)
-    hearing.hears([rest])
+    hearing.hears(passed_on)
     assert (hearing.word, bytes(hearing.payload)) == ("", b"helloagain")
 
 
@@ -70,6 +74,11 @@ def test_a_stream_for_nobody(keys: tuple[bytes, ...]) -> None:
     with pytest.raises(AuthenticationError) as caught:
         passed([stream(*keys)])
     assert caught.value.code == "unknown_user"
+
+
+def test_it_begins_no_stream() -> None:
+    with pytest.raises(LocalProtocolError):
+        RelayedShadow(METHOD, FRONT, FOLLOWING).open_stream(TARGET, lambda: NOW, bytes)
 
 
 def packets(*keys: bytes) -> Client:

@@ -21,7 +21,6 @@ FORMS: Final = ("own", "libev", "rust", "sip008", "uri")
 _ENDS: Final = ("server", "local")
 _SUBSCRIBED: Final = ("own", "rust")
 """Forms that can say where servers come from."""
-_IDENTITY: Final = "these servers take several keys (identity headers), which this version does not speak: {}"
 
 
 @command(
@@ -49,7 +48,6 @@ def command_convert(file: str, dialect: str | None, form: str, end: Role | None)
     each.
     """
     from ..config.load import for_local
-    from .links import keys_of
     from .source import read_source
 
     text, where = read_source(file)
@@ -67,9 +65,6 @@ def command_convert(file: str, dialect: str | None, form: str, end: Role | None)
         raise Failed(f"{where}: there is no server in it", CONFIG)
     if end == "local":
         config = for_local(config, where=where)
-    several = [str(server.address) for server in config.servers if len(keys_of(server)) > 1]
-    if several:
-        tell(f"note: {where}: {_IDENTITY.format(', '.join(several))}")
     export = _export(config, form, end or ("local" if config.locals else "server"))
     for line in export.lost:
         tell(f"left out: {line}")
@@ -110,13 +105,14 @@ def _export(config: Config, form: str, end: Role) -> Export:
 
 def _to_uri(config: Config, end: Role) -> Export:
     from ..config.export import Export, lose_all_but_servers, lose_beside_link
+    from ..config.users import clients_of
     from .links import link_of
     from .place import is_wildcard
 
     export = Export()
     links = []
     for index, server in enumerate(config.servers):
-        links.append(link_of(server, None))
+        links += [link_of(client, None) for client in clients_of(server)]
         if is_wildcard(server.address.host):
             export.lost.append(
                 f"servers[{index}].server: {server.address.host} is where it listens, and nowhere to connect to; "

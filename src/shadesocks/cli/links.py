@@ -24,13 +24,6 @@ def link_of(server: ServerConfig, host: str | None, name: str | None = None) -> 
     return format_link(link)
 
 
-def keys_of(server: ServerConfig) -> tuple[bytes, ...]:
-    """Return the keys of a server: several where it takes identity headers."""
-    from ..crypto.keys import parse_keys
-
-    return parse_keys(server.method, server.password.reveal(), raw=server.raw_key)
-
-
 def public_host(server: ServerConfig, host: str | None) -> tuple[str, str]:
     """Return the host that others should dial, and what to say about it; the second is empty when nobody guessed."""
     if host:

@@ -19,6 +19,7 @@ from socket import AF_INET, SOCK_DGRAM, socket, socketpair
 from typing import TYPE_CHECKING, Any, Final
 
 from ..config.model import Config
+from ..config.users import clients_of
 from ..core.address import Address
 from ..core.errors import RemoteProtocolError
 from ..core.reasons import reason
@@ -41,6 +42,7 @@ from ..service.names import make_resolver
 from ..service.rules import AclShelf
 from ..service.shared import Shared, wall
 from ..service.state import SaltMemory
+from ..service.users import users_of
 from ..service.ways import packets_of, shadow_of
 from ..wire.packet import HEADROOM
 from .exits import DIED, Failed
@@ -93,9 +95,14 @@ class _Target:
 async def check_server(config: Config, server: ServerConfig) -> None:
     """Move bytes, and a datagram, to a target and back, and compare them: whatever the server's mode has.
 
+    Where it has users, the first of them is the client. Without any, and for a server that only passes on, there is
+    nobody who could be one.
+
     Raises:
         Failed: they did not come back, or not the same.
     """
+    if not clients_of(server) or server.destinations:
+        return
     if server.mode.tcp:
         await _check_stream(config, server)
     if server.mode.udp:
@@ -116,7 +123,7 @@ async def _check_stream(config: Config, server: ServerConfig) -> None:
     scratch = Scratch()
     shared = _shared(config, reactor, scratch, journal)
     try:
-        to_server = ShadowsocksDialer(_given(outer), shadow_of(shared, server), scratch, wall, draw)
+        to_server = ShadowsocksDialer(_given(outer), shadow_of(shared, clients_of(server)[0]), scratch, wall, draw)
         Flow(reactor, scratch, shadow_inbound(shared, replace(server, acl=None)), OneWay(_Target(far)), journal).accept(
             port, None
         )
@@ -145,12 +152,12 @@ async def _check_datagram(config: Config, server: ServerConfig) -> None:
     options = DatagramOptions()
     front, target, client = bind_socket((_LOOPBACK, 0), AF_INET, options), _datagram_socket(), _datagram_socket()
     server_at, target_at = front.getsockname(), target.getsockname()
-    packets = packets_of(shared, server)
+    packets = packets_of(shared, server, users_of(server))
     back = DirectBack(shared.datagrams, shared.names, shared.origin, options)
     relay = PacketRelay(
         reactor, shared.datagrams, front, packets.host(), back, shared.crowd, shared.journal, wall, _LIMIT
     )
-    talk = packets.join()
+    talk = packets_of(shared, clients_of(server)[0]).join()
     message, sealed = memoryview(bytearray(_ROOM)), memoryview(bytearray(_ROOM))
     address, sent = Address(*target_at).pack(), os.urandom(DATAGRAM_SIZE)
     payload = HEADROOM + len(address)

@@ -212,6 +212,7 @@ async def _told(config: Config, path: Path, host: str | None, name: str | None, 
 
 
 def _show_link(server: ServerConfig, path: Path, host: str | None, name: str | None, *, draw: bool) -> None:
+    from ..config.users import clients_of
     from .links import link_of, public_host
     from .screen import is_journal
 
@@ -219,7 +220,11 @@ def _show_link(server: ServerConfig, path: Path, host: str | None, name: str | N
         say(f"link: it holds the key, so it is not written into the journal; see: shadesocks url -e {path}")
         return
     where, remark = public_host(server, host)
-    link = link_of(server, where, name)
+    clients = clients_of(server)
+    if server.destinations or len(clients) != 1:
+        say(f"links: one for each of {len(clients)} users; see: shadesocks url -e {path}" if clients else "links: none")
+        return
+    link = link_of(clients[0], where, name)
     say()
     say("link, which holds the key, so treat it as a password:")
     say(f"    {link}")

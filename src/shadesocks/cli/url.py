@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     usage="-e FILE [--host NAME] [-q]  |  -d LINK [-d LINK]... [-q]",
     params=[dialect_option()],
     examples="""
-shadesocks url -e config.json                     the link of every server in the file
+shadesocks url -e config.json                     the link of every server in the file, or of each of its users
 shadesocks url -e config.json --host example.org -q
 shadesocks url -d 'ss://…' > config.json          a config for `server -c` and `local -c`
 shadesocks url -d - < link.txt                    so that the link is in no list of processes
@@ -53,6 +53,7 @@ def command_url(file: str | None, links: tuple[str, ...], qr: bool, host: str | 
 
 def _encode(file: str, host: str | None, qr: bool, dialect: str | None) -> None:
     from ..config.load import load
+    from ..config.users import clients_of
     from ..wire.uri import parse_link
     from .links import link_of, public_host
     from .source import read_source
@@ -66,7 +67,8 @@ def _encode(file: str, host: str | None, qr: bool, dialect: str | None) -> None:
         where, remark = public_host(server, host)
         if remark:
             tell(f"note: {remark}")
-        _show(link_of(server, where), qr)
+        for client in clients_of(server):
+            _show(link_of(client, where), qr)
 
 
 def _decode(texts: tuple[str, ...], qr: bool) -> None:

@@ -17,6 +17,7 @@ from .nameservers import written
 from .save import dump, keys_of
 from .setting import RUST, SIP008, Place, Role, Setting
 from .settings import LISTS, known_keys
+from .users import clients_of
 
 
 @dataclass(slots=True)
@@ -106,13 +107,15 @@ def to_sip008(config: Config, role: Role) -> Export:
     export = Export()
     servers = []
     for index, server in enumerate(config.servers):
-        name = server.id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"ss://{server.address}"))
-        entry: dict[str, object] = {"id": name, "remarks": server.remarks, "server": server.address.host}
-        entry |= {"server_port": server.address.port, "method": server.method.name}
-        entry["password"] = server.password.reveal()
-        if server.plugin is not None:
-            entry |= {"plugin": server.plugin.name, "plugin_opts": server.plugin.options.reveal()}
-        servers.append(entry)
+        for client in clients_of(server):
+            user = f"#{client.remarks}" if server.users is not None else ""
+            name = client.id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"ss://{server.address}{user}"))
+            entry: dict[str, object] = {"id": name, "remarks": client.remarks, "server": server.address.host}
+            entry |= {"server_port": server.address.port, "method": server.method.name}
+            entry["password"] = client.password.reveal()
+            if server.plugin is not None:
+                entry |= {"plugin": server.plugin.name, "plugin_opts": server.plugin.options.reveal()}
+            servers.append(entry)
         lose_beside_link(server, f"servers[{index}]", export)
     lose_all_but_servers(config, role, export)
     export.text = dump({"version": 1, "servers": servers})
@@ -127,6 +130,8 @@ def lose_beside_link(server: ServerConfig, path: str, export: Export) -> None:
             export.lose(f"{path}.{name}", "there is no place for it beside a server")
     if server.plugin is not None:
         lose_of_plugin(server.plugin, path, "plugin_args plugin_mode", export)
+    if server.destinations:
+        export.lose(f"{path}.destinations", "only this program stands in front of others")
     _lose_key(server, path, export)
 
 
@@ -154,7 +159,7 @@ def lose_all_but_servers(config: Config, role: Role, export: Export) -> None:
 
 _OF_PLUGIN: Final = ("plugin", "plugin_opts", "plugin_args", "plugin_mode")
 _OF_SERVERS: Final = frozenset(
-    ("servers", "server", "server_port", "method", "password", "remarks", "id", "mode", *_OF_PLUGIN)
+    ("servers", "server", "server_port", "method", "password", "remarks", "id", "mode", "users", *_OF_PLUGIN)
 )
 
 

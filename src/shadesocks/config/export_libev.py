@@ -120,7 +120,7 @@ def _ports(config: Config, first: ServerConfig, export: Export) -> dict[str, Any
 def _judge(server: ServerConfig, path: str, export: Export) -> None:
     if not _has(server.method):
         export.lose(f"{path}.method", f"shadowsocks-libev does not have {server.method.name}")
-    for name in ("one_time_auth", "compat", "outbound_proxy"):
+    for name in ("one_time_auth", "compat", "outbound_proxy", "users", "destinations"):
         if getattr(server, name) != getattr(ServerConfig(server.address, server.method, server.password), name):
             export.lose(f"{path}.{name}", _NOTHING)
 

@@ -59,13 +59,6 @@ _TABLE: Final = (
     # Locks
     *_rows(
         RUST,
-        "users",
-        "cannot be honoured yet: several users on one port come in a later version",
-        (Place.SERVER,),
-        lock=True,
-    ),
-    *_rows(
-        RUST,
         "socks5_auth_config_path http_auth_config_path",
         "cannot be honoured yet: the listener would serve everybody without a login",
         _LOCALS,

@@ -107,6 +107,25 @@ class PluginConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class UserConfig:
+    """One of those who share a port."""
+
+    name: str
+    password: Secret
+    """The key that is his alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationConfig:
+    """A server that another one stands in front of."""
+
+    name: str
+    password: Secret
+    """Its key: its own one, or the one that its users have before theirs."""
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """One Shadowsocks server: where `server` listens, or where `local` connects to."""
 
@@ -144,6 +163,10 @@ class ServerConfig:
     """Of the listeners that use it beside those that use all; empty: no other."""
     plugin: PluginConfig | None = None
     """What it is reached through; None: the network."""
+    users: tuple[UserConfig, ...] | None = None
+    """Those who share its port; None: whoever has its password. Empty: nobody gets in."""
+    destinations: tuple[DestinationConfig, ...] = ()
+    """The servers that it stands in front of, and passes everything on to; empty: it dials the targets."""
 
 
 Hop = ServerConfig | ProxyConfig

@@ -85,6 +85,8 @@ _KINDS: Final = {
     Kind.HOPS: "link or list of links, secret",
     Kind.URLS: "https:// address or list of them, secret",
     Kind.NAMES: "names: list, or text with commas",
+    Kind.USERS: "list of objects, secret",
+    Kind.DESTINATIONS: "list of objects, secret",
 }
 
 

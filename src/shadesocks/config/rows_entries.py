@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .setting import EVERYWHERE, LOCAL_END, LOCALS, RUST, SERVERS, SIP008, Kind, Place, Setting
+from .setting import EVERYWHERE, LOCAL_END, LOCALS, RUST, SERVER_END, SERVERS, SING_BOX, SIP008, Kind, Place, Setting
 
 
 def _later(what: str) -> str:
@@ -44,6 +44,26 @@ ROWS: Final = (
         places=SERVERS,
         flags=("-m", "--encrypt-method"),
         source=RUST,
+    ),
+    Setting(
+        "users",
+        Kind.USERS,
+        "Those who share the port, each with a key of his own: `{name, password}`. A client's password is then the "
+        "server's and the user's, with a colon between. With the 2022 methods of AES.",
+        places=SERVERS,
+        roles=SERVER_END,
+        source=RUST,
+        since="0.3",
+    ),
+    Setting(
+        "destinations",
+        Kind.DESTINATIONS,
+        "The servers that this one stands in front of: `{name, server, server_port, password}`. It passes on what "
+        "clients send for them, and can read none of it.",
+        places=SERVERS,
+        roles=SERVER_END,
+        source=SING_BOX,
+        since="0.3",
     ),
     Setting(
         "server_url",

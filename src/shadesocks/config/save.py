@@ -14,6 +14,7 @@ from .model import (
     DEFAULT_MODE,
     DEFAULT_OUTBOUND,
     Config,
+    DestinationConfig,
     Hop,
     LocalConfig,
     Mode,
@@ -75,6 +76,7 @@ _TOP_FIELDS: Final = tuple(field.name for field in fields(Config) if field.name 
 _ONLY_IN_LISTS: Final = frozenset(
     (
         *("id", "key", "handshake_timeout", "dial_timeout", "mode", "acl", "tcp_weight", "udp_weight", "group"),
+        *("users", "destinations"),
         *("outbound_bind_addr", "local_ipv4_address", "local_ipv6_address"),
         *("outbound_bind_interface", "outbound_fwmark"),
     )
@@ -133,6 +135,10 @@ def _server(server: ServerConfig, config: Config, mode: Mode | None) -> dict[str
         if value != SETTINGS[name].default:
             keys[name] = _WRITERS.get(SETTINGS[name].kind, _same)(value)
     keys |= _plugin(server.plugin)
+    if server.users is not None:
+        keys["users"] = [{"name": user.name, "password": user.password.reveal()} for user in server.users]
+    if server.destinations:
+        keys["destinations"] = [_destination(each) for each in server.destinations]
     if server.outbound_proxy:
         links = [_link(hop) for hop in server.outbound_proxy]
         keys["outbound_proxy"] = links[0] if len(links) == 1 else links
@@ -141,6 +147,11 @@ def _server(server: ServerConfig, config: Config, mode: Mode | None) -> dict[str
     if server.acl != config.acl:
         keys["acl"] = server.acl or ""
     return keys | _outbound(server.outbound, config.outbound)
+
+
+def _destination(to: DestinationConfig) -> dict[str, object]:
+    place = {"server": to.address.host, "server_port": to.address.port}
+    return {"name": to.name, **place, "password": to.password.reveal()}
 
 
 def _plugin(plugin: PluginConfig | None) -> dict[str, object]:

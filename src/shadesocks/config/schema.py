@@ -113,6 +113,14 @@ def _several(item: Schema) -> Schema:
     return {"anyOf": [item, {"type": "array", "items": item}]}
 
 
+def _list_of(*keys: str) -> Schema:
+    """Return the schema of a list of objects that have all these keys, and no other."""
+    properties: dict[str, object] = {key: {"type": "string"} for key in keys}
+    if "server_port" in properties:
+        properties["server_port"] = {"type": "integer", "minimum": 1, "maximum": 65535}
+    return {"type": "array", "items": {**_grouped(properties), "required": list(keys)}}
+
+
 _TYPES: Final[dict[Kind, Schema]] = {
     Kind.PORT: {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, _DIGITS]},
     Kind.FLAG: {"type": "boolean"},
@@ -125,4 +133,6 @@ _TYPES: Final[dict[Kind, Schema]] = {
     Kind.PORTS: _several({"type": ["integer", "string"]}),
     Kind.URLS: _several({"type": "string", "pattern": "^((https|ssconf|http)://.*)?$"}),
     Kind.NAMES: _several({"type": "string"}),
+    Kind.USERS: _list_of("name", "password"),
+    Kind.DESTINATIONS: _list_of("name", "password", "server", "server_port"),
 }

@@ -33,6 +33,10 @@ class Entry:
     node: Node
 
 
+_TREES: Final = (Kind.LINK, Kind.HOPS, Kind.USERS, Kind.DESTINATIONS)
+"""Values that are more than one: whoever needs them makes something of them."""
+
+
 @dataclass(slots=True)
 class Section:
     """The settings of one object, not yet converted."""
@@ -66,7 +70,7 @@ class Section:
     def check(self, findings: Findings) -> None:
         """Convert what nobody asked for, so that its faults are reported, too."""
         for name in self.entries:
-            if SETTINGS[name].kind not in (Kind.LINK, Kind.HOPS):
+            if SETTINGS[name].kind not in _TREES:
                 self.value(name, findings)
 
     def _convert(self, name: str, findings: Findings) -> object:

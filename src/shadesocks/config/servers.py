@@ -25,7 +25,8 @@ from .passwords import ENOUGH_BITS, is_weak_key, strength
 from .plugins import build_plugin, check_plugin
 from .reader import BROKEN
 from .sections import Entry, Section
-from .setting import Place
+from .setting import LOCAL_END, SERVER_END, Place
+from .users import build_destinations, build_users
 
 _MISSING: Final = {
     "server": 'is missing; add the host, as in "server": "203.0.113.5", or give -s HOST:PORT',
@@ -72,6 +73,8 @@ class Surroundings:
     """Of whoever names none."""
     commanded: bool = False
     """True for a server that a manager's command makes."""
+    dialled: bool = False
+    """True for a proxy on the way: it is dialled, whatever end is started."""
     starts: bool = True
     """Whether something is to be started from it; else what only other programs can run is taken as well."""
 
@@ -103,6 +106,11 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         _check_legacy(section, method, habits, around, findings)
     if not (isinstance(host, str) and isinstance(port, int) and isinstance(method, Method) and password is not None):
         return None
+    shared = section.has("users", "destinations")
+    if shared and section.has("raw_key"):
+        _problem(section, "raw_key", "a server with users, or with destinations, has its key as password", findings)
+        return None
+    them = (section, method, password.reveal(), around.environ, findings)
     return ServerConfig(
         Address(host, port),
         method,
@@ -122,6 +130,8 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         habits.pool,
         group_of(section, findings),
         plugin,
+        build_users(*them) if shared else None,
+        build_destinations(*them) if shared else (),
     )
 
 
@@ -178,7 +188,7 @@ def _build_hop(entry: Entry, around: Surroundings, findings: Findings) -> Hop | 
         findings.problem(entry.mark, entry.key, text)
         return None
     section = Section(Place.SERVER, entry.key, entry.mark, link_entries(link, entry.key, entry.mark, findings))
-    alone = replace(around, outbound_proxy=(), mode=LINK_MODE, outbound=DEFAULT_OUTBOUND, acl=None)
+    alone = replace(around, outbound_proxy=(), mode=LINK_MODE, outbound=DEFAULT_OUTBOUND, acl=None, dialled=True)
     return build_server(section, alone, findings)
 
 
@@ -317,6 +327,8 @@ def _password(section: Section, method: Method | None, around: Surroundings, fin
         if method is not None and method.edition is Edition.PLAIN:
             return Secret("")
         recipe = _recipe(method) if method is not None else "make one with: shadesocks genkey -m METHOD"
+        if section.has("users", "destinations"):
+            recipe = f"it is the server's own key, which all its users have before theirs; {recipe}"
         findings.problem(section.mark, section.key("password"), f"is missing; {recipe}")
         return None
     text = section.value(name, findings)
@@ -333,7 +345,9 @@ def _password(section: Section, method: Method | None, around: Surroundings, fin
         return None
     if method is None:
         return Secret(text)
-    problem = _judge(text, method, raw=name == "raw_key", starts=around.starts)
+    problem = _judge(text, method, raw=name == "raw_key")
+    if not problem and not around.dialled and around.starts:
+        problem = _judge_chain(section, method, text, findings)
     if problem:
         findings.problem(entry.mark, entry.key, problem)
         return None
@@ -345,7 +359,7 @@ def _recipe(method: Method) -> str:
     return f"make one with: shadesocks genkey -m {method.name}"
 
 
-def _judge(text: str, method: Method, *, raw: bool, starts: bool) -> str:
+def _judge(text: str, method: Method, *, raw: bool) -> str:
     """Return what keeps a text from being the password of a method; empty for nothing."""
     if method.edition is Edition.PLAIN:
         return ""
@@ -354,11 +368,26 @@ def _judge(text: str, method: Method, *, raw: bool, starts: bool) -> str:
     if raw and not method.key_size:
         return f"{method.name} has no key but its password; give a password"
     try:
-        keys = parse_keys(method, text, raw=raw)
+        parse_keys(method, text, raw=raw)
     except KeyTextError as error:
         return f"{error}; {_recipe(method)}"
-    if len(keys) > 1 and starts:
-        return "identity keys (several keys with colons between) come in a later version; give one key"
+    return ""
+
+
+def _judge_chain(section: Section, method: Method, text: str, findings: Findings) -> str:
+    """Return what is wrong with the count of keys: a server has its own, a client those on the way as well."""
+    if method.edition is not Edition.AEAD2022:
+        return ""
+    several, shared = ":" in text, section.has("users", "destinations")
+    if several and findings.concerns(SERVER_END) and (shared or not findings.concerns(LOCAL_END)):
+        return (
+            "a server has one key; several, with colons between, are for clients: the last is the user's, and stands "
+            "in the server's list of users"
+        )
+    if shared and not several and not findings.concerns(SERVER_END):
+        entry = section.entries["password"]
+        text = "this server tells its users apart; a client's password is this key and the user's, with a colon between"
+        findings.warn(entry.mark, entry.key, text)
     return ""
 
 

@@ -41,6 +41,7 @@ NODE: Final = "shadowsocks for Node.js"
 LITE: Final = "shadowsocks-lite"
 PROCURATOR: Final = "procurator"
 SIP008: Final = "SIP008"
+SING_BOX: Final = "sing-box"
 LINUX: Final = "Linux tcp(7)"
 HAPPY_EYEBALLS: Final = "RFC 8305"
 
@@ -71,6 +72,8 @@ class Kind(Enum):
     TEXTS = "a list of texts"
     HOPS = "a proxy as a link in quotes, or a list of links"
     URLS = "the https:// address of a document in quotes, or a list of them"
+    USERS = "a list of objects with name and password"
+    DESTINATIONS = "a list of objects with name, server, server_port and password"
     NAMES = "names: text in quotes, commas between several, or a list of texts"
 
 

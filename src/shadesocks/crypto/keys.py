@@ -31,6 +31,11 @@ _INNER_REST = _INNER_FILL[_SHA1_SIZE:]
 _OUTER_REST = _OUTER_FILL[_SHA1_SIZE:]
 
 
+IDENTITIES_MOST: Final = 16
+"""Identity keys of one client: 256 bytes before each datagram, for which `wire/packet.py` has room. Each leads to one
+more server in a row; nobody has half as many."""
+
+
 def evp_bytes_to_key(password: bytes, size: int) -> bytes:
     """OpenSSL's EVP_BytesToKey with MD5, no salt and one round, cut to `size` bytes (protocol §3)."""
     key = block = b""
@@ -90,7 +95,7 @@ def parse_keys(method: Method, text: str, *, raw: bool = False) -> tuple[bytes, 
     server asks once for all of its connections: no key is kept here.
 
     Raises:
-        KeyTextError: `bad_base64`, `key_length` or `eih_not_supported`. Never repeats the text.
+        KeyTextError: `bad_base64`, `key_length`, `eih_not_supported` or `too_many_keys`. Never repeats the text.
     """
     if method.edition is Edition.PLAIN:
         return ()
@@ -101,8 +106,10 @@ def parse_keys(method: Method, text: str, *, raw: bool = False) -> tuple[bytes, 
     if method.edition is not Edition.AEAD2022:
         return (evp_bytes_to_key(_utf8(text), method.key_size),)
     parts = text.split(":")
-    if len(parts) > 1 and not method.cipher.startswith("aes"):
+    if len(parts) > 1 and not method.has_identities:
         raise KeyTextError("eih_not_supported", f"{method.name} takes one key; identity keys need an AES method")
+    if len(parts) > 1 + IDENTITIES_MOST:
+        raise KeyTextError("too_many_keys", f"there are {len(parts)} keys; {IDENTITIES_MOST} and the own are the most")
     return tuple(_parse_psk(method, part) for part in parts)
 
 

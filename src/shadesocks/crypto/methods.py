@@ -46,6 +46,11 @@ class Method:
     legacy: bool = False
     """True for what only old programs speak: stream ciphers, and what the last Python version alone had."""
 
+    @property
+    def has_identities(self) -> bool:
+        """True for the methods that have identity headers (SIP023): those of AEAD-2022 with AES."""
+        return self.edition is Edition.AEAD2022 and self.cipher.startswith("aes")
+
 
 AEAD_PAYLOAD_MAX: Final = 0x3FFF
 """SIP004: the two top bits of a chunk's length are reserved."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..core.errors import DialError, LimitError, RemoteProtocolError
 from ..core.reasons import reason
@@ -60,6 +60,7 @@ class Session:
         "talk",
         "up_bytes",
         "up_packets",
+        "user",
         "via",
     )
 
@@ -69,6 +70,8 @@ class Session:
         self.source = source
         """The token of the address that answers go to."""
         self.talk = talk
+        self.user: Any = getattr(talk, "user", None)
+        """Whose session it is, where a port has users: their talks know."""
         self.group = group
         self.back: Back = relay.back
         """What leads on from here."""

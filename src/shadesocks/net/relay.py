@@ -53,6 +53,7 @@ class Relay:
         "scratch",
         "seen",
         "started_at",
+        "user",
     )
 
     def __init__(
@@ -72,6 +73,8 @@ class Relay:
         self.right = right
         self.label = label
         """Who asked, for the log line: whatever the owner put there."""
+        self.user: Any = None
+        """Whose connection it is, where a port has users: the owner's, too."""
         self.started_at = started_at
         self.last_at = started_at
         """The last sweep that saw bytes move; see `sweep`."""

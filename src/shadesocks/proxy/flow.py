@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..net.reactor import Reactor
     from ..net.story import Story
     from .seams import Inbound, Request, Router
+    from .users.user import User
 
 _FAREWELL_READS: Final = 4
 """Reads before a refused initiator is closed: 256 KiB that would make the kernel send a reset instead of a FIN."""
@@ -34,7 +35,7 @@ class Ledger(Protocol):
     def ended(self, relay: Relay, word: str) -> None:
         """A relay is over; its label is (client address, target)."""
 
-    def failed(self, client: Any, target: Address | None, stage: str, word: str) -> None:
+    def failed(self, client: Any, target: Address | None, stage: str, word: str, user: User | None = None) -> None:
         """A connection ended before its relay began."""
 
 
@@ -101,6 +102,7 @@ class Flow:
             relay = Relay(
                 reactor, self._scratch, request.end, far, self._ended, self._inbound.release, label, started_at
             )
+            relay.user = request.user
             self.relays.add(relay)
             self._ledger.relays.add(relay)
             if far.via is not None:
@@ -110,7 +112,8 @@ class Flow:
             word = reason(error.code).word
             self._refuse(request, word)
             stage = error.stage if isinstance(error, DialError) else "dial"
-            self._ledger.failed(client, None if request is None else request.target, stage, word)
+            target, user = (None, None) if request is None else (request.target, request.user)
+            self._ledger.failed(client, target, stage, word, user)
         except (RemoteProtocolError, TimeoutError, OSError) as error:
             word = reason(error.code).word if isinstance(error, RemoteProtocolError) else "left_early"
             self._ledger.failed(client, None, "handshake", word)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from socket import SocketType
 
     from ..net.lane import Lane
+    from .users.user import User
 
 First = bytes | bytearray | memoryview
 """The payload that came with a request's header; may be empty."""
@@ -34,6 +35,8 @@ class Request:
     """Payload that is known already; leaves in one write with whatever precedes it."""
     answer: Callable[[str], None] | None = None
     """Tells the initiator the outcome as a reason word, "done" for success; None where the protocol has no answer."""
+    user: User | None = None
+    """Who asks, where a port has users."""
 
 
 class Inbound(Protocol):

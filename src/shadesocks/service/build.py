@@ -27,18 +27,23 @@ from ..proxy.inbound.shadowsocks import ShadowsocksInbound
 from ..proxy.inbound.socks5 import Socks5Inbound
 from ..proxy.inbound.tunnel import TunnelInbound
 from ..proxy.outbound.direct import DirectDialer
+from ..proxy.outbound.relayed import RelayedBack
 from ..proxy.outbound.split import SplitBack
 from ..proxy.route import AclRouter, Ways
 from ..proxy.seams import Inbound, OneWay, Router
 from ..proxy.silent import Strangers
+from ..wire.packet_aead2022 import REMEMBERED
 from ..wire.packet_tunnel import TunnelPackets
+from ..wire.relayed import RelayedShadow, RelayHost
 from .heard import heard, heard_back
 from .shared import Shared, wall
 from .sockets import datagram_options
+from .users import destinations_of, users_of
 from .ways import (
     client_back,
     client_dialer,
     connector,
+    keys_of,
     packets_of,
     server_back,
     server_dialer,
@@ -48,7 +53,10 @@ from .ways import (
 if TYPE_CHECKING:
     from ..config.model import LocalConfig, ServerConfig
     from ..core.address import Address
+    from ..proxy.users.table import UserTable
+    from ..proxy.users.user import User
     from ..wire.packet import PacketHost
+    from ..wire.shadow import Shadow
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +99,32 @@ def server_port(server: ServerConfig) -> Port:
     """The port of a server."""
 
     def face(shared: Shared, sock: SocketType | None) -> Face:
-        relay = None
+        relay, users = None, users_of(server)
         if sock is not None:
-            packets = packets_of(shared, server)
-            host: PacketHost = packets.host()
+            host, back, idle_min = server_packets(shared, server, users)
             acl = shared.acls.at(server.acl)
             if acl is not None:
                 host = GatedHost(host, gate_of(acl), shared.datagrams.name_of)
-            relay = _relay(shared, sock, host, server_back(shared, server), packets.idle_min)
+            relay = _relay(shared, sock, host, back, idle_min)
         if not server.mode.tcp:
             return Face(None, packets=relay)
-        inbound = shadow_inbound(shared, server)
+        inbound = shadow_inbound(shared, server, users)
         flow = server_flow(shared, server, inbound)
         return Face(flow, packets=relay, evict=inbound.close, strangers=inbound.strangers)
 
     streams, packets = server.address if server.mode.tcp else None, server.address if server.mode.udp else None
     return Port(streams, packets, face, server.mode.udp, server=server)
+
+
+def server_packets(shared: Shared, server: ServerConfig, users: UserTable[User] | None) -> tuple[PacketHost, Back, int]:
+    """The datagrams of a server: from whom, where to, and how long a session is remembered at least."""
+    following = destinations_of(server)
+    if following is None:
+        packets = packets_of(shared, server, users)
+        return packets.host(), server_back(shared, server), packets.idle_min
+    options = datagram_options(shared.config, server.outbound)
+    host = RelayHost(keys_of(server)[-1], following.by_identity)
+    return host, RelayedBack(shared.datagrams, shared.names, options), REMEMBERED
 
 
 def local_port(local: LocalConfig) -> Port:
@@ -220,8 +238,9 @@ def socks_associations(shared: Shared, local: LocalConfig) -> Associations:
     )
 
 
-def shadow_inbound(shared: Shared, server: ServerConfig) -> ShadowsocksInbound:
-    """The face of one server."""
+def shadow_inbound(shared: Shared, server: ServerConfig, users: UserTable[User] | None = None) -> ShadowsocksInbound:
+    """The face of one server; `users` are those that its datagrams are for, too."""
+    following = destinations_of(server)
     salts = shared.salts.of(server.method.edition)
     strangers = Strangers(
         shared.reactor,
@@ -233,7 +252,11 @@ def shadow_inbound(shared: Shared, server: ServerConfig) -> ShadowsocksInbound:
     )
     strict = shared.config.strict_first_read
     admits = gate_of(shared.acls.at(server.acl))
-    shadow = shadow_of(shared, server)
+    shadow: Shadow
+    if following is None:
+        shadow = shadow_of(shared, server, users_of(server) if users is None else users)
+    else:
+        shadow = RelayedShadow(server.method, keys_of(server)[-1], following.by_identity)
     return ShadowsocksInbound(
         shadow,
         salts,

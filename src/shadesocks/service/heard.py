@@ -55,7 +55,8 @@ class HeardBack:
         """See `packets.Back`."""
         start, payload, _ = span
         address = bytes(self._datagrams.middle.view[start:payload])
-        if self._journal.is_new(session.source, address):
+        # What is passed on to a server behind this one has no address that could be read here.
+        if address and self._journal.is_new(session.source, address):
             self._journal.datagram(self._datagrams.name_of(session.source), parse_address(address)[0])
         self._back.forward(relay, session, span, now)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..net.options import TcpOptions
     from ..net.packets import Session
     from ..net.relay import Relay
+    from ..proxy.users.user import User
     from .speaker import Note, Speaker
 
 log = logging.getLogger("shadesocks.access")
@@ -70,6 +71,8 @@ class Journal:
         self._least = logging.INFO if speaker is None else logging.ERROR
         self._wanted = log.isEnabledFor(self._least)
         self._lines: list[Note] = []
+        self._names: dict[int, str] = {}
+        """Of the users whose lines these are, by the place of the line."""
         self._suppressed = 0
         self._spoke: set[tuple[Hashable, bytes]] = set()
         self._quiet: asyncio.Event | None = None
@@ -85,7 +88,7 @@ class Journal:
         if self._wanted:
             client, target = relay.label
             seconds = relay.reactor.loop.time() - relay.started_at
-            self._note((client, target, "stream", up, down, seconds, word))
+            self._note((client, target, "stream", up, down, seconds, word), relay.user)
 
         if self._quiet is not None and not self.relays:
             self._quiet.set()
@@ -106,7 +109,7 @@ class Journal:
         self.reasons[word] += 1
         if self._wanted:
             seconds = max(0.0, session.seen_at - session.started_at)  # it began within the batch that it was seen in
-            self._note((client, None, "packets", session.up_bytes, session.down_bytes, seconds, word))
+            self._note((client, None, "packets", session.up_bytes, session.down_bytes, seconds, word), session.user)
 
     async def quiet(self, limit: float) -> None:
         """Wait until no relay is live, at most `limit` seconds."""
@@ -119,12 +122,12 @@ class Journal:
             finally:
                 self._quiet = None
 
-    def failed(self, client: Any, target: Address | None, stage: str, word: str) -> None:
+    def failed(self, client: Any, target: Address | None, stage: str, word: str, user: User | None = None) -> None:
         """A connection ended before its relay began."""
         self.accepted += 1
         self.reasons[word] += 1
         if self._wanted:
-            self._note((client, target, stage, 0, 0, 0.0, word))
+            self._note((client, target, stage, 0, 0, 0.0, word), user)
 
     def stranger(self, client: Any, word: str) -> None:
         """A connection ended without having authenticated; client is None where its relay was reported already."""
@@ -159,8 +162,10 @@ class Journal:
             word = f"bad_atyp {str(error).rpartition(' ')[2]}" if error.code == "bad_atyp" else error.code
             self._note((client, None, SUSPECT, 0, 0, 0.0, word))
 
-    def _note(self, line: Note) -> None:
+    def _note(self, line: Note, user: User | None = None) -> None:
         if len(self._lines) < LINES_MAX:
+            if user is not None:
+                self._names[len(self._lines)] = user.name
             self._lines.append(line)
         else:
             self._suppressed += 1
@@ -175,7 +180,8 @@ class Journal:
             return
         prefix = time.strftime("%Y-%m-%d %H:%M:%S INFO ") if self._show_times else "INFO "
         lines, self._lines = self._lines, []
-        texts = [prefix + self._render(*line) for line in lines]
+        names, self._names = self._names, {}
+        texts = [prefix + self._render(*line, names.get(at, "")) for at, line in enumerate(lines)]
         if self._suppressed:
             texts.append(f"{prefix}{self._suppressed} more connections ended in this second")
             self._suppressed = 0
@@ -184,6 +190,7 @@ class Journal:
     def _speak(self, speaker: Speaker) -> None:
         """Write the lines of the last second in another program's words."""
         notes, self._lines = self._lines, []
+        self._names.clear()
         more, self._suppressed = self._suppressed, 0
         self._spoke.clear()
         level, lines = speaker.told(notes, log.getEffectiveLevel(), more)
@@ -191,11 +198,12 @@ class Journal:
             log.log(level, "%s", "\n".join(lines))
 
     def _render(
-        self, client: Any, target: Address | None, stage: str, up: int, down: int, seconds: float, word: str
+        self, client: Any, target: Address | None, stage: str, up: int, down: int, seconds: float, word: str, user: str
     ) -> str:
         name = f"{client[0].removeprefix(_MAPPED)}:{client[1]}" if isinstance(client, tuple) else "-"
         to = f" to {str(target).translate(_ESCAPES)}" if target is not None and self.show_targets else ""
-        return f"{name}{to} up {up} down {down} {seconds:.3f}s {stage} {word}"
+        by = f" user {user.translate(_ESCAPES)}" if user else ""
+        return f"{name}{by}{to} up {up} down {down} {seconds:.3f}s {stage} {word}"
 
     def totals(self) -> tuple[int, int, int]:
         """Return live relays, and payload bytes up and down of all relays, live ones included."""

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from ..net.packets import Back
     from ..proxy.outbound.shadowsocks import Connect
     from ..proxy.seams import Dialer
+    from ..proxy.users.table import UserTable
+    from ..proxy.users.user import User
     from ..wire.packet import PacketShadow
     from ..wire.shadow import Shadow
 
@@ -62,6 +64,10 @@ PROBE_DNS: Final = Address("8.8.8.8", 53)
 
 def server_dialer(shared: Shared, server: ServerConfig) -> Dialer:
     """What a server dials with: directly, or through the proxies that it is chained to."""
+    if server.destinations:  # the operator's choice, as the proxies are
+        if server.outbound_proxy:
+            return _through_hops(shared, server)
+        return DirectDialer(_to_operators_hosts(shared, server))
     judge = target_judge(shared.config, shared.origin, shared.acls.at(server.acl))
     if not server.outbound_proxy:
         return DirectDialer(connector(shared, judge, server.dial_timeout, server.outbound))
@@ -212,17 +218,24 @@ def _hop(shared: Shared, hop: ServerConfig | ProxyConfig) -> Hop:
     return ShadowHop(hop.address, shadow_of(shared, hop), packets_of(shared, hop) if hop.mode.udp else None)
 
 
-def shadow_of(shared: Shared, server: ServerConfig) -> Shadow:
+def keys_of(server: ServerConfig) -> tuple[bytes, ...]:
+    """The keys of a server: one, but for a client of a server with users."""
+    return parse_keys(server.method, server.password.reveal(), raw=server.raw_key)
+
+
+def shadow_of(shared: Shared, server: ServerConfig, users: UserTable[User] | None = None) -> Shadow:
     """The wire format of a server, with its key: derived here, and not for each connection."""
-    keys = parse_keys(server.method, server.password.reveal(), raw=server.raw_key)
-    return make_shadow(server.method, keys, quirks_of(shared.config, server))
+    keys = keys_of(server)
+    found = None if users is None else users.by_identity
+    return make_shadow(server.method, keys, quirks_of(shared.config, server), found)
 
 
-def packets_of(shared: Shared, server: ServerConfig) -> PacketShadow:
+def packets_of(shared: Shared, server: ServerConfig, users: UserTable[User] | None = None) -> PacketShadow:
     """The wire format of a server for datagrams, with its key."""
-    keys = parse_keys(server.method, server.password.reveal(), raw=server.raw_key)
+    keys = keys_of(server)
     claim = None if shared.siblings is None else shared.siblings.windows.claim
-    return make_packets(server.method, keys, draw, shared.packet_salts.insert, quirks_of(shared.config, server), claim)
+    quirks, found = quirks_of(shared.config, server), None if users is None else users.by_identity
+    return make_packets(server.method, keys, draw, shared.packet_salts.insert, quirks, claim, found)
 
 
 def quirks_of(config: Config, server: ServerConfig) -> Quirks:

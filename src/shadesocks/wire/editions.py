@@ -10,7 +10,7 @@ from ..crypto.available import missing
 from ..crypto.methods import Edition, Method, is_ready
 from .aead import AeadShadow
 from .aead2022 import Aead2022Shadow
-from .identity import ByIdentity, has_identities
+from .identity import ByIdentity
 from .packet import PacketShadow
 from .packet_aead import AeadPackets, NewSalt
 from .packet_aead2022 import Aead2022Packets, Claim
@@ -107,5 +107,5 @@ def _check(method: Method, keys: Sequence[bytes], users: ByIdentity | None) -> N
         raise LocalProtocolError("bad_method", f"{method.name} is not supported by this version")
     if lack := missing(method):
         raise LocalProtocolError("bad_method", lack)
-    if (len(keys) > 1 or users is not None) and not has_identities(method):
+    if (len(keys) > 1 or users is not None) and not method.has_identities:
         raise LocalProtocolError("eih_not_supported", f"{method.name} has no identity headers")

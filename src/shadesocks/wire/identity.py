@@ -21,11 +21,6 @@ from typing import Final, Protocol
 from ..core.errors import AuthenticationError, RemoteProtocolError
 from ..crypto.block import BLOCK_SIZE, Block, open_block, seal_block
 from ..crypto.keys import identity_subkey, key_hash
-from ..crypto.methods import Edition, Method
-
-IDENTITIES_MOST: Final = 16
-"""Identity keys of one client: 256 bytes before each datagram, for which `packet.OVERHEAD_MAX` has room. Each leads to
-one more server in a row; nobody has half as many."""
 
 
 class Holder(Protocol):
@@ -38,11 +33,6 @@ class Holder(Protocol):
 
 ByIdentity = Callable[[bytes], Holder | None]
 """Finds whose tag this is; None: nobody's."""
-
-
-def has_identities(method: Method) -> bool:
-    """True for the methods that have identity headers: those of AEAD-2022 with AES."""
-    return method.edition is Edition.AEAD2022 and method.cipher.startswith("aes")
 
 
 class StreamIdentities:

@@ -10,18 +10,18 @@ is refused where it arrives. Answers pass as they are.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
 from struct import Struct
-from typing import Final
+from typing import Final, Protocol
 
-from ..core.errors import RemoteProtocolError
+from ..core.address import Address
+from ..core.errors import LocalProtocolError, RemoteProtocolError
 from ..crypto.aead import TAG_SIZE
 from ..crypto.block import BLOCK_SIZE, Block
 from ..crypto.methods import Method
-from .identity import ByIdentity, Holder, PacketDoor, stream_tag, unknown_user
+from .identity import Holder, PacketDoor, stream_tag, unknown_user
 from .packet import Span
-from .shadow import Parser
+from .shadow import Known, Opens, Parser, Random, Seals, ShadowRequest, WallClock
 
 _FIXED_SIZE: Final = Struct(">BQH").size + TAG_SIZE
 """Of the sealed fixed header of a stream, and of the least sealed body of a datagram."""
@@ -29,27 +29,44 @@ _LEAST: Final = 2 * BLOCK_SIZE + _FIXED_SIZE
 _ID_SIZE: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class RelayedStream:
-    """The beginning of a stream that is passed on."""
-
-    to: Holder
+class Following(Holder, Protocol):
     """The next server."""
-    head: bytes
-    """What it is sent before all that follows."""
+
+    @property
+    def address(self) -> Address:
+        """Where it is."""
 
 
-def read_relayed(method: Method, key: bytes, following: ByIdentity) -> Parser[RelayedStream]:
-    """Read salt and header, and as much of the rest as the next server wants in its first read.
+ByIdentity = Callable[[bytes], Following | None]
+"""Finds the next server by the tag of its key; None: there is none."""
 
-    Raises RemoteProtocolError for a header that names nobody.
-    """
-    salt = bytes((yield method.salt_size))
-    taken = yield BLOCK_SIZE + _FIXED_SIZE
-    to = following(stream_tag(key, salt, taken[:BLOCK_SIZE]))
-    if to is None:
-        raise unknown_user()
-    return RelayedStream(to, salt + bytes(taken[BLOCK_SIZE:]))
+
+class RelayedShadow:
+    """The streams of a server in front of others: `shadow.Shadow`, but nothing of them is opened here."""
+
+    __slots__ = ("_following", "_key", "_method", "first_read_size")
+
+    def __init__(self, method: Method, key: bytes, following: ByIdentity) -> None:
+        self._method = method
+        self._key = key
+        self._following = following
+        self.first_read_size = method.salt_size + BLOCK_SIZE + _FIXED_SIZE
+
+    def read_request(self, known: Known, wall: WallClock, random: Random) -> Parser[ShadowRequest]:
+        """Read salt and header, and as much of the rest as the next server wants in its first read.
+
+        What comes out asks for the next server, and both ways are passed on as they are.
+        """
+        salt = bytes((yield self._method.salt_size))
+        taken = yield BLOCK_SIZE + _FIXED_SIZE
+        to = self._following(stream_tag(self._key, salt, taken[:BLOCK_SIZE]))
+        if to is None:
+            raise unknown_user()
+        return ShadowRequest(to.address, salt + bytes(taken[BLOCK_SIZE:]), None, None, b"")
+
+    def open_stream(self, target: Address, wall: WallClock, random: Random) -> tuple[Seals, Opens | None]:
+        """See `shadow.Shadow`: there is no client of this kind."""
+        raise LocalProtocolError("eih_not_supported", "a server that passes on begins no stream")
 
 
 class RelayHost:
@@ -89,7 +106,7 @@ class RelayTalk:
 
     __slots__ = ("_host", "_seal", "to")
 
-    def __init__(self, host: RelayHost, to: Holder) -> None:
+    def __init__(self, host: RelayHost, to: Following) -> None:
         self._host = host
         self._seal = Block(to.key).seal
         self.to = to

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 from shadesocks.core.errors import RemoteProtocolError
 from shadesocks.crypto.block import BLOCK_SIZE, Block
 from shadesocks.crypto.keys import key_hash, parse_keys, subkey_blake3
+from shadesocks.wire import relayed
 from shadesocks.wire.aead2022 import Aead2022Shadow
 from shadesocks.wire.editions import make_packets, make_shadow
 from shadesocks.wire.identity import PacketIdentities, StreamIdentities
 from shadesocks.wire.reader import Reader
-from shadesocks.wire.relayed import RelayHost, read_relayed
+from shadesocks.wire.relayed import RelayedShadow, RelayHost
 from tests.vectors.checks.streams import hears_payload, hears_request, splits
 from tests.vectors.vector import Mismatch, Vector, holds, same
-from tests.wire.hearing import ClientHearing, ServerHearing, make_request, say
+from tests.wire.hearing import ANYWHERE, ClientHearing, ServerHearing, make_request, say
 from tests.wire.splits import bytewise
 from tests.wire.talking import Client, Heard, Server
 
 if TYPE_CHECKING:
+    from shadesocks.core.address import Address
     from shadesocks.wire.identity import ByIdentity
     from shadesocks.wire.packet import PacketShadow
     from shadesocks.wire.shadow import Random, Shadow
@@ -32,9 +34,10 @@ COUNTED_MAX = 5000
 
 @dataclass(frozen=True)
 class User:
-    """Whoever has a key."""
+    """Whoever has a key: a user, or the next server."""
 
     key: bytes
+    address: Address = ANYWHERE
 
 
 def _users(vector: Vector) -> ByIdentity:
@@ -55,9 +58,9 @@ def _server_shadow(vector: Vector) -> Shadow:
     return make_shadow(vector.method, [_server_key(vector)], users=_users(vector))
 
 
-def _hops(vector: Vector) -> list[tuple[bytes, ByIdentity]]:
+def _hops(vector: Vector) -> list[tuple[bytes, relayed.ByIdentity]]:
     """The key of each server on the way, and whom it knows."""
-    hops: list[tuple[bytes, ByIdentity]] = []
+    hops: list[tuple[bytes, relayed.ByIdentity]] = []
     for hop in vector.items("relay_hops"):
         following = bytes.fromhex(hop["next_psk_hex"])
         hops.append((bytes.fromhex(hop["hop_identity_psk_hex"]), {key_hash(following): User(following)}.get))
@@ -91,13 +94,14 @@ def stream(vector: Vector) -> str:
     return ""
 
 
-def _passed_on(vector: Vector, key: bytes, following: ByIdentity, pieces: list[bytes]) -> bytes:
-    reader = Reader(read_relayed(vector.method, key, following))
+def _passed_on(vector: Vector, key: bytes, following: relayed.ByIdentity, pieces: list[bytes]) -> bytes:
+    shadow = RelayedShadow(vector.method, key, following)
+    reader = Reader(shadow.read_request(lambda _salt: False, lambda: 0, bytes))
     left = list(pieces)
     while left:
-        relayed = reader.feed(left.pop(0))
-        if relayed is not None:
-            return relayed.head + reader.rest + b"".join(left)
+        request = reader.feed(left.pop(0))
+        if request is not None:
+            return bytes(request.first) + reader.rest + b"".join(left)
     raise Mismatch("it was not passed on")
 
 
@@ -178,7 +182,7 @@ def packet(vector: Vector) -> str:
     return ""
 
 
-def _packet_passed_on(key: bytes, following: ByIdentity, sent: bytes) -> bytes:
+def _packet_passed_on(key: bytes, following: relayed.ByIdentity, sent: bytes) -> bytes:
     host = RelayHost(key, following)
     out, source = memoryview(bytearray(len(sent))), memoryview(sent)
     talk = host.meet(host.identify(source, "client", out, 0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from ...core.errors import RemoteProtocolError, ReplayError
 from ...core.reasons import reason
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ...net.lane import Lane
     from ...wire.shadow import Random, Shadow, WallClock
     from ..silent import Strangers
+    from ..users.user import User
 
 
 log = logging.getLogger(__name__)
@@ -122,7 +123,8 @@ class ShadowsocksInbound:
         end = End(sock, shadow.opener, shadow.sealer)
         end.held = reader.rest
         end.moved = len(shadow.first)
-        return Request(end, shadow.target, shadow.first)
+        # What the shadow finds users in is a table of ours (`users/table.py`).
+        return Request(end, shadow.target, shadow.first, user=cast("User | None", shadow.user))
 
     def _tell_skew(self, client: Any, error: RemoteProtocolError) -> None:
         """Say that a client with the right key has another clock: the usual cause of a refusal (protocol §7.3)."""

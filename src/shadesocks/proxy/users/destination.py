@@ -1,0 +1,16 @@
+"""A server that another one stands in front of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...core.address import Address
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Destination:
+    """Where everything goes that names its key."""
+
+    name: str
+    key: bytes = field(repr=False)
+    address: Address

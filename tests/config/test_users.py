@@ -1,0 +1,204 @@
+"""Users of one port, and servers behind one: what may stand in their lists, and what each mistake is told as."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from shadesocks.config import Config, load
+from shadesocks.config.model import DestinationConfig, UserConfig
+from shadesocks.config.save import dump
+from shadesocks.config.users import clients_of
+from shadesocks.core.address import Address
+from shadesocks.core.secret import Secret
+
+from .samples import KEY, METHOD, STRONG, problems, text_of, warnings
+
+AES_128 = "2022-blake3-aes-128-gcm"
+KEYS = [base64.b64encode(bytes(range(at, at + 32))).decode() for at in (1, 65, 130, 190)]
+RECIPE = f"make one with: shadesocks genkey -m {METHOD}"
+
+
+def users(*pairs: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "password": key} for name, key in pairs]
+
+
+ANNA, BEN = users(("anna", KEYS[0]), ("ben", KEYS[1]))
+EAST: dict[str, Any] = {"name": "east", "server": "192.0.2.9", "server_port": 8389, "password": KEYS[2]}
+
+
+@pytest.mark.parametrize("in_list", [False, True])
+@pytest.mark.parametrize("role", ["server", None])
+def test_users(in_list: bool, role: Any) -> None:
+    keys = json.loads(text_of(users=[ANNA, BEN]))
+    server = load(json.dumps({"servers": [keys]} if in_list else keys), role=role).servers[0]
+    assert server.users == (UserConfig("anna", Secret(KEYS[0])), UserConfig("ben", Secret(KEYS[1])))
+    assert server.destinations == ()
+
+
+def test_destinations() -> None:
+    server = load(text_of(destinations=[EAST])).servers[0]
+    assert server.destinations == (DestinationConfig("east", Secret(KEYS[2]), Address("192.0.2.9", 8389)),)
+    assert server.users is None
+
+
+def test_no_list_is_not_an_empty_one() -> None:
+    """An empty list still demands that a client names its user (protocol §8)."""
+    assert load(text_of()).servers[0].users is None
+    assert load(text_of(users=None)).servers[0].users is None
+    assert load(text_of(users=[])).servers[0].users == ()
+    assert warnings(text_of(users=[]), "server") == [
+        "c.json:1: users: this list is empty, so nobody can use this server"
+    ]
+    assert load(text_of(method="aes-256-gcm", password=STRONG, users=[])).servers[0].users is None
+
+
+def test_a_key_from_the_environment() -> None:
+    text = text_of(users=users(("anna", "${ANNA}")))
+    (user,) = load(text, environ={"ANNA": KEYS[0]}).servers[0].users or ()
+    assert user.password == Secret(KEYS[0])
+    with pytest.raises(Exception, match=r"users\[0\]\.password: .*ANNA"):
+        load(text, environ={})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, ": expected a list of objects with name and password, found an object"),
+        (["x"], "[0]: expected an object with name and password, found text"),
+        ([{"password": KEYS[0]}], '[0].name: is missing; each has a name of his own, as in "name": "anna"'),
+        ([{"name": "anna"}], f"[0].password: is missing; each has a key of his own; {RECIPE}"),
+        ([{**ANNA, "name": 5}], "[0].name: expected text in quotes, found 5"),
+        (
+            [{**ANNA, "name": "a\nb"}],
+            "[0].name: a name has 1 to 255 letters, and no control characters: it stands in the log",
+        ),
+        (
+            [{**ANNA, "name": ""}],
+            "[0].name: a name has 1 to 255 letters, and no control characters: it stands in the log",
+        ),
+        ([ANNA, {**BEN, "name": "anna"}], "[1].name: another one has this name (line 1); names tell them apart"),
+        (
+            [ANNA, {**BEN, "password": KEYS[0]}],
+            f"[1].password: this key is another one's (line 1); each needs a key of his own, {RECIPE}",
+        ),
+        (
+            [{**ANNA, "password": KEY}],
+            f"[0].password: this key is the server's own; each needs a key of his own, {RECIPE}",
+        ),
+        (
+            [{**ANNA, "password": KEYS[0][:20] + "!"}],
+            f"[0].password: the key of {METHOD} is not base64 (alphabet A-Z a-z 0-9 + /); {RECIPE}",
+        ),
+        (
+            [{**ANNA, "password": base64.b64encode(bytes(range(16))).decode()}],
+            f"[0].password: the key of {METHOD} has 16 bytes, it must have exactly 32; {RECIPE}",
+        ),
+        (
+            [{**ANNA, "password": f"{KEY}:{KEYS[0]}"}],
+            "[0].password: one key is expected here; the server's own stands in its password",
+        ),
+    ],
+)
+def test_mistakes(given: Any, told: str) -> None:
+    found = problems(text_of(users=given), "server")
+    assert found == [f"c.json:1: users{told}"]
+
+
+def test_no_mistake_repeats_a_key() -> None:
+    for secret in (KEYS[0], "hunter2 is not base64"):
+        text = text_of(users=users(("anna", secret), ("ben", secret)))
+        assert all(secret not in line for line in problems(text, "server"))
+
+
+@pytest.mark.parametrize("method", ["2022-blake3-chacha20-poly1305", "aes-256-gcm"])
+def test_methods_that_cannot(method: str) -> None:
+    password = KEY if method.startswith("2022") else STRONG
+    assert problems(text_of(method=method, password=password, users=[ANNA]), "server") == [
+        f"c.json:1: users: method {method} cannot tell several users on one port; take {AES_128} or {METHOD}, or give "
+        "each a port of his own in servers[]"
+    ]
+
+
+def test_the_servers_own_key_is_needed() -> None:
+    (told,) = problems(text_of(password=..., users=[ANNA]), "server")
+    assert told.endswith(
+        f"password: is missing; it is the server's own key, which all its users have before theirs; {RECIPE}"
+    )
+
+
+def test_a_server_has_one_key() -> None:
+    (told,) = problems(text_of(password=f"{KEY}:{KEYS[0]}", users=[ANNA]), "server")
+    assert told.startswith("c.json:1: password: a server has one key; several, with colons between, are for clients")
+    (told,) = problems(text_of(password=..., key=KEY, users=[ANNA]), "server")
+    assert told.endswith("a server with users, or with destinations, has its key as password")
+
+
+def test_a_client_of_the_same_file() -> None:
+    """It passes over the users, and is told what is missing in its password."""
+    text = text_of(users=[ANNA])
+    assert load(text, role="local").servers[0].users is None
+    (told,) = warnings(text, "local")
+    assert told.endswith("a client's password is this key and the user's, with a colon between")
+    assert warnings(text_of(password=f"{KEY}:{KEYS[0]}", users=[ANNA]), "local") == []
+
+
+def test_users_or_destinations() -> None:
+    assert problems(text_of(users=[ANNA], destinations=[EAST]), "server") == [
+        "c.json:1: destinations: a port has users or destinations; give each list a port of its own"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"server": None}, '.server: is missing; add its host, as in "server": "203.0.113.5"'),
+        ({"server": "a b"}, ".server: "),
+        ({"server_port": None}, '.server_port: is missing; add its port, as in "server_port": 8388'),
+        ({"server_port": 0}, ".server_port: 0 is no port; ports are numbers from 1 to 65535"),
+        ({"name": None}, ".name: is missing"),
+        ({"password": None}, ".password: is missing"),
+    ],
+)
+def test_mistakes_of_destinations(change: dict[str, Any], told: str) -> None:
+    (found,) = problems(text_of(destinations=[{**EAST, **change}]), "server")
+    assert found.startswith(f"c.json:1: destinations[0]{told}")
+
+
+def test_members_that_mean_nothing_are_told() -> None:
+    (told,) = warnings(text_of(users=[{**ANNA, "_note": 1, "passwort": 2}]), "server")
+    assert told == (
+        "c.json:1: users[0].passwort: this key is not known; the nearest known one is password; it is ignored"
+    )
+
+
+def test_all_of_it_is_written_again() -> None:
+    for text in (text_of(users=[ANNA, BEN]), text_of(destinations=[EAST]), text_of(users=[])):
+        config = load(text)
+        assert load(dump(config)) == config
+        assert "servers" in json.loads(dump(config))
+
+
+def test_ten_thousand() -> None:
+    many = users(*((f"user {at}", base64.b64encode(at.to_bytes(32, "big")).decode()) for at in range(300, 10_300)))
+    assert len(load(text_of(users=many)).servers[0].users or ()) == 10_000
+
+
+def test_the_clients_of_a_server() -> None:
+    (server,) = load(text_of(users=[ANNA, BEN], remarks="home")).servers
+    clients = clients_of(server)
+    assert [(each.remarks, each.password.reveal(), each.users) for each in clients] == [
+        ("home anna", f"{KEY}:{KEYS[0]}", None),
+        ("home ben", f"{KEY}:{KEYS[1]}", None),
+    ]
+    assert load(dump(Config(clients)), role="local").servers == clients
+    (plain,) = load(text_of()).servers
+    assert clients_of(plain) == (plain,)
+
+
+def test_no_key_is_shown() -> None:
+    config = load(text_of(users=[ANNA, BEN]))
+    assert not any(key in repr(config) for key in KEYS)
