@@ -30,6 +30,10 @@ COMMANDS = (
     "as",
     "links",
     "servers",
+    "status",
+    "sessions",
+    "kick",
+    "reload",
     "service",
 )
 

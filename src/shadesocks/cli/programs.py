@@ -7,7 +7,7 @@ import click
 from .command import LazyGroup
 
 _COMMANDS = {
-    "up": (".up", "Make this machine a server: config, key, link and all, in one word."),
+    "up": (".up", "Make this machine a server: config, key and link, in one word."),
     "connect": (".connect", "Open a SOCKS5 port on this machine that goes out through a server."),
     "server": (".serve", "Run a server from a config or from flags."),
     "local": (".serve", "Run a client from a config or from flags."),
@@ -19,6 +19,10 @@ _COMMANDS = {
     "as": (".as_name", "Be an old program, with its flags and its config."),
     "links": (".symlinks", "Make links by which every old program can be called."),
     "servers": (".servers", "Show how the servers of what runs here are; pin one."),
+    "status": (".overview", "Show how what runs here is."),
+    "sessions": (".sessions", "Show who is connected to what runs here, and how far."),
+    "kick": (".sessions", "End sessions of what runs here."),
+    "reload": (".overview", "Let what runs here read its config again."),
     "service": (".service", "Let systemd run a server or a client: install, remove, status."),
 }
 

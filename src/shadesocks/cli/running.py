@@ -45,6 +45,8 @@ class Running:
     config: str = ""
     words: frozenset[str] = frozenset()
     """What it can be asked."""
+    master: int | None = None
+    """The process whose worker it is; None: it is alone."""
     _lines: Lines = field(default_factory=lambda: Lines(ANSWER_MAX))
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -54,6 +56,7 @@ class Running:
         try:
             self.role, self.config = shown(about["role"]), shown(about["config"])
             self.pid, self.words = int(about["pid"]), frozenset(map(str, about["commands"]))
+            self.master = int(about["master"]) if about.get("master") else None
         except (KeyError, TypeError, ValueError):
             raise SilentError(f"{self.path}: what listens there is no service of ours") from None
 

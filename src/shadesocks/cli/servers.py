@@ -6,9 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
-from unicodedata import east_asian_width
 
 import click
 
@@ -18,6 +16,7 @@ from .exits import OK, Failed, say, tell
 from .running import Found, Running, SilentError, find, shown
 from .screen import is_terminal
 from .status import size_text
+from .table import Column, aligned
 
 NOTHING: Final = 1
 """Exit code: nothing runs that could be asked, or no server has that name."""
@@ -162,41 +161,29 @@ def _called(service: Running) -> str:
 # -- the table -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """One column of a table."""
-
-    title: str
-    least: int
-    """Columns of the terminal that it has at least: so it stands still when it is looked at again."""
-    right: bool = False
-    optional: bool = False
-    """Left out where no row has anything in it."""
-
-
 _CLIENT: Final = (
-    _Column("USE", 6),
-    _Column("SERVER", 12),
-    _Column("ADDRESS", 18),
-    _Column("GROUP", 5, optional=True),
-    _Column("WAY", 3),
-    _Column("SCORE", 5, right=True),
-    _Column("LATENCY", 9, right=True),
-    _Column("FAILED", 6, right=True),
-    _Column("LIVE", 4, right=True),
-    _Column("POOL", 5, right=True, optional=True),
-    _Column("PLUGIN", 12, optional=True),
-    _Column("LAST ERROR", 10),
+    Column("USE", 6),
+    Column("SERVER", 12),
+    Column("ADDRESS", 18),
+    Column("GROUP", 5, optional=True),
+    Column("WAY", 3),
+    Column("SCORE", 5, right=True),
+    Column("LATENCY", 9, right=True),
+    Column("FAILED", 6, right=True),
+    Column("LIVE", 4, right=True),
+    Column("POOL", 5, right=True, optional=True),
+    Column("PLUGIN", 12, optional=True),
+    Column("LAST ERROR", 10),
 )
 _SERVER: Final = (
-    _Column("SERVER", 12),
-    _Column("ADDRESS", 18),
-    _Column("METHOD", 12),
-    _Column("MODE", 11),
-    _Column("LIVE", 4, right=True),
-    _Column("UDP", 4, right=True),
-    _Column("PASSED", 8, right=True),
-    _Column("PLUGIN", 12, optional=True),
+    Column("SERVER", 12),
+    Column("ADDRESS", 18),
+    Column("METHOD", 12),
+    Column("MODE", 11),
+    Column("LIVE", 4, right=True),
+    Column("UDP", 4, right=True),
+    Column("PASSED", 8, right=True),
+    Column("PLUGIN", 12, optional=True),
 )
 
 
@@ -222,7 +209,7 @@ def _report(report: dict[str, Any], *, colours: bool) -> str:
         return f"{heading}\nno servers"
     columns = _CLIENT if chooses else _SERVER
     cells = [line for row in rows for line in (_of_client(row) if chooses else [_of_server(row)])]
-    lines = _aligned(columns, cells)
+    lines = aligned(columns, cells)
     if colours:
         heading, lines[0] = click.style(heading, bold=True), click.style(lines[0], dim=True)
         lines[1:] = [
@@ -275,23 +262,3 @@ def _plugin(row: dict[str, Any]) -> str:
         return ""
     text = f"{shown(plugin['name'])} {shown(plugin['state'])}"
     return f"{text}, {plugin['restarts']} restarts" if plugin["restarts"] else text
-
-
-def _aligned(columns: Sequence[_Column], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the titles and the rows as lines."""
-    kept = [at for at, column in enumerate(columns) if not column.optional or any(row[at] for row in rows)]
-    titles = [column.title for column in columns]
-    sizes = {at: max(columns[at].least, *(_width(row[at]) for row in (titles, *rows))) for at in kept}
-    lines = []
-    for row in (titles, *rows):
-        cells = []
-        for at in kept:
-            space = " " * (sizes[at] - _width(row[at]))
-            cells.append(space + row[at] if columns[at].right else row[at] + space)
-        lines.append("  ".join(cells).rstrip())
-    return lines
-
-
-def _width(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
-    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)

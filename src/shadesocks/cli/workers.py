@@ -20,6 +20,7 @@ from ..service.sockets import check_sockets
 from ..service.speaker import Speaker
 from ..service.voices import voice_of
 from .exits import OK
+from .logs import set_level
 
 if TYPE_CHECKING:
     from ..config.model import Config
@@ -48,7 +49,15 @@ def run_workers(config: Config, reread: Callable[[], Config] | None, host: Host)
             log.warning("%s was given to this process, and the config does not listen there; it is closed", text)
         host.listening()
         speaker = Speaker(voice_of(config.log_style, "server"), shows_time=not config.log_without_time)
-        orders = Orders(speaker, supervisor, reread, host.hangup, host.at_once, host.leaving)
+        orders = Orders(
+            speaker,
+            supervisor,
+            reread,
+            host.hangup,
+            host.at_once,
+            host.leaving,
+            lambda config: set_level(config.log_level, config.log_style),
+        )
         code = Supervisor(config, slots, orders).run()
     finally:
         slots.close()

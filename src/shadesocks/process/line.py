@@ -1,7 +1,7 @@
 """The line between a master and one worker: short messages both ways, and descriptors with them.
 
-    master   STOP QUIT HANGUP SOCKETS CONFIG  ->  worker
-    worker   READY BEAT LEFT FAILED           ->  master
+    master   STOP QUIT HANGUP SOCKETS CONFIG REREAD  ->  worker
+    worker   READY BEAT LEFT FAILED ASK              ->  master
 
 A message is a letter and a number, so that none is ever cut, and no side waits: a line that is full belongs to a
 process that hangs. The end of the line is the end of the process at its other end, however that came: the master that
@@ -35,6 +35,8 @@ SOCKETS: Final = b"S"
 """Further sockets of this worker, for the config that follows."""
 CONFIG: Final = b"C"
 """Read the config again, and serve it; the number is `mark_of` the one that the master read."""
+REREAD: Final = b"R"
+"""The answer to ASK: 1 where all workers were told to serve what the config says; the problems are in the file."""
 PASSED: Final = b"p"
 """Bytes passed through a port since the last such message: `passed.py` has the form of the number."""
 READY: Final = b"r"
@@ -45,6 +47,8 @@ LEFT: Final = b"l"
 """It accepts no more, and closed its sockets: nobody waits in them."""
 FAILED: Final = b"e"
 """It cannot start: the problems are in the file."""
+ASK: Final = b"a"
+"""Somebody wants the config read again, as by SIGHUP."""
 
 SOCKETS_MOST: Final = 64
 """Descriptors of one message; Linux takes 253 (SCM_MAX_FD), others fewer."""

@@ -4,7 +4,9 @@
 
     SIGTERM SIGINT   all drain within the limit; a second one kills them
     SIGQUIT          all listen no more, and each ends with its last connection
-    SIGHUP           the config is read and its ports bound here, then by the workers; one with mistakes changes nothing
+    SIGHUP SIGUSR1   the config is read and its ports bound here, then by the workers; one with mistakes changes nothing
+    a file changed   the same, with `watch`
+    a worker asks    the same, and it is told what came of it
     a worker's end   another one takes its sockets over: after 0.1 s, and later each time it ends soon again
     no sign of life  it is killed, and so replaced
     too much memory  it quits, while another one takes its place
@@ -32,14 +34,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..core.backoff import Backoff
 from ..core.errors import ConfigError, Problem
-from ..service.rules import AclShelf
+from ..service.rules import AclShelf, files_of
 from ..service.siblings import Siblings
 from ..service.sockets import check_sockets
 from . import line as said
-from .line import Line, make_line, mark_of
+from .line import Line, make_line, mark_of, pack
 from .notify import Notifier, listening
 from .orphan import die_behind
 from .passed import Sums
+from .watch import EVERY, FileWatch
 from .worker import Work, problems_of, run_worker
 
 if TYPE_CHECKING:
@@ -54,7 +57,8 @@ MARGIN: Final = 10.0
 MEBIBYTE: Final = 1 << 20
 
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
-_WATCHED: Final = (*_STOPS, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD)
+_REREADS: Final = (signal.SIGHUP, signal.SIGUSR1)
+_WATCHED: Final = (*_STOPS, signal.SIGQUIT, *_REREADS, signal.SIGCHLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ class Orders:
     """Whether SIGTERM closes connections at once."""
     leaving: Callable[[], None] = lambda: None
     """Called at SIGQUIT, when another process may take this one's place."""
+    took: Callable[[Config], None] = lambda _config: None
+    """Told in every process of a config that it serves from now on."""
 
 
 @dataclass(slots=True)
@@ -121,6 +127,8 @@ class Supervisor:
         self._kill_at: float | None = None
         self._pinged_at = 0.0
         self._looked_at = time.monotonic()
+        self._files: Final = FileWatch(lambda: files_of(self._config)) if config.watch and orders.reread else None
+        self._files_at = self._looked_at + EVERY
 
     def run(self) -> int:
         """Serve until a signal ends it; return the exit code.
@@ -193,6 +201,7 @@ class Supervisor:
             timeout = self._config.worker_hang_timeout
             due += [worker.heard_at + timeout for worker in self._workers.values()] if timeout else []
             due += [now + timeout / 2] if timeout else []  # `_look` tells a stop from a wait
+            due += [self._files_at] if self._files is not None else []
         if self._orders.notifier.interval and self._settled:
             due.append(self._pinged_at + self._orders.notifier.interval)
         return max(0.0, min(due) - now) if due else None
@@ -232,7 +241,7 @@ class Supervisor:
         try:
             signal.set_wakeup_fd(-1)
             for watched in _WATCHED:
-                ignored = watched in (signal.SIGINT, signal.SIGHUP)
+                ignored = watched in (signal.SIGINT, *_REREADS)
                 signal.signal(watched, signal.SIG_IGN if ignored else signal.SIG_DFL)
             self._selector.close()
             self._woken.close()
@@ -244,7 +253,7 @@ class Supervisor:
             sockets = self._sockets.keep(number)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             fit = partial(self._sockets.config_of, number)
-            work = Work(self._orders.reread, self._orders.hangup, fit, self._orders.at_once)
+            work = Work(self._orders.reread, self._orders.hangup, fit, self._orders.at_once, self._orders.took)
             siblings = replace(self._siblings, speaks=not number)
             die_behind(line, self._limit / 1000 + MARGIN)
             code = run_worker(fit(self._config), sockets, siblings, line, work)
@@ -276,6 +285,8 @@ class Supervisor:
             elif message.kind == said.LEFT:
                 worker.left = True
                 self._part()
+            elif message.kind == said.ASK:
+                self._answer(worker)
             elif message.kind == said.FAILED:
                 self._on_failed(worker, problems_of(message.descriptors[0]))
 
@@ -318,6 +329,11 @@ class Supervisor:
                 log.error("worker %d gave no sign of life for %g s: it is killed", worker.slot + 1, timeout)
                 worker.heard_at = now
                 os.kill(worker.pid, signal.SIGKILL)
+        if self._files is not None and now >= self._files_at:
+            self._files_at = now + EVERY
+            if self._files.look():
+                log.info("a file of the config has changed")
+                self._read_again()
         notifier = self._orders.notifier
         if notifier.interval and self._settled and now - self._pinged_at >= notifier.interval:
             self._pinged_at = now
@@ -359,8 +375,8 @@ class Supervisor:
             self._stop()
         elif number == signal.SIGQUIT and not self._ends:
             self._quit()
-        elif number == signal.SIGHUP and not self._ends:
-            self._hang_up()
+        elif number in _REREADS and not self._ends:
+            self._hang_up(number)
 
     @property
     def _limit(self) -> int:
@@ -401,18 +417,30 @@ class Supervisor:
             if not worker.line.send(kind, number):
                 os.kill(worker.pid, signal.SIGKILL)  # it reads no more
 
-    def _hang_up(self) -> None:
-        if self._orders.hangup is not None:
+    def _hang_up(self, number: int) -> None:
+        if self._orders.hangup is not None and number == signal.SIGHUP:
             self._orders.hangup()
             for worker in self._workers.values():
                 worker.line.send(said.HANGUP)
-        if self._orders.reread is None:
-            return
-        self._orders.notifier.reloading()
-        self._reload(self._orders.reread)
-        self._orders.notifier.serving(self._status(), pings=False)
+        self._read_again()
 
-    def _reload(self, reread: Callable[[], Config]) -> None:
+    def _read_again(self) -> tuple[bool, tuple[Problem, ...]]:
+        """Serve what the config says now; return whether that is done, and what is wrong."""
+        if self._orders.reread is None:
+            return False, (Problem("config", None, "", "there is no file to read again"),)
+        self._orders.notifier.reloading()
+        came = self._reload(self._orders.reread)
+        self._orders.notifier.serving(self._status(), pings=False)
+        return came
+
+    def _answer(self, worker: _Worker) -> None:
+        """Read the config for a worker whom somebody asked to have that done."""
+        applied, problems = (False, ()) if self._ends else self._read_again()
+        told = pack(problems)
+        worker.line.send(said.REREAD, int(applied), (told,))
+        os.close(told)
+
+    def _reload(self, reread: Callable[[], Config]) -> tuple[bool, tuple[Problem, ...]]:
         """Bind what a config wants, and let the workers serve it."""
         try:
             config = reread()
@@ -422,10 +450,10 @@ class Supervisor:
             for problem in error.problems:
                 log.error("%s", problem)
             log.error("the config has mistakes: all goes on as before")
-            return
+            return False, tuple(error.problems)
         except Exception as error:
             log.error("internal error: %r", error, exc_info=error)
-            return
+            return False, (Problem("config", None, "", "internal error; the log says more"),)
         for problem in config.warnings:
             log.warning("%s", problem)
         mark, before = mark_of(config), self._sockets.keys
@@ -436,7 +464,9 @@ class Supervisor:
             if not worker.leaves and not self._give(worker, before, mark):
                 os.kill(worker.pid, signal.SIGKILL)  # it reads no more; its follower has the new config
         self._sockets.drop(self._config)
+        self._orders.took(config)
         log.info("the config was read again; servers: %d", len(self._config.servers))
+        return True, tuple(problems)
 
     def _give(self, worker: _Worker, before: frozenset[Any], mark: int) -> bool:
         new = [sock.fileno() for sock in self._sockets.added(before, worker.slot)]

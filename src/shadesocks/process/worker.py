@@ -15,15 +15,16 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from socket import SocketType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..core.errors import ConfigError, Problem
 from ..net.loop import run as run_loop
 from ..service.control.socket import Control
 from ..service.given import GivenSockets
+from ..service.reloaded import Reloaded, refused
 from ..service.service import Service
 from . import line as said
 from .heap import lasting, release
@@ -56,6 +57,8 @@ class Work:
     """Leaves of a config what is this worker's."""
     at_once: bool = False
     """Whether connections are closed at once when the master is gone."""
+    took: Callable[[Config], None] = lambda _config: None
+    """Told of a config that is served from now on."""
 
 
 def run_worker(config: Config, sockets: list[SocketType], siblings: Siblings, line: Line, work: Work) -> int:
@@ -78,6 +81,11 @@ class _Worker:
         self._leaves: Final = asyncio.Event()
         self._stops: Final = asyncio.Event()
         self._rereads: Final = asyncio.Event()
+        self._rests: Final = asyncio.Event()
+        """Set while no config is to be read."""
+        self._rests.set()
+        self._asked: list[asyncio.Future[tuple[bool, tuple[Problem, ...]]]] = []
+        """Those who wait for what the master did: whether it took the config, and what is wrong."""
         self._mark = 0
         self._beating: asyncio.TimerHandle | None = None
         self._deltas: Final = Deltas(partial(line.send, said.PASSED)) if config.manager_address is not None else None
@@ -97,6 +105,8 @@ class _Worker:
             self._fail(error)
             return DIED
         service = self._service
+        if self._work.reread is not None:
+            service.reread = self._ask
         control = Control(self._config.control, service.role, lambda: service.commands, alone=False)
         control.open()
         self._line.send(said.READY)
@@ -161,7 +171,10 @@ class _Worker:
                 self._given.add(SocketType(fileno=number) for number in message.descriptors)
             elif message.kind == said.CONFIG:
                 self._mark = message.number
+                self._rests.clear()
                 self._rereads.set()
+            elif message.kind == said.REREAD:
+                self._on_reread(bool(message.number), problems_of(message.descriptors[0]))
 
     def _on_signal(self) -> None:
         if self._stops.is_set():
@@ -203,7 +216,28 @@ class _Worker:
             for problem in problems:
                 if not self._service.speaker.is_silent:
                     log.error("%s", problem)
+            self._work.took(config)
             self._given.close_unused()
+            if not self._rereads.is_set():
+                self._rests.set()
+
+    async def _ask(self) -> dict[str, Any]:
+        """Let the master have the config read by all, and return what came of it here: the same as everywhere."""
+        outcome: asyncio.Future[tuple[bool, tuple[Problem, ...]]] = asyncio.get_running_loop().create_future()
+        self._asked.append(outcome)
+        self._line.send(said.ASK)
+        applied, problems = await outcome
+        if not applied:
+            return refused(problems).told()
+        await self._rests.wait()  # what the master told all workers came before its answer
+        mine = self._service.reloaded or Reloaded()
+        return replace(mine, problems=(*map(str, problems), *mine.problems)).told()
+
+    def _on_reread(self, applied: bool, problems: tuple[Problem, ...]) -> None:
+        asked, self._asked = self._asked, []
+        for outcome in asked:
+            if not outcome.done():
+                outcome.set_result((applied, problems))
 
     # -- the end -----------------------------------------------------------------------------------
 
