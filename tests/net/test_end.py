@@ -346,6 +346,69 @@ def test_an_end_of_file_that_is_there_is_found_with_its_last_bytes() -> None:
     world.finish(target)
 
 
+def test_a_paced_end_is_not_read_until_it_goes_on(world: World) -> None:
+    left, client = world.link()
+    right, target = world.link()
+    begin(world, left, right)
+    left.pause()
+    client.say(DATA)
+    target.say(DATA)
+    world.advance(5.0)
+    assert (bytes(target.got), bytes(client.got)) == (b"", DATA)
+    left.resume()
+    world.run()
+    assert target.got == DATA
+    left.pause()
+    client.end()
+    world.advance(5.0)
+    ends = [target.saw_end]
+    left.resume()
+    world.run()
+    assert [*ends, target.saw_end] == [False, True]
+    world.finish(target)
+    left.resume()
+    assert world.words == ["done"]
+
+
+def test_a_sink_that_takes_its_tail_does_not_wake_a_paced_source(world: World) -> None:
+    left, client = world.link()
+    right, target = world.link(room=100, inward=ROOMY)
+    target.stuff(50)
+    begin(world, left, right)
+    client.say(DATA[:240])
+    world.run()
+    left.pause()
+    left.resume()
+    left.pause()
+    target.hears = True
+    world.run()
+    assert target.got == DATA[:240]
+    client.say(b"more")
+    world.run()
+    assert target.got == DATA[:240]
+    left.resume()
+    world.run()
+    assert target.got == DATA[:240] + b"more"
+    world.finish(client, target)
+
+
+def test_what_a_socket_gave_and_took_is_counted(world: World) -> None:
+    left, client = world.link(XorOpener(HEAD), XorSealer(SALT), room=100)
+    right, target = world.link()
+    relay = world.relay(left, right)
+    relay.begin()
+    client.stuff(100)
+    stream = sealed(DATA[:1000], HEAD)
+    client.say(stream)
+    target.say(DATA[:500])
+    world.run()
+    assert relay.carried() == (1000, 500, len(stream), 200), "a tail has not gone yet"
+    client.hears = True
+    world.run()
+    assert relay.carried() == (1000, 500, len(stream), len(client.got))
+    world.finish(client, target)
+
+
 def test_an_event_without_anything_to_read_is_nothing(world: World) -> None:
     left, client = world.link()
     right, target = world.link()

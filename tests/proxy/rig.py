@@ -17,7 +17,7 @@ from shadesocks.net.reactor import Reactor
 from shadesocks.net.relay import Relay
 from shadesocks.proxy.flow import Flow
 from shadesocks.proxy.inbound.shadowsocks import ShadowsocksInbound
-from shadesocks.proxy.seams import First, Inbound, OneWay
+from shadesocks.proxy.seams import First, Inbound, Metering, OneWay
 from shadesocks.proxy.silent import Strangers
 from shadesocks.wire.shadow import Random
 
@@ -138,7 +138,15 @@ async def receive(sock: socket, size: int = 65536) -> bytes:
     return await asyncio.get_running_loop().sock_recv(sock, size)
 
 
-def shadow_inbound(made: Stage, shadow: Any, strangers: Strangers, *, strict: bool = False) -> ShadowsocksInbound:
+def shadow_inbound(
+    made: Stage, shadow: Any, strangers: Strangers, *, strict: bool = False, meter: Metering | None = None
+) -> ShadowsocksInbound:
     return ShadowsocksInbound(
-        shadow, made.salts, strangers, lambda: NOW, lambda size: b"a" * size, strict_first_read=strict
+        shadow,
+        made.salts,
+        strangers,
+        lambda: NOW,
+        lambda size: b"a" * size,
+        strict_first_read=strict,
+        meter_of=None if meter is None else lambda _user: meter,
     )

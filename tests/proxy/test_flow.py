@@ -8,11 +8,16 @@ import pytest
 
 from shadesocks.core.address import Address
 from shadesocks.core.errors import DialError
+from shadesocks.proxy.users.account import Account
+from shadesocks.proxy.users.counts import NOTHING, Counts
+from shadesocks.proxy.users.limits import FREE, Limits
+from shadesocks.proxy.users.meter import Meter
+from shadesocks.proxy.users.quota import Quota
 from tests.service.rig import run, until
 from tests.wire.codecs import SEALED, salt_of, shadow_of
 from tests.wire.hearing import ClientHearing, make_request
 
-from .rig import NOW, receive, shadow_inbound, stage
+from .rig import NOW, Stage, receive, shadow_inbound, stage
 
 TARGET = Address("target.example", 443)
 
@@ -77,6 +82,79 @@ def test_a_salt_is_recorded_once_the_address_is_known_and_not_before() -> None:
             made.enter(inbound).sendall(stream)
             await until(lambda: len(made.target.dialled) == 1)
             assert made.salts.recorded == [salt_of(name)]
+
+    run(story())
+
+
+def user(made: Stage, limits: Limits = FREE) -> Meter:
+    return Meter(made.reactor, Account("ann", limits), lambda: NOW)
+
+
+@pytest.mark.parametrize("name", SEALED)
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_a_users_connection_is_counted_to_the_byte(name: str, pieces: int) -> None:
+    """Also what came with the handshake, in however many reads, and what stood before the payload."""
+
+    async def story() -> None:
+        with stage() as made:
+            meter = user(made)
+            sock = made.enter(shadow_inbound(made, shadow_of(name), made.strangers(1000.0), meter=meter))
+            stream = make_request(shadow_of(name), TARGET, [b"first", b"more"], salt=salt_of(name), now=NOW)
+            for at in range(0, len(stream), -(-len(stream) // pieces)):
+                sock.sendall(stream[at : at - (-len(stream) // pieces)])
+                await asyncio.sleep(0.01)
+            await until(lambda: meter.account.live == 1)
+            made.target.far.send(b"answer")
+            got = await receive(sock)
+            await until(lambda: meter.account.sweep(0, NOW) == NOTHING)
+            assert meter.account.counts == Counts(9, 6, len(stream), len(got))
+            sock.shutdown(1)
+            made.target.far.shutdown(1)
+            await until(lambda: made.ledger.words == {"done": 1})
+            assert meter.account.live == meter.account.connections == 0
+
+    run(story())
+
+
+def test_a_users_connection_whose_target_is_not_reached_is_counted_out() -> None:
+    async def story() -> None:
+        with stage() as made:
+            made.target.error = DialError("refused")
+            meter = user(made, Limits(connections=1))
+            name = "aes-128-gcm"
+            for count in (1, 2):
+                salt = bytes([count]) * len(salt_of(name))
+                sock = made.enter(shadow_inbound(made, shadow_of(name), made.strangers(1000.0), meter=meter))
+                sock.sendall(make_request(shadow_of(name), TARGET, [b"first"], salt=salt))
+                assert await receive(sock) == b""
+                assert made.ledger.words == {"refused": count}
+            assert meter.account.connections == 0
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("limits", "word"),
+    [
+        (Limits(enabled=False), "disabled"),
+        (Limits(expires_at=NOW), "expired"),
+        (Limits(quota=Quota(0)), "quota"),
+        (Limits(connections=0), "connections"),
+        (Limits(sources=0), "sources"),
+    ],
+)
+def test_a_user_over_a_limit_looks_like_a_stranger(limits: Limits, word: str) -> None:
+    async def story() -> None:
+        with stage() as made:
+            name = "aes-128-gcm"
+            strangers = made.strangers(0.1)
+            sock = made.enter(shadow_inbound(made, shadow_of(name), strangers, meter=user(made, limits)))
+            sock.sendall(make_request(shadow_of(name), TARGET, [b"first"], salt=salt_of(name)))
+            await until(lambda: len(strangers) == 1)
+            sock.sendall(bytes(5000))
+            assert await receive(sock) == b"", "nothing but the end of file, at the deadline of all strangers"
+            assert made.ledger.stages == [("handshake", word)]
+            assert made.target.dialled == []
 
     run(story())
 

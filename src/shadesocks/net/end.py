@@ -29,13 +29,20 @@ if TYPE_CHECKING:
 
 
 class Via(Protocol):
-    """One of several ways, which counts the relays that go through it."""
+    """Who counts relays: one of several ways, those that go through it; a user's account, those that are its."""
 
     def began(self, relay: Relay) -> None:
-        """A relay whose right end went this way begins."""
+        """A relay with this at one of its ends begins."""
 
     def ended(self, relay: Relay) -> None:
         """It is over."""
+
+
+class Meter(Protocol):
+    """Who looks at the bytes of a relay as they pass."""
+
+    def pipe(self, end: End, pipe: Pipe) -> Pipe:
+        """Return the pipe that bytes of this end take instead of theirs."""
 
 
 class End:
@@ -49,10 +56,12 @@ class End:
         "broken",
         "eof",
         "fd",
+        "given",
         "held",
         "most",
         "moved",
         "opener",
+        "paced",
         "peer",
         "relay",
         "room",
@@ -60,6 +69,7 @@ class End:
         "shut",
         "sock",
         "tail",
+        "taken",
         "via",
         "wanted",
     )
@@ -75,6 +85,10 @@ class End:
         """To be sent, and not yet taken by the kernel."""
         self.moved = 0
         """Payload bytes that came out of this end."""
+        self.taken = 0
+        """Bytes received from its socket."""
+        self.given = 0
+        """Bytes that its socket has taken."""
         self.room = READ_MIN
         """Bytes the next read asks for."""
         self.most = READ_MAX
@@ -85,11 +99,13 @@ class End:
         """Nothing more goes to it: we said so."""
         self.broken = False
         """Nothing more goes to it: it does not take any more."""
+        self.paced = False
+        """It is not read for a while: its bytes came faster than they may."""
         self.peer: End
         self.relay: Relay | None = None
         self._pipe: Pipe
         self.via: Via | None = None
-        """Of several ways, the one it took."""
+        """Of several ways, the one it took; of an initiator, whom its relay is counted for."""
         self.wanted = 0
         """The events it waits for."""
 
@@ -97,9 +113,16 @@ class End:
         """Become an end of that relay."""
         self.relay = relay
         self.peer = peer
-        self._pipe = PIPES[self.opener is not None, peer.sealer is not None]
-        opened, sealed = getattr(self.opener, "read_max", READ_MAX), getattr(peer.sealer, "read_max", READ_MAX)
+        self.choose_pipe()
+
+    def choose_pipe(self) -> None:
+        """Take the pipe between the two ends, or the one that the relay's meter has in its place."""
+        sealer = self.peer.sealer
+        pipe = PIPES[self.opener is not None, sealer is not None]
+        opened, sealed = getattr(self.opener, "read_max", READ_MAX), getattr(sealer, "read_max", READ_MAX)
         self.most = min(READ_MAX, opened, sealed)
+        meter = self.relay.meter  # type: ignore[union-attr]  # only while joined
+        self._pipe = pipe if meter is None else meter.pipe(self, pipe)
         self.room = min(self.room, self.most)
 
     def want(self, events: int) -> None:
@@ -140,6 +163,7 @@ class End:
             relay.reset(self)
             return
         if size:
+            self.taken += size
             self._pass_on(relay, at + size)
             if size == room < self.most and not sink.tail:
                 self.room = room * 2
@@ -168,6 +192,7 @@ class End:
         except OSError:
             relay.broken(self)
             return
+        self.given += sent
         if sent < len(out):
             self.tail = bytes(out[sent:])
             relay.scratch.tails += len(self.tail)
@@ -202,6 +227,7 @@ class End:
         except OSError:
             relay.broken(self)
             return
+        self.given += sent
         relay.scratch.tails -= sent
         self.tail = tail[sent:]
         if self.tail:
@@ -214,8 +240,23 @@ class End:
             self._finish(relay)
         else:
             source.begin()  # a whole chunk may be held since the handshake
-            if not (self.tail or self.broken) and source.relay is not None and relay.resetting is None:
+            if not (self.tail or self.broken or source.paced) and source.relay is not None and relay.resetting is None:
                 source.want(source.wanted | READ)
+
+    # -- pace ----------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Read no more for now, whatever the sink takes: its sender waits, as for a slow sink."""
+        self.paced = True
+        self.want(self.wanted & ~READ)
+
+    def resume(self) -> None:
+        """Read on, unless the sink has a tail, or what there was to read is over."""
+        self.paced = False
+        relay = self.relay
+        if relay is not None and relay.resetting is None and not (self.eof or self.peer.tail or self.peer.broken):
+            self.want(self.wanted | READ)
+            self.pull()
 
     # -- ends, in the order they happen --------------------------------------------------------
 

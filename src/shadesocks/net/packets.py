@@ -47,10 +47,12 @@ class Session:
         "back",
         "down_bytes",
         "down_packets",
+        "down_wire",
         "far",
         "group",
         "held",
         "key",
+        "meter",
         "on_close",
         "only_dns",
         "outlet",
@@ -60,6 +62,7 @@ class Session:
         "talk",
         "up_bytes",
         "up_packets",
+        "up_wire",
         "user",
         "via",
     )
@@ -87,6 +90,14 @@ class Session:
         """Messages that wait for a name."""
         self.seen_at = self.started_at = relay.time()
         self.up_packets = self.up_bytes = self.down_packets = self.down_bytes = 0
+        self.up_wire = self.down_wire = 0
+        """Bytes of the packets from its client, and of those to it."""
+        self.meter: PacketMeter | None = None
+        """Who counts it for a user, where there are users."""
+
+    def carried(self) -> tuple[int, int, int, int]:
+        """Return payload bytes up and down, and the bytes of packets from the client and to it."""
+        return self.up_bytes, self.down_bytes, self.up_wire, self.down_wire
 
     def on_event(self, _events: int) -> None:
         """Take what came for the session to where its client is."""
@@ -101,12 +112,13 @@ class Session:
             try:
                 arena, span = read(self, sender, start, end, now)
                 stop = seal(arena.view, span, outward.view, at, now)
-            except RemoteProtocolError as error:
+            except (RemoteProtocolError, LimitError) as error:
                 relay.dropped[reason(error.code).word] += 1
                 continue
             put(front, source, outward, at, stop)
             self.down_packets += 1
             self.down_bytes += span[2] - span[1]
+            self.down_wire += stop - at
         if self.down_packets != before:  # an ICMP error, or a forged answer, keeps no session alive
             relay.sessions.move_to_end(self.key)
             self.seen_at = relay.time()
@@ -143,6 +155,19 @@ class Via(Back, Protocol):
 
     def failed(self, word: str) -> None:
         """What a message waited for failed: the name of a server, or the way to it."""
+
+
+class PacketMeter(Protocol):
+    """Whom sessions of one user are counted for."""
+
+    def welcome(self, group: bytes) -> None:
+        """A session is to begin, from an address of that group; raises LimitError if it may not."""
+
+    def met(self, relay: PacketRelay, session: Session, size: int) -> None:
+        """It has begun, with a message of so much payload; raises LimitError if that may not pass."""
+
+    def parted(self, session: Session) -> None:
+        """It is over."""
 
 
 class PacketLedger(Protocol):
@@ -186,6 +211,8 @@ class PacketRelay:
         self.now = wall()
         """Unix time of the last datagram from a client, or of the last sweep: what answers are stamped with."""
         self._idle = idle
+        self.meter_of: Callable[[Talk], PacketMeter | None] | None = None
+        """Finds whom a new session is counted for, by its talk; None: nobody asks."""
         self._dns: set[Session] = set()
         """Sessions whose socket spoke to port 53 only."""
         crowd.relays.append(self)
@@ -217,23 +244,30 @@ class PacketRelay:
                 if session is None:
                     talk = self._host.meet(key)
                     span = talk.open(packet, out, at, now)
-                    session = self._admit(key, source, talk)
+                    session = self._admit(key, source, talk, span)
                 else:
                     span = session.talk.open(packet, out, at, now)
                     sessions.move_to_end(key)
                     if session.source != source:
                         session.source = source
                 session.seen_at = seen_at
+                session.up_wire += end - start
                 forward(self, session, span, now)
             except (RemoteProtocolError, DialError, LimitError) as error:
                 self.dropped[reason(error.code).word] += 1
             except Exception as error:  # rule 6, and the reactor's second
                 self.reactor.failed(error)
 
-    def _admit(self, key: Hashable, source: Hashable, talk: Talk) -> Session:
+    def _admit(self, key: Hashable, source: Hashable, talk: Talk, span: Span) -> Session:
         group = group_of(self.datagrams.name_of(source)[0])
+        meter = None if self.meter_of is None else self.meter_of(talk)
+        if meter is not None:
+            meter.welcome(group)
         self._crowd.enter(self, group)
         session = self.sessions[key] = Session(self, key, source, talk, group)
+        if meter is not None:
+            session.meter = meter
+            meter.met(self, session, span[2] - span[1])
         return session
 
     def branch(self, session: Session, back: Back) -> Session:
@@ -307,6 +341,8 @@ class PacketRelay:
         self.close_outlet(session)
         if session.via is not None:
             session.via.ended()
+        if session.meter is not None:
+            session.meter.parted(session)
         self.up_packets += session.up_packets
         self.up_bytes += session.up_bytes
         self.down_packets += session.down_packets

@@ -22,7 +22,7 @@ from .poller import READ, WRITE
 if TYPE_CHECKING:
     from socket import SocketType
 
-    from .end import End
+    from .end import End, Meter
     from .lane import Lane
     from .pipe import Scratch
     from .reactor import Reactor
@@ -47,6 +47,7 @@ class Relay:
         "label",
         "last_at",
         "left",
+        "meter",
         "reactor",
         "resetting",
         "right",
@@ -80,6 +81,8 @@ class Relay:
         """The last sweep that saw bytes move; see `sweep`."""
         self.seen = -1
         self.half_closed = False
+        self.meter: Meter | None = None
+        """Who looks at the bytes; given before `begin`, or with `choose_pipe` of both ends afterwards."""
         self.resetting: End | None = None
         """The end that was reset, while the other still takes what came before."""
         self._on_end: Callable[[Relay, str], None] | None = on_end
@@ -96,6 +99,11 @@ class Relay:
     def down(self) -> int:
         """Payload bytes back to the initiator."""
         return self.right.moved
+
+    def carried(self) -> tuple[int, int, int, int]:
+        """Return payload bytes up and down, and the bytes that came and went on the initiator's socket."""
+        left = self.left
+        return left.moved, self.right.moved, left.taken, left.given
 
     def begin(self, header_lane: Lane | None = None) -> None:
         """Join the ends and let the bytes flow.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..net.pipe import Scratch
     from ..net.reactor import Reactor
     from ..net.story import Story
-    from .seams import Inbound, Request, Router
+    from .seams import Inbound, Metering, Request, Router
     from .users.user import User
 
 _FAREWELL_READS: Final = 4
@@ -83,6 +83,7 @@ class Flow:
         started_at = reactor.loop.time()
         visit = self.visits[story] = Visit(client, started_at)
         request: Request | None = None
+        meter: Metering | None = None
         mine = [sock]
         try:
             request = await self._inbound.handshake(sock, client)
@@ -90,6 +91,7 @@ class Flow:
                 mine.clear()
                 return
             self.dialling += 1
+            meter = request.meter
             if not request.target.host.isascii():
                 request.target = in_ascii(request.target)
             visit.target = request.target
@@ -105,6 +107,9 @@ class Flow:
             relay.user = request.user
             self.relays.add(relay)
             self._ledger.relays.add(relay)
+            if meter is not None:
+                request.end.via, meter = meter, None
+                request.end.via.began(relay)
             if far.via is not None:
                 far.via.began(relay)
             relay.begin(self._inbound.header_lane)
@@ -119,6 +124,8 @@ class Flow:
             self._ledger.failed(client, None, "handshake", word)
         finally:
             del self.visits[story]
+            if meter is not None:
+                meter.leave()
             if request is not None:
                 self.dialling -= 1
             for mine_still in mine:
@@ -129,6 +136,8 @@ class Flow:
         self.moved += relay.up + relay.down
         if relay.right.via is not None:
             relay.right.via.ended(relay)
+        if relay.left.via is not None:
+            relay.left.via.ended(relay)
         self._ledger.ended(relay, word)
 
     @property

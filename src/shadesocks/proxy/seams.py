@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.address import Address
-from ..net.end import End
+from ..net.end import End, Via
 
 if TYPE_CHECKING:
     from socket import SocketType
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 
 First = bytes | bytearray | memoryview
 """The payload that came with a request's header; may be empty."""
+
+
+class Metering(Via, Protocol):
+    """One user's account, as the story of a connection sees it: whom its relay is counted for. `users/meter.py`."""
+
+    def admit(self, client: Any) -> str | None:
+        """Count a client's connection in, which has authenticated; or return the word for why it is refused."""
+
+    def leave(self) -> None:
+        """A connection that was admitted came to no relay."""
 
 
 @dataclass(slots=True)
@@ -35,6 +45,8 @@ class Request:
     """Payload that is known already; leaves in one write with whatever precedes it."""
     answer: Callable[[str], None] | None = None
     """Tells the initiator the outcome as a reason word, "done" for success; None where the protocol has no answer."""
+    meter: Metering | None = None
+    """Whom the connection is counted for, which was admitted; None where there are no users."""
     user: User | None = None
     """Who asks, where a port has users."""
 

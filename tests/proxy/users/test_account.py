@@ -25,6 +25,7 @@ class Carrier:
         self.account = account
         self.counts = NOTHING
         self.word = ""
+        self.seen_at = 0.0
 
     def carried(self) -> Counts:
         return self.counts
@@ -158,7 +159,7 @@ def test_the_session_unused_for_longest_makes_room() -> None:
     for _ in range(2):
         assert account.welcome(HERE, 0, 0) is None
         sessions.append(begin(account, is_session=True))
-    account.used_again(sessions[0])
+    sessions[0].seen_at = 5.0
     assert account.welcome(HERE, 0, 0) is None
     assert [session.word for session in sessions] == ["", "crowded"]
     begin(account, is_session=True)
@@ -282,7 +283,6 @@ class AccountMachine(RuleBasedStateMachine):
         if not carrier.word:
             carrier.move(up, down)
             self.account.spend(up + down)
-            self.account.used_again(carrier)
             self.moved = self.moved.plus(Counts(up, down, up + 50, down + 50))
 
     @precondition(lambda self: self.carriers)

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from socket import SocketType
 
     from ...net.lane import Lane
+    from ...wire.identity import Holder
     from ...wire.shadow import Random, Shadow, WallClock
+    from ..seams import Metering
     from ..silent import Strangers
     from ..users.user import User
 
@@ -66,8 +68,12 @@ class ShadowsocksInbound:
         admits: Admits = everybody,
         strict_first_read: bool = False,
         suspect: Callable[[Any, RemoteProtocolError], None] | None = None,
+        meter_of: Callable[[Holder | None], Metering | None] | None = None,
     ) -> None:
-        """`suspect` is told at once of each handshake that fails; the ledger hears of it when the silence ends."""
+        """`suspect` is told at once of each handshake that fails; the ledger hears of it when the silence ends.
+
+        `meter_of` finds whom a connection is counted for; None: nobody asks.
+        """
         self._shadow = shadow
         self._salts = salts
         self.strangers = strangers
@@ -76,6 +82,7 @@ class ShadowsocksInbound:
         self._admits = admits
         self._first_read_size = shadow.first_read_size if strict_first_read else 1
         self._suspect = suspect
+        self._meter_of = meter_of
         self._skew_told_at = float("-inf")
         self.header_lane: Lane | None = None
 
@@ -91,6 +98,7 @@ class ShadowsocksInbound:
         reader = Reader(self._shadow.read_request(self._salts.known, self._wall, self._fresh))
         least = self._first_read_size
         shadow = None
+        received = 0
         try:
             while shadow is None:
                 try:
@@ -109,6 +117,7 @@ class ShadowsocksInbound:
                 if size < least:
                     raise RemoteProtocolError("short_first_read")
                 least = 1
+                received += size
                 shadow = reader.feed(scratch[:size])
             if shadow.salt and not self._salts.insert(shadow.salt, shadow.stamp):
                 raise ReplayError
@@ -119,12 +128,18 @@ class ShadowsocksInbound:
                 self._suspect(client, error)
             stranger.turn_silent(reason(error.code).word)
             return None
+        meter = None if self._meter_of is None else self._meter_of(shadow.user)
+        if meter is not None and (word := meter.admit(client)) is not None:
+            stranger.turn_silent(word)
+            return None
         strangers.lane.cancel(stranger)
         end = End(sock, shadow.opener, shadow.sealer)
         end.held = reader.rest
         end.moved = len(shadow.first)
+        end.taken = received
         # What the shadow finds users in is a table of ours (`users/table.py`).
-        return Request(end, shadow.target, shadow.first, user=cast("User | None", shadow.user))
+        user = cast("User | None", shadow.user)
+        return Request(end, shadow.target, shadow.first, meter=meter, user=user)
 
     def _tell_skew(self, client: Any, error: RemoteProtocolError) -> None:
         """Say that a client with the right key has another clock: the usual cause of a refusal (protocol §7.3)."""

@@ -35,6 +35,11 @@ class Carries(Protocol):
         """Return what passed through it so far."""
 
 
+def _seen_at(session: Carries) -> float:
+    """Return when a session was used last."""
+    return getattr(session, "seen_at", 0.0)
+
+
 _NONE_SEEN: Final[dict[Carries, int]] = {}
 """Never changed."""
 
@@ -136,7 +141,14 @@ class Account:
     def _settle(self, wall: int) -> None:
         quota, window = self.limits.quota, self._window
         if quota is not None and window is not None:
-            self._left = quota.size - window.used(wall)
+            self._left = quota.size - window.used(wall) - self._passed().minus(self.counts).payload
+
+    def _passed(self) -> Counts:
+        """Return what has passed until now."""
+        counts = self._gone
+        for what in self._live:
+            counts = counts.plus(Counts(*what.carried()))
+        return counts
 
     # -- coming and going ----------------------------------------------------------------------
 
@@ -184,7 +196,7 @@ class Account:
         sessions = self._sessions
         if limits.sessions is not None and sessions is not None:
             while len(sessions) >= limits.sessions:
-                oldest = next(iter(sessions))
+                oldest = min(sessions, key=_seen_at)
                 end = self._live[oldest][1]
                 end("crowded")
                 sessions.pop(oldest, None)
@@ -203,12 +215,6 @@ class Account:
             self._sessions[what] = None
         self._wake()
 
-    def used_again(self, session: Carries) -> None:
-        """A session was used: of those, the one unused for longest goes first."""
-        if self._sessions is not None and session in self._sessions:
-            del self._sessions[session]
-            self._sessions[session] = None
-
     def ended(self, what: Carries) -> None:
         """No more bytes pass. What passed stays counted."""
         if self._live.pop(what, None) is not None:
@@ -225,9 +231,7 @@ class Account:
 
     def sweep(self, now: float, wall: int) -> Counts:
         """Return what passed since the last sweep, count it, and end what may not go on."""
-        counts = self._gone
-        for what in self._live:
-            counts = counts.plus(Counts(*what.carried()))
+        counts = self._passed()
         delta = counts.minus(self.counts)
         self.counts = counts
         window = self._window

@@ -1,0 +1,227 @@
+"""Where the bytes of one user meet the account: relays and sessions are counted in and out, and paced.
+
+Without a quota and without a speed nothing here is called while bytes pass: a relay has the same pipes as anybody's.
+With one of them each chunk goes through a pipe that is wrapped (`pipe`), each datagram through a talk that is
+(`MeteredTalk`). What has too much speed is not read for a while, a datagram is dropped; where the quota is used up,
+everything of the user ends with the turn of the reactor, at most one read later.
+
+Other limits hold at once for what is live: `change` wraps and unwraps.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from ...core.errors import LimitError
+from ...net.datagrams import group_of
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ...net.end import End
+    from ...net.packets import PacketRelay, Session
+    from ...net.pipe import Pipe, Scratch
+    from ...net.reactor import Reactor
+    from ...net.relay import Relay
+    from ...wire.packet import Span, Talk
+    from .account import Account
+    from .bucket import TokenBucket
+    from .limits import Limits
+
+READ_LEAST: Final = 16 * 1024
+"""Bytes that a read of a paced end asks for at least: a chunk of the AEAD editions."""
+READ_SECONDS: Final = 0.25
+"""Seconds of its speed that such a read asks for at most: the debt of a chunk is gone soon."""
+WAIT_LEAST: Final = 0.01
+"""Seconds between two looks at who waits: below that, timers cost more than they smooth."""
+
+_MAPPED: Final = "::ffff:"
+
+
+class Pace:
+    """The speed of one user in one direction: who waits, and until when."""
+
+    __slots__ = ("_bucket", "_reactor", "_timer", "_waiting")
+
+    def __init__(self, reactor: Reactor, bucket: Callable[[], TokenBucket | None]) -> None:
+        self._reactor = reactor
+        self._bucket = bucket
+        self._waiting: deque[End] = deque()
+        """Ends that are not read, in the order in which they go on."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def passed(self, end: End, size: int) -> None:
+        """Bytes of an end have passed; in debt, it waits."""
+        bucket = self._bucket()
+        if bucket is None:
+            return
+        now = self._reactor.loop.time()
+        if bucket.take(size, now) < 0 and not end.paced:
+            end.pause()
+            self._waiting.append(end)
+            if self._timer is None:
+                self._arm(now + bucket.wait(now))
+
+    def _arm(self, at: float) -> None:
+        loop = self._reactor.loop
+        self._timer = loop.call_at(max(at, loop.time() + WAIT_LEAST), self.go_on)
+
+    def go_on(self) -> None:
+        """Let those who wait go on, one after the other, until there is a debt again."""
+        if self._timer is not None:
+            self._timer.cancel()
+        reactor, waiting = self._reactor, self._waiting
+        now = reactor.loop.time()
+        bucket = self._bucket()
+        for _ in range(len(waiting)):  # each once: who reads again at once waits behind the others
+            if bucket is not None and bucket.tokens(now) < 0:
+                break
+            reactor.guard(waiting.popleft().resume)
+        self._timer = None
+        if waiting:
+            self._arm(now if bucket is None else now + bucket.wait(now))
+        reactor.settle()
+
+
+class Meter:
+    """One user's relays and sessions, and the account that they are counted for."""
+
+    __slots__ = ("_down", "_reactor", "_relays", "_sessions", "_up", "_wall", "account")
+
+    def __init__(self, reactor: Reactor, account: Account, wall: Callable[[], int]) -> None:
+        self.account: Final = account
+        self._reactor = reactor
+        self._wall = wall
+        self._up = Pace(reactor, lambda: account.up_bucket)
+        self._down = Pace(reactor, lambda: account.down_bucket)
+        self._relays: set[Relay] = set()
+        self._sessions: dict[Session, Talk] = {}
+        """With the talk that each began with."""
+
+    # -- streams -------------------------------------------------------------------------------
+
+    def admit(self, client: Any) -> str | None:
+        """Count a client's connection in, which has authenticated; or return the word for why it is refused."""
+        return self.account.admit(_group(client), self._reactor.loop.time(), self._wall())
+
+    def leave(self) -> None:
+        """A connection that was admitted came to no relay."""
+        self.account.leave()
+
+    def began(self, relay: Relay) -> None:
+        """See `net.end.Via`: a relay of a connection that was admitted is about to begin."""
+        self._relays.add(relay)
+        if self.account.limits.is_metered:
+            relay.meter = self
+        self.account.began(relay, _group(relay.label[0]), relay.close)
+
+    def ended(self, relay: Relay) -> None:
+        """See `net.end.Via`."""
+        self._relays.discard(relay)
+        self.account.ended(relay)
+        self.account.leave()
+
+    def pipe(self, end: End, pipe: Pipe) -> Pipe:
+        """See `net.end.Meter`."""
+        account, relay = self.account, end.relay
+        assert relay is not None, "asked only while joined"
+        is_up = end is relay.left
+        pace = self._up if is_up else self._down
+        bucket = account.up_bucket if is_up else account.down_bucket
+        if bucket is not None:
+            end.most = min(end.most, max(READ_LEAST, int(bucket.rate * READ_SECONDS)))
+
+        def metered(source: End, sink: End, scratch: Scratch, size: int) -> memoryview:
+            if account.is_spent:
+                return scratch.outward[:0]  # this relay is over when the turn is
+            before = source.moved
+            out = pipe(source, sink, scratch, size)
+            moved = source.moved - before
+            if moved:
+                if not account.spend(moved):
+                    self._exceed()
+                pace.passed(source, moved)
+            return out
+
+        return metered
+
+    def _exceed(self) -> None:
+        self._reactor.queue.append(partial(self.account.end_all, "quota"))
+
+    # -- datagrams -----------------------------------------------------------------------------
+
+    def welcome(self, group: bytes) -> None:
+        """See `net.packets.PacketMeter`."""
+        word = self.account.welcome(group, self._reactor.loop.time(), self._wall())
+        if word is not None:
+            raise LimitError(word)
+
+    def met(self, relay: PacketRelay, session: Session, size: int) -> None:
+        """See `net.packets.PacketMeter`."""
+        account = self.account
+        self._sessions[session] = session.talk
+        account.began(session, session.group, partial(relay.end, session), is_session=True)
+        if account.limits.is_metered:
+            session.talk = MeteredTalk(self, session.talk)
+            self.pay(account.up_bucket, size)
+
+    def parted(self, session: Session) -> None:
+        """See `net.packets.PacketMeter`."""
+        self._sessions.pop(session, None)
+        self.account.ended(session)
+
+    def pay(self, bucket: TokenBucket | None, size: int) -> None:
+        """Let a datagram's payload pass, or raise LimitError."""
+        account = self.account
+        if account.is_spent:
+            raise LimitError("quota")
+        if bucket is not None and not bucket.allow(size, self._reactor.loop.time()):
+            raise LimitError("limit", "faster than the user's speed")
+        if not account.spend(size):
+            self._exceed()
+
+    # -- other limits --------------------------------------------------------------------------
+
+    def change(self, limits: Limits) -> None:
+        """Let other limits hold, also for what is live."""
+        account = self.account
+        account.limit(limits, self._reactor.loop.time(), self._wall())
+        meter = self if limits.is_metered else None
+        for relay in self._relays:
+            relay.meter = meter
+            for end in (relay.left, relay.right):
+                if end.relay is not None:
+                    end.choose_pipe()
+        for session, talk in self._sessions.items():
+            session.talk = talk if meter is None else MeteredTalk(self, talk)
+        self._up.go_on()
+        self._down.go_on()
+
+
+class MeteredTalk:
+    """The talk of a session whose user has a quota or a speed."""
+
+    __slots__ = ("_meter", "_talk")
+
+    def __init__(self, meter: Meter, talk: Talk) -> None:
+        self._meter = meter
+        self._talk = talk
+
+    def open(self, packet: memoryview, out: memoryview, at: int, now: int) -> Span:
+        """See `packet.Talk`; raises LimitError where the message may not pass."""
+        span = self._talk.open(packet, out, at, now)
+        self._meter.pay(self._meter.account.up_bucket, span[2] - span[1])
+        return span
+
+    def seal(self, source: memoryview, span: Span, out: memoryview, at: int, now: int) -> int:
+        """See `packet.Talk`; raises LimitError where the message may not pass."""
+        self._meter.pay(self._meter.account.down_bucket, span[2] - span[1])
+        return self._talk.seal(source, span, out, at, now)
+
+
+def _group(client: Any) -> bytes:
+    """Return what counts as one source; of a client without an address, nothing."""
+    return group_of(client[0].removeprefix(_MAPPED).partition("%")[0]) if isinstance(client, tuple) else b""

@@ -1,0 +1,415 @@
+"""Where bytes meet the account: relays on the simulated kernel with a virtual clock, sessions on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shadesocks.core.errors import LimitError
+from shadesocks.net.end import End
+from shadesocks.net.pipe import READ_MAX, READ_MIN
+from shadesocks.net.relay import Relay
+from shadesocks.proxy.users.account import Account
+from shadesocks.proxy.users.bucket import SIZE_MIN
+from shadesocks.proxy.users.counts import NOTHING, Counts
+from shadesocks.proxy.users.limits import FREE, Limits
+from shadesocks.proxy.users.meter import Meter
+from shadesocks.proxy.users.quota import Quota
+from tests.net.codec import HEAD, SALT, XorOpener, XorSealer, opened, sealed
+from tests.net.packet_rig import METHODS, Rig, heard, nothing, run
+from tests.net.world import MODELS, Program, World
+
+CLIENT: Final = ("192.0.2.7", 5000)
+DATA: Final = bytes(range(256)) * 4096
+"""A MiB."""
+RATE: Final = 100_000
+
+
+class User:
+    """A user with limits, in a world."""
+
+    def __init__(self, world: World, limits: Limits = FREE) -> None:
+        self.world = world
+        self.account = Account("ann", limits)
+        self.meter = Meter(world.reactor, self.account, lambda: int(world.clock.now))
+
+    def connect(self, left: End | None = None) -> tuple[Relay, Program, Program]:
+        """A relay that has begun, between two programs."""
+        world = self.world
+        client = None
+        if left is None:
+            left, client = world.link()
+        right, target = world.link()
+        assert self.meter.admit(CLIENT) is None
+
+        def ended(relay: Relay, word: str) -> None:
+            self.meter.ended(relay)
+            world.note(relay, word)
+
+        relay = Relay(world.reactor, world.scratch, left, right, ended, label=(CLIENT, None))
+        left.via = self.meter
+        self.meter.began(relay)
+        relay.begin()
+        world.run()
+        return relay, client or target, target
+
+    def sweep(self) -> Counts:
+        return self.account.sweep(self.world.clock.now, int(self.world.clock.now))
+
+
+@pytest.fixture(params=MODELS)
+def world(request: pytest.FixtureRequest) -> World:
+    return World(model=request.param)
+
+
+# -- counting --------------------------------------------------------------------------------------
+
+
+def test_without_limits_the_pipes_are_everybodys(world: World) -> None:
+    user = User(world, Limits(connections=5, sources=2, sessions=1, expires_at=10**10))
+    relay, client, target = user.connect()
+    assert relay.meter is None
+    client.say(DATA)
+    target.say(b"answer")
+    world.run()
+    size = len(DATA)
+    assert user.sweep() == Counts(size, 6, size, 6)
+    assert user.account.connections == 1
+    world.finish(client, target)
+    assert user.account.connections == user.account.live == 0
+    assert user.sweep() == NOTHING
+
+
+@pytest.mark.parametrize("limits", [FREE, Limits(quota=Quota(10**9), up_speed=10**9, down_speed=10**9)])
+def test_wire_bytes_are_those_of_the_users_socket(world: World, limits: Limits) -> None:
+    user = User(world, limits)
+    left, client = world.link(XorOpener(HEAD), XorSealer(SALT))
+    _, _, target = user.connect(left)
+    stream = sealed(DATA[:5000], HEAD)
+    for at in range(0, len(stream), 777):
+        client.say(stream[at : at + 777])
+        world.run()
+    client.stuff(1000)
+    target.say(DATA[:3000])
+    world.run()
+    client.hears = True
+    world.run()
+    assert bytes(target.got) == opened(stream, HEAD) == DATA[:5000]
+    assert user.sweep() == Counts(5000, 3000, len(stream), len(client.got))
+    assert len(client.got) == len(sealed(DATA[:3000], SALT))
+    world.finish(client, target)
+
+
+# -- speed -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+def test_streams_are_paced_by_not_reading(world: World, is_up: bool) -> None:
+    user = User(world, Limits(up_speed=RATE) if is_up else Limits(down_speed=RATE))
+    _, client, target = user.connect()
+    says, hears = (client, target) if is_up else (target, client)
+    says.say(DATA)
+    begun = world.clock.now
+    for _ in range(8):
+        world.advance(1.0)
+        seconds = world.clock.now - begun
+        ahead = len(hears.got) - seconds * RATE
+        assert -2 * READ_MIN < ahead <= SIZE_MIN + READ_MIN
+    hears_back, says_back = (client, target) if is_up else (target, client)
+    says_back.say(b"the other way is free")
+    world.run()
+    assert hears_back.got == b"the other way is free"
+    world.advance(10.0)
+    assert hears.got == DATA
+    world.finish(client, target)
+
+
+def test_connections_of_one_user_share_the_speed(world: World) -> None:
+    user = User(world, Limits(up_speed=RATE))
+    pairs = [user.connect()[1:] for _ in range(4)]
+    for client, _ in pairs:
+        client.say(DATA)
+    world.advance(20.0)
+    got = [len(target.got) for _, target in pairs]
+    assert abs(sum(got) - 20 * RATE - SIZE_MIN) <= 5 * READ_MIN
+    assert min(got) > max(got) / 2, "they take turns"
+    for program in [program for pair in pairs for program in pair]:
+        program.reset()
+    world.run()
+    assert user.account.live == 0
+    world.advance(60.0)
+    world.assert_clean()
+
+
+def test_a_paced_end_that_is_slow_on_the_other_side_loses_nothing(world: World) -> None:
+    """Both brakes at once: the sink is full, and the source has no speed left."""
+    user = User(world, Limits(up_speed=RATE))
+    _, client, target = user.connect()
+    target.stuff(3000)
+    client.say(DATA[:300_000])
+    world.advance(3.0)
+    for _ in range(100):
+        target.hear(7000)
+        world.advance(0.05)
+    target.hears = True
+    world.advance(5.0)
+    assert target.got == DATA[:300_000]
+    world.finish(client, target)
+
+
+def test_what_comes_with_the_handshake_is_paced_too(world: World) -> None:
+    user = User(world, Limits(up_speed=RATE))
+    left, client = world.link(XorOpener(HEAD), XorSealer(SALT))
+    stream = sealed(DATA[:100_000], HEAD)
+    left.held = stream[:90_000]
+    _, _, target = user.connect(left)
+    client.say(stream[90_000:])
+    world.run()
+    assert len(target.got) < 100_000
+    world.advance(2.0)
+    assert target.got == DATA[:100_000]
+    world.finish(client, target)
+
+
+@pytest.mark.parametrize("ends", ["end", "reset", "close"])
+def test_a_paced_relay_may_end(world: World, ends: str) -> None:
+    user = User(world, Limits(up_speed=1024))
+    relay, client, target = user.connect()
+    client.say(DATA[:200_000])
+    world.advance(0.1)
+    assert relay.left.paced
+    if ends == "end":
+        target.end()
+        client.end()
+    elif ends == "reset":
+        target.reset()
+    else:
+        relay.close("stopped")
+    world.advance(300.0)
+    assert user.account.live == user.account.connections == 0
+    assert world.words == [{"end": "done", "reset": "reset_right", "close": "stopped"}[ends]]
+    world.assert_clean()
+
+
+def test_a_speed_holds_at_once_for_what_is_live_and_so_does_its_end(world: World) -> None:
+    user = User(world)
+    relay, client, target = user.connect()
+    client.say(DATA)
+    world.run()
+    assert len(target.got) == len(DATA)
+    user.meter.change(Limits(up_speed=1024))
+    client.say(DATA)
+    world.advance(10.0)
+    assert relay.left.paced
+    assert len(target.got) < len(DATA) + 300_000
+    user.meter.change(Limits(quota=Quota(10**9)))
+    world.run()
+    assert len(target.got) == 2 * len(DATA)
+    user.meter.change(FREE)
+    assert relay.meter is None
+    assert relay.left.most == READ_MAX
+    world.finish(client, target)
+
+
+@given(
+    st.integers(1024, 10**7),
+    st.lists(st.tuples(st.integers(1, 200_000), st.floats(0, 3)), min_size=1, max_size=8),
+)
+def test_whatever_the_speed_all_of_it_arrives(rate: int, says: list[tuple[int, float]]) -> None:
+    world = World()
+    user = User(world, Limits(up_speed=rate, down_speed=rate))
+    _, client, target = user.connect()
+    total = 0
+    for size, pause in says:
+        client.say(DATA[:size])
+        target.say(DATA[:size])
+        world.advance(pause)
+        total += size
+    world.advance(total / rate + 2 * READ_MIN / rate + 5)
+    assert len(target.got) == len(client.got) == total
+    assert user.sweep() == Counts(total, total, total, total)
+    world.finish(client, target)
+
+
+# -- quota -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_quota_ends_everything_within_one_read(world: World, count: int) -> None:
+    """Without a sweep. All connections of the user together have no more than one read too much."""
+    quota = 3 * len(DATA) // 2
+    user = User(world, Limits(quota=Quota(quota)))
+    pairs = [user.connect()[1:] for _ in range(count)]
+    for _ in range(3):
+        for client, target in pairs:
+            client.say(DATA)
+            target.say(b"x" * 1000)
+        world.run()
+    assert world.words == ["quota"] * count
+    assert user.meter.admit(CLIENT) == "quota", "no sweep is needed for that"
+    passed = user.sweep().payload
+    assert quota <= passed <= quota + READ_MAX
+    assert sum(len(client.got) + len(target.got) for client, target in pairs) <= passed
+    assert user.meter.admit(CLIENT) == "quota"
+    assert user.account.connections == 0
+    world.assert_clean()
+
+
+def test_a_quota_that_was_lowered_ends_what_is_live(world: World) -> None:
+    user = User(world, Limits(quota=Quota(10**9)))
+    _, client, _ = user.connect()
+    client.say(DATA)
+    world.run()
+    user.sweep()
+    user.meter.change(Limits(quota=Quota(10)))
+    user.sweep()
+    assert world.words == ["quota"]
+    world.run()
+    world.assert_clean()
+
+
+def test_a_connection_that_came_to_no_relay_is_counted_out(world: World) -> None:
+    user = User(world, Limits(connections=1))
+    assert user.meter.admit(CLIENT) is None
+    assert user.meter.admit(CLIENT) == "connections"
+    user.meter.leave()
+    assert user.meter.admit("a Unix socket") is None
+
+
+# -- datagrams -------------------------------------------------------------------------------------
+
+
+def metered(rig: Rig, limits: Limits = FREE) -> Meter:
+    return Meter(rig.reactor, Account("ann", limits), lambda: rig.unix)
+
+
+@pytest.mark.parametrize("limits", [FREE, Limits(quota=Quota(10**9), up_speed=10**9, down_speed=10**9)])
+@pytest.mark.parametrize("method", METHODS)
+def test_sessions_are_counted(method: str, limits: Limits) -> None:
+    async def story(rig: Rig) -> None:
+        packets = rig.packets(method)
+        relay, meter = rig.relay(packets), metered(rig, limits)
+        relay.meter_of = lambda _talk: meter
+        client, target = rig.client(relay, packets), rig.socket()
+        wire_up = wire_down = 0
+        for payload in (b"one", b"", os.urandom(1400)):
+            wire_up += len(await client.say(target, payload))
+            got, outlet = await heard(target)
+            assert got == payload
+            target.sendto(payload, outlet)
+            await rig.settle()
+            packet = client.sock.recv(70_000)
+            wire_down += len(packet)
+        account = meter.account
+        assert account.sweep(0, 0) == Counts(1403, 1403, wire_up, wire_down)
+        assert account.live == 1
+        await client.send(os.urandom(100))
+        assert account.sweep(0, 0) == NOTHING, "noise is nobody's"
+        relay.end(next(iter(relay.sessions.values())), "idle")
+        assert account.live == 0
+
+    run(story)
+
+
+def test_datagrams_that_are_too_fast_are_dropped() -> None:
+    async def story(rig: Rig) -> None:
+        packets = rig.packets(METHODS[0])
+        relay, meter = rig.relay(packets), metered(rig)
+        relay.meter_of = lambda _talk: meter
+        client, target = rig.client(relay, packets), rig.socket()
+        await client.say(target, b"first")
+        _, outlet = await heard(target)
+        meter.change(Limits(up_speed=1024, down_speed=1024))
+        for _ in range(100):
+            await client.say(target, bytes(1000))
+            target.sendto(bytes(1000), outlet)
+            await rig.settle()
+        assert relay.dropped["limit"] >= 60
+        up, down, *_ = meter.account.sweep(0, 0)
+        assert 60_000 <= up <= SIZE_MIN + 5_000
+        assert 60_000 <= down <= SIZE_MIN + 5_000
+        meter.change(FREE)
+        await client.say(target, b"last")
+        while (await heard(target))[0] != b"last":
+            pass
+
+    run(story)
+
+
+def test_a_new_session_is_no_way_around_a_speed() -> None:
+    async def story(rig: Rig) -> None:
+        packets = rig.packets(METHODS[0])
+        relay, meter = rig.relay(packets), metered(rig, Limits(up_speed=1024))
+        relay.meter_of = lambda _talk: meter
+        target = rig.socket()
+        for _ in range(80):
+            await rig.client(relay, packets).say(target, bytes(1000))
+        assert 60_000 <= meter.account.sweep(0, 0).up <= SIZE_MIN + 5_000
+        assert relay.dropped["limit"] >= 10
+
+    run(story)
+
+
+def test_a_quota_ends_sessions_and_lets_none_begin() -> None:
+    async def story(rig: Rig) -> None:
+        packets = rig.packets(METHODS[1])
+        relay, meter = rig.relay(packets), metered(rig, Limits(quota=Quota(1000)))
+        relay.meter_of = lambda _talk: meter
+        client, target = rig.client(relay, packets), rig.socket()
+        for _ in range(3):
+            await client.say(target, bytes(400))
+        assert [end[0] for end in rig.ended] == ["quota"]
+        for _ in range(3):
+            await heard(target)
+        await client.say(target, bytes(400))
+        assert nothing(target)
+        assert relay.dropped == {"quota": 1}
+        assert meter.account.sweep(0, 0).up <= 1400
+
+    run(story)
+
+
+def test_as_many_sessions_as_allowed() -> None:
+    async def story(rig: Rig) -> None:
+        packets = rig.packets(METHODS[0])
+        relay, meter = rig.relay(packets), metered(rig, Limits(sessions=2))
+        relay.meter_of = lambda _talk: meter
+        target = rig.socket()
+        clients = [rig.client(relay, packets) for _ in range(3)]
+        for client in clients:
+            rig.now += 1
+            await client.say(target, b"x")
+            rig.now += 1
+            await clients[0].say(target, b"x")
+        assert [end[0] for end in rig.ended] == ["crowded"]
+        assert set(relay.sessions) == {session.source for session in relay.sessions.values()}
+        assert len(relay.sessions) == meter.account.live == 2
+        sources = {relay.datagrams.name_of(session.source) for session in relay.sessions.values()}
+        assert clients[0].sock.getsockname() in sources, "it was used"
+        meter.change(Limits(enabled=False))
+        assert meter.account.sweep(0, 0).up == 6
+        assert not relay.sessions
+        with pytest.raises(LimitError):
+            meter.welcome(b"")
+
+    run(story)
+
+
+def test_the_timer_of_a_pace_leaves_nothing_behind() -> None:
+    async def story() -> None:
+        world = World()
+        user = User(world, Limits(up_speed=1024))
+        _, client, target = user.connect()
+        client.say(DATA)
+        world.run()
+        client.reset()
+        target.reset()
+        world.advance(3600.0)
+        world.assert_clean()
+
+    asyncio.run(story())
