@@ -9,7 +9,7 @@ from socket import SOCK_DGRAM, SOCK_STREAM, SocketType
 
 import pytest
 
-from shadesocks.config.model import Config, Mode, ServerConfig
+from shadesocks.config.model import METRICS_PORT, Config, Mode, ServerConfig
 from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.methods import METHODS
@@ -131,3 +131,11 @@ def test_names_are_looked_up(slots: Slots) -> None:
     named = replace(server(port), address=Address("localhost", port))
     assert not slots.bind(config(named))[1]
     assert {sock.getsockname()[1] for sock in slots.of(0)} == {port}
+
+
+def test_each_worker_has_a_page_of_counters_of_its_own(slots: Slots) -> None:
+    config = Config(metrics=Address(HOST, 9000))
+    assert [slots.config_of(slot, config).metrics for slot in range(2)] == [Address(HOST, 9000), Address(HOST, 9001)]
+    unsaid = Config(metrics=Address(HOST, 0))
+    assert slots.config_of(1, unsaid).metrics == Address(HOST, METRICS_PORT + 1)
+    assert slots.config_of(1, Config()).metrics is None

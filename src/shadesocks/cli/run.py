@@ -147,9 +147,11 @@ async def _life(
         asyncio.get_running_loop().add_signal_handler(_USER1, again.set)
     service = await _ready(start, screen, told, host)
     from ..service.control.socket import Control
+    from ..service.metrics.opened import open_page
 
     control = Control(config.control, service.role, lambda: service.commands)
     control.open()
+    close_page = await open_page(config, service)
     supervisor.serving(listening(service.addresses))
     reloading = None
     if reread is not None:
@@ -164,6 +166,7 @@ async def _life(
         await _end(reloading)
         if not stop.is_set():
             await control.close()
+            await close_page()
             host.leaving()
             await _quit(service, stop)
         drain_timeout = 0 if host.at_once else service.config.drain_timeout
@@ -180,6 +183,7 @@ async def _life(
     finally:
         await _end(reloading)
         await control.close()
+        await close_page()
         await service.stop()
         release()
         supervisor.close()

@@ -173,6 +173,9 @@ Hop = ServerConfig | ProxyConfig
 """One proxy of a chain."""
 
 
+METRICS_PORT: Final = 9388
+"""Of `metrics` where none is named."""
+
 TUNNEL: Final = "tunnel"
 """The protocol of a listener all of whose connections and datagrams have one target."""
 

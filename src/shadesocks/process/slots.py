@@ -16,7 +16,7 @@ from dataclasses import replace
 from socket import SO_REUSEADDR, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, SocketType
 from typing import TYPE_CHECKING, Any, Final
 
-from ..config.model import Mode
+from ..config.model import METRICS_PORT, Mode
 from ..core.address import pack_zoned
 from ..core.errors import Problem
 from ..net.datagrams import bind_socket
@@ -124,7 +124,10 @@ class Slots:
                 yield sockets[0]
 
     def config_of(self, slot: int, config: Config) -> Config:
-        """Return what a worker serves: where a UDP port has one socket, all but the first go without."""
+        """Return what a worker serves: where a UDP port has one socket, all but the first go without.
+
+        Each has a page of counters of its own, on the next port.
+        """
         if not slot:
             return config
         servers = []
@@ -133,7 +136,10 @@ class Slots:
                 servers.append(server)
             elif server.mode.tcp:
                 servers.append(replace(server, mode=Mode.TCP_ONLY))
-        return replace(config, servers=tuple(servers))
+        page = config.metrics
+        if page is not None:
+            page = replace(page, port=(page.port or METRICS_PORT) + slot)
+        return replace(config, servers=tuple(servers), metrics=page)
 
     def steer_away(self) -> None:
         """Let what is new come to whoever has the same ports, from now on and until they are closed."""

@@ -24,6 +24,7 @@ from ..core.errors import ConfigError, Problem
 from ..net.loop import run as run_loop
 from ..service.control.socket import Control
 from ..service.given import GivenSockets
+from ..service.metrics.opened import open_page
 from ..service.reloaded import Reloaded, refused
 from ..service.service import Service
 from . import line as said
@@ -109,6 +110,7 @@ class _Worker:
             service.reread = self._ask
         control = Control(self._config.control, service.role, lambda: service.commands, alone=False)
         control.open()
+        close_page = await open_page(self._config, service)
         self._line.send(said.READY)
         self._beat()
         self._tell()
@@ -119,9 +121,11 @@ class _Worker:
             await asyncio.wait((rereading,))
             if not self._stops.is_set():
                 await control.close()
+            await close_page()  # the next one in this place has the same
             await self._end()
         finally:
             await control.close()
+            await close_page()
             await self._service.stop()
             release()  # not at a reload: what all workers have in common would be each one's own from then on
             for timer in (self._beating, self._telling):

@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ..net.options import apply_late
+from .histogram import DURATIONS, Histogram
 from .voices import CONNECTING, DATAGRAM, SUSPECT
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Journal:
         """Payload bytes back, of relays that are over."""
         self.relays: set[Relay] = set()
         """Live relays; their bytes are not in `up` and `down` yet."""
+        self.durations: Final = Histogram(DURATIONS)
+        """Seconds that relays lived."""
         self.reasons: Counter[str] = Counter()
         """Ended connections by reason word."""
         self.show_targets = show_targets
@@ -85,9 +88,10 @@ class Journal:
         self.up += up
         self.down += down
         self.reasons[word] += 1
+        seconds = relay.reactor.loop.time() - relay.started_at
+        self.durations.add(seconds)
         if self._wanted:
             client, target = relay.label
-            seconds = relay.reactor.loop.time() - relay.started_at
             self._note((client, target, "stream", up, down, seconds, word), relay.user)
 
         if self._quiet is not None and not self.relays:

@@ -137,6 +137,11 @@ class Service:
 
         return commands_of(self, self._shared, self._ports)
 
+    @property
+    def ports(self) -> Ports:
+        """Those that it listens on, and those that it left."""
+        return self._ports
+
     def passed(self) -> dict[int, int]:
         """Return payload bytes, up and down, by the number of the server's port; also of those that are gone."""
         return self._ports.passed()
@@ -306,22 +311,23 @@ class Service:
             except ConfigError as error:
                 self.reloaded = refused(error.problems)
                 return tuple(error.problems)
+            self._config = goes_by
             reload = self._reload_client if self.role == "local" else self._reload_server
-            problems = await reload(config, anew=bool(differ(before, goes_by, OF_PORTS)))
-            self.reloaded = compare(before, self._config, config, lists, problems)
+            problems = await reload(before, anew=bool(differ(before, goes_by, OF_PORTS)))
+            self.reloaded = compare(before, goes_by, config, lists, problems)
             if not self.speaker.is_silent:
                 tell(self.reloaded)
         return problems
 
-    async def _reload_server(self, config: Config, *, anew: bool) -> tuple[Problem, ...]:
-        problems: list[Problem] = []
+    async def _reload_server(self, before: Config, *, anew: bool) -> tuple[Problem, ...]:
+        config, problems = self._config, list[Problem]()
         old = {port.port.server: port for port in self._ports if port.port.server is not None}
         taken = {server.address for server in config.servers if server.address.port}
-        for server in {*self._config.servers} - {*config.servers}:
+        for server in {*before.servers} - {*config.servers}:
             if server in old and server.address not in taken:
                 self._ports.leave(old[server])
         self._settle_ports()
-        beside = [server for server in old if server not in self._config.servers] if anew else []
+        beside = [server for server in old if server not in before.servers] if anew else []
         for server in (*config.servers, *beside):
             port = old.get(server)
             if port is not None and port in self._ports and not (anew and server.address.port):
@@ -331,14 +337,13 @@ class Service:
                 await self._change(server, anew=anew)
             except ConfigError as error:
                 problems += error.problems
-        self._follow(config)
+        self._wanted = [server_port(server) for server in config.servers]
         return tuple(problems)
 
-    async def _reload_client(self, config: Config, *, anew: bool) -> tuple[Problem, ...]:
-        servers, refused = usable(config.servers, self.servers, self._check_server)
+    async def _reload_client(self, _before: Config, *, anew: bool) -> tuple[Problem, ...]:
+        servers, refused = usable(self._config.servers, self.servers, self._check_server)
         for roster in self._shared.rosters:
             roster.update(servers)
-        self._follow(config)
         await self._online.follow(self._shared, self._config)
         return refused
 
@@ -392,12 +397,6 @@ class Service:
         finally:
             for sock in handed_on:
                 sock.close()
-
-    def _follow(self, config: Config) -> None:
-        """Let the servers of a configuration be those of a new start."""
-        self._config, _ = follow(self._config, config, self.role)
-        if self.role == "server":
-            self._wanted = [server_port(server) for server in config.servers]
 
     def _settle_ports(self) -> None:
         """Really close what was closed, and let go of its numbers."""

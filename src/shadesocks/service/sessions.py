@@ -100,6 +100,25 @@ class Session:
         return packed is not None and network.holds(packed)
 
 
+def stages_of(ports: Iterable[OpenPort]) -> dict[str, int]:
+    """Return how many connections are how far."""
+    counts = dict.fromkeys(STAGES, 0)
+    for port in ports:
+        flow = port.face.flow
+        if flow is not None:
+            counts[DIALLING] += flow.dialling
+            counts[HANDSHAKE] += len(flow.visits) - flow.dialling
+            for relay in flow.relays:
+                counts[_stage(relay)] += 1
+    return counts
+
+
+def _stage(relay: Relay) -> str:
+    if relay.resetting is not None or (relay.left.eof and relay.right.eof):
+        return ENDING
+    return HALF_CLOSED if relay.half_closed else RELAYING
+
+
 def sessions_of(ports: Iterable[OpenPort], shared: Shared, journal: Journal) -> Iterator[Session]:
     """Yield all that lives, port by port, the oldest first."""
     of_relays: dict[PacketRelay, OpenPort] = {}
@@ -147,7 +166,6 @@ def _of_visit(port: OpenPort, flow: Flow, story: Story, visit: Visit, journal: J
 
 def _of_relay(port: OpenPort, relay: Relay) -> Session:
     client, target = relay.label
-    is_ending = relay.resetting is not None or (relay.left.eof and relay.right.eof)
     return Session(
         key=(id(port.face.flow), client, relay.started_at),
         way="tcp",
@@ -156,7 +174,7 @@ def _of_relay(port: OpenPort, relay: Relay) -> Session:
         server=_server(port) or _name_of(relay.right.via),
         source=_source(client),
         target=target,
-        stage=ENDING if is_ending else HALF_CLOSED if relay.half_closed else RELAYING,
+        stage=_stage(relay),
         started_at=relay.started_at,
         up=relay.up,
         down=relay.down,

@@ -104,7 +104,8 @@ def test_a_server_of_a_client_is_pinned_and_unpinned() -> None:
             def pinned() -> list[str]:
                 return [row["name"] for row in asked(near, "servers")["servers"] if row["pinned"]]
 
-            assert asked(near, "about")["commands"] == ["about", "servers", "pin", "unpin", "status", "sessions", "kick"]
+            commands = asked(near, "about")["commands"]
+            assert commands == ["about", "servers", "pin", "unpin", "status", "sessions", "kick"]
             assert pinned() == []
             assert asked(near, "pin", name="osaka") == {"pinned": "osaka"}
             assert pinned() == ["osaka"]

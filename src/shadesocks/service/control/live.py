@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ...core.networks import parse_network
 from ...wire.control import ARGUMENTS, FAILED, NOT_FOUND, ControlError
 from ..pulses import resident
-from ..sessions import HANDSHAKE, STAGES, Session, sessions_of
+from ..sessions import HANDSHAKE, Session, sessions_of, stages_of
 
 if TYPE_CHECKING:
     from .commands import Asked
@@ -31,7 +30,6 @@ def status(asked: Asked, _args: Args) -> dict[str, Any]:
     service, journal, packets = asked.service, asked.service.journal, asked.service.packets
     _, up, down = journal.totals()
     now = time.time()
-    stages = Counter(each.stage for each in _all(asked) if each.way == "tcp")
     lanes = {id(house.lane): len(house) for port in asked.ports.every if (house := port.face.strangers) is not None}
     return {
         "role": service.role,
@@ -43,7 +41,7 @@ def status(asked: Asked, _args: Args) -> dict[str, Any]:
         "memory": resident(),
         "addresses": [str(address) for address in service.addresses],
         "servers": len(service.servers),
-        "stages": {stage: stages[stage] for stage in STAGES},
+        "stages": stages_of(asked.ports.every),
         "strangers": sum(lanes.values()),
         "accepted": journal.accepted,
         "tcp": {"up": up, "down": down},

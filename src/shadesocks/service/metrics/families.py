@@ -1,0 +1,92 @@
+"""The counters of a service as families of Prometheus metrics, read when they are asked for.
+
+Labels are words of ours and numbers of our own ports: no address, target, name or key is in any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from math import inf
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from ...core.reasons import REASONS
+from ..pulses import resident
+from ..sessions import stages_of
+
+if TYPE_CHECKING:
+    from ..histogram import Histogram
+    from ..service import Service
+
+
+def families(service: Service, lags: Histogram) -> Iterator[Metric]:
+    """Yield every family."""
+    journal, packets = service.journal, service.packets
+    live, up, down = journal.totals()
+    yield _gauge("ss_build_info", "What runs; always 1.", ("version", "role"), [((_version(), service.role), 1)])
+    yield GaugeMetricFamily("ss_start_time_seconds", "Unix time of the start.", journal.began_at)
+    yield GaugeMetricFamily("process_resident_memory_bytes", "Resident memory size in bytes.", resident())
+    yield _counter(
+        "ss_bytes",
+        "Payload bytes that were relayed: up is away from whoever asked.",
+        ("proto", "dir"),
+        [
+            (("tcp", "up"), up),
+            (("tcp", "down"), down),
+            (("udp", "up"), packets.up_bytes),
+            (("udp", "down"), packets.down_bytes),
+        ],
+    )
+    if service.role == "server":
+        passed = [((str(port),), size) for port, size in service.passed().items()]
+        yield _counter("ss_port_bytes", "Payload bytes, both ways, TCP and UDP, by our port.", ("port",), passed)
+    packed = [(("up",), packets.up_packets), (("down",), packets.down_packets)]
+    yield _counter("ss_packets", "Datagrams that were relayed.", ("dir",), packed)
+    dropped = [((word,), count) for word, count in packets.dropped.items()]
+    yield _counter("ss_packets_dropped", "Datagrams that were not sent on.", ("reason",), dropped)
+    stages = [((stage,), count) for stage, count in stages_of(service.ports.every).items()]
+    yield _gauge("ss_open_connections", "TCP connections that are open, by how far they are.", ("stage",), stages)
+    yield GaugeMetricFamily("ss_udp_associations", "UDP sessions that are open.", packets.sessions)
+    opened = journal.accepted + live + packets.sessions
+    yield CounterMetricFamily("ss_connections_opened", "Connections and UDP sessions that began.", opened)
+    ended = [((word,), count) for word, count in journal.reasons.items()]
+    yield _counter("ss_connections_closed", "Connections and UDP sessions that ended, by why.", ("status",), ended)
+    failed = [(words, count) for words, count in ended if words[0] in REASONS and REASONS[words[0]].silent]
+    yield _counter("ss_handshake_failures", "Strangers: handshakes that came to nothing.", ("reason",), failed)
+    yield CounterMetricFamily("ss_replays", "Handshakes whose salt was seen before.", journal.reasons["replay"])
+    yield _histogram("ss_connection_duration_seconds", "How long TCP connections lived.", journal.durations)
+    yield _histogram("ss_event_loop_lag_seconds", "How late the loop was, once a second.", lags)
+    if service.reloaded is not None:
+        done = int(service.reloaded.applied and not service.reloaded.problems)
+        yield GaugeMetricFamily("ss_last_reload_successful", "Whether the last reload did all it was to do.", done)
+
+
+_Samples = Iterable[tuple[tuple[str, ...], float]]
+
+
+def _counter(name: str, text: str, labels: tuple[str, ...], samples: _Samples) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
+
+
+def _gauge(name: str, text: str, labels: tuple[str, ...], samples: _Samples) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
+
+
+def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
+    buckets = [("+Inf" if bound == inf else repr(bound), float(count)) for bound, count in histogram.buckets()]
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=histogram.sum)
+
+
+def _version() -> str:
+    try:
+        return version("shadesocks")
+    except PackageNotFoundError:
+        return ""
