@@ -1,7 +1,7 @@
 """Tools that people have: they go on with a manager of this program as with the one that they were written for.
 
-shadowsocks-manager     the panel for Node.js: says all it has at its start, pings once a minute, knows whom it talks to
-                        by the answer, and compares what it is told with what it was told before
+shadowsocks-manager     the panel for Node.js: says all it has at its start, pings once a minute, knows by the answer
+                        whom it talks to, and compares what it is told with what it was told before
 nc -uU, socat, echo     a line, a LF at its end, an answer
 a shell script          adds and pings over UDP, waits for nothing
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from shadesocks.config.model import Config, ServerConfig
 from shadesocks.core.address import Address
 from shadesocks.service.service import Service
 from tests.cli.family.conftest import Start
@@ -132,7 +133,7 @@ def test_the_panel_for_nodejs(name: str, start: Start) -> None:
                 panel.say(f'remove: {{"server_port": {first}}}')
                 await until(lambda: not ports(service, first))
 
-    def ports(service: Service, port: int) -> list[object]:
+    def ports(service: Service, port: int) -> list[ServerConfig]:
         return [server for server in service.servers if server.address.port == port]
 
     async def settled(panel: Panel, service: Service, port: int) -> None:
@@ -145,7 +146,7 @@ def test_the_panel_for_nodejs(name: str, start: Start) -> None:
     run(story())
 
 
-def config_of(start: Start, name: str) -> object:
+def config_of(start: Start, name: str) -> Config:
     if name == "ssserver":
         return manager_of(start)
     flag = "--manager-addr" if name == "ssmanager" else "--manager-address"

@@ -88,6 +88,9 @@ RUST_ONLY = [
     'add: {{"server_port": {port}, "password": "correct horse", "mode": "nope"}}',
     'add: {{"server_port": {port}, "password": "xx", "method": "2022-blake3-aes-128-gcm"}}',
     'stat: {{"{port}": 5}}',
+    f'add: {{{{"server_port": {{port}}, "password": "{KEY}", "method": "2022-blake3-aes-128-gcm", '
+    f'"users": [{{{{"name": "alice", "password": "{USER}"}}}}]}}}}',
+    "list",
 ]
 
 
@@ -171,11 +174,13 @@ def test_libevs_server_tells_our_manager_what_passed(tmp_path: Path) -> None:
     with manager([*ours("ss-manager"), *words], tmp_path, place) as asker:
         assert asker.ask(f'add: {{"server_port": {port}, "password": "correct horse"}}', LIMIT) == b"ok"
         command = [path, "-s", HOST, "-p", str(port), "-k", "x", "-m", "aes-256-gcm"]
-        with start([*command, "--manager-address", f"{HOST}:{place}"], port, tmp_path):
-            with socket.create_connection((HOST, port)) as noise:
-                noise.sendall(bytes(500))  # which it counts
-                until = time.monotonic() + LIMIT
-                while (answer := asker.ask("ping", LIMIT)) == b'stat: {"%d":0}' % port:
-                    assert time.monotonic() < until
-                    time.sleep(0.2)
+        with (
+            start([*command, "--manager-address", f"{HOST}:{place}"], port, tmp_path),
+            socket.create_connection((HOST, port)) as noise,
+        ):
+            noise.sendall(bytes(500))  # which it counts
+            until = time.monotonic() + LIMIT
+            while (answer := asker.ask("ping", LIMIT)) == b'stat: {"%d":0}' % port:
+                assert time.monotonic() < until
+                time.sleep(0.2)
         assert answer == b'stat: {"%d":500}' % port

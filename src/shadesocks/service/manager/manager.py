@@ -251,7 +251,12 @@ class Manager:
 
     async def _list(self, _command: Command, _sender: Any) -> list[bytes]:
         rows = [
-            PortRow(server.address.port, server.password.reveal(), server.method.name)
+            PortRow(
+                server.address.port,
+                server.password.reveal(),
+                server.method.name,
+                tuple((user.name, user.password.reveal()) for user in server.users or ()),
+            )
             for server in self._service.servers
         ]
         return pack_list(self._dialect, rows)
