@@ -311,7 +311,7 @@ def test_a_client_without_servers_says_so_until_it_has_one(caplog: pytest.LogCap
 
     run(story())
     assert [line for line in caplog.messages if "restart" in line] == [
-        "changed, and in force after a restart only: locals, idle_timeout"
+        "changed, and in force after a restart only: locals"
     ]
 
 
