@@ -357,3 +357,89 @@ def test_a_flood_of_what_is_no_command_does_not_fill_the_log(name: str, caplog: 
     caplog.clear()
     desk.report()
     assert caplog.messages == []
+
+
+# -- what others say, words, hosts ------------------------------------------------------------------
+
+
+def test_libev_hears_what_servers_of_others_say_of_open_ports() -> None:
+    desk = Desk("libev")
+    desk.add(8001)
+    desk.table.sizes[8001] = 7
+    for size in (4567, 4570):  # each is all that passed so far
+        assert desk.ask(f'stat: {{"8001":{size},"9999":5}}\0') == []
+        assert desk.ask("ping") == [b'stat: {"8001":%d}' % (7 + size)]
+    desk.add(8001, password="another")
+    assert desk.ask("ping") == [b'stat: {"8001":4577}']
+    desk.ask('remove: {"server_port": 8001}')
+    desk.add(8001)
+    assert desk.ask("ping") == [b'stat: {"8001":0}']
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"), [("python", []), ("go", [b"err"]), ("libev", [b"err"]), ("rust", [b'unrecognized mode "x"\n'])]
+)
+def test_a_mode_that_nobody_knows(name: str, answer: list[bytes]) -> None:
+    desk = Desk(name)
+    assert desk.add(mode="x") == answer
+    assert desk.table.servers == ()
+
+
+def test_a_method_of_gos_may_ask_for_one_time_authentication() -> None:
+    desk = Desk("go", allow_legacy=True)
+    assert desk.add(8001, method="aes-256-cfb-auth") == [b"ok"]
+    assert desk.add(8002, method="aes-256-cfb") == [b"ok"]
+    assert [(server.method.name, server.one_time_auth) for server in desk.table.servers] == [
+        ("aes-256-cfb", True),
+        ("aes-256-cfb", False),
+    ]
+
+
+def two_hosts(name: str) -> Desk:
+    """A desk with one port on two hosts."""
+    desk = Desk(name)
+    desk.add()
+    [(_, server)] = desk.table.open.items()
+    desk.table.open.clear()
+    for host in ("127.0.0.1", "127.0.0.2"):
+        desk.table.open[Address(host, 8001)] = replace(server, address=Address(host, 8001))
+    return desk
+
+
+@pytest.mark.parametrize("name", ["go", "libev", "rust"])
+def test_s29_a_port_on_several_hosts_is_replaced_on_all_of_them_or_on_none(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = two_hosts(name)
+    before = dict(desk.table.open)
+    change = desk.table.change
+
+    async def fail_on_second(server: ServerConfig, *, cuts: bool = False) -> None:
+        if server.address.host == "127.0.0.2":
+            raise ConfigError([Problem("config", None, "", "cannot listen there")])
+        await change(server, cuts=cuts)
+
+    monkeypatch.setattr(desk.table, "change", fail_on_second)
+    assert desk.add(password="another") != [b"ok" + END[name]]
+    assert desk.table.open == before
+    monkeypatch.undo()
+    assert desk.add(password="another") == [b"ok" + END[name]]
+    assert {server.password.reveal() for server in desk.table.servers} == {"another"}
+    assert len(desk.table.servers) == 2
+
+
+def test_a_port_that_gets_a_host_of_its_own_leaves_the_others() -> None:
+    desk = two_hosts("rust")
+    assert desk.add(server="127.0.0.2", password="another") == [b"ok\n"]
+    assert [str(server.address) for server in desk.table.servers] == ["127.0.0.2:8001"]
+
+
+USERS = [{"name": "alice", "password": "AQEBAQEBAQEBAQEBAQEBAQ=="}]
+
+
+def test_rusts_list_names_the_users_of_a_port() -> None:
+    desk = Desk("rust", method="2022-blake3-aes-128-gcm")
+    key = "AAAAAAAAAAAAAAAAAAAAAA=="
+    assert desk.add(password=key, users=USERS) == [b"ok\n"]
+    [listed] = desk.ask("list")
+    assert json.loads(listed) == [{"server_port": 8001, "password": key, "users": USERS}]
