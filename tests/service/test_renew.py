@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,36 @@ def test_a_password_is_changed_without_a_connection_lost_or_refused() -> None:
                 assert far.reloaded is not None
                 assert far.reloaded.changed == (f"{server.address} (password)",)
                 stream[1].close()
+
+    run(story())
+
+
+def sockets(service: Service) -> list[tuple[int, int]]:
+    """Return what the system calls the sockets of the first port, whatever descriptor they have here."""
+    port = next(iter(service.ports))
+    assert port.listener is not None
+    assert port.face.packets is not None
+    found = [os.fstat(sock.fileno()) for sock in (port.listener.sock, port.face.packets.front.sock)]
+    return [(one.st_dev, one.st_ino) for one in found]
+
+
+def test_a_port_that_stays_keeps_its_sockets() -> None:
+    """So nobody is refused meanwhile, nobody who waits to be accepted is reset, and no other program takes the port."""
+
+    async def story() -> None:
+        async with serving(SERVER) as far:
+            await reload(far, servers=far.servers)
+            [server] = far.servers
+            before = sockets(far)
+            await reload(far, servers=(replace(server, password=OTHER),))
+            assert sockets(far) == before
+            await reload(far, udp_timeout=7.0)
+            assert sockets(far) == before
+            await far.change(server)
+            assert sockets(far) == before
+            [problem] = await far.reload(replace(far.config, servers=(replace(server, acl="nowhere"),)))
+            assert "nowhere" in str(problem)
+            assert sockets(far) == before
 
     run(story())
 
