@@ -10,12 +10,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from shadesocks.proxy.users.account import Account
+from shadesocks.proxy.users.account import UNLIMITED, Account
 from shadesocks.proxy.users.counts import NOTHING, Counts
 from shadesocks.proxy.users.limits import FREE, Limits
 from shadesocks.proxy.users.quota import Quota
 
 HERE, THERE = b"\x0a\0\0\1", b"\x0a\0\0\2"
+
+
+def at(now: int) -> Callable[[], int]:
+    """A clock that stands still."""
+    return lambda: now
 
 
 class Carrier:
@@ -66,24 +71,23 @@ def test_what_passes_is_told_once() -> None:
 
 def test_without_limits_everybody_is_let_in() -> None:
     account = Account("ann")
-    assert account.admit(HERE, 0, 0) is None
-    assert account.welcome(THERE, 0, 0) is None
-    assert not account.is_spent
-    assert account.spend(10**15)
+    assert account.admit(HERE, at(0), at(0)) is None
+    assert account.welcome(THERE, at(0), at(0)) is None
+    assert account.left == UNLIMITED
     assert account.used(0) == 0
 
 
 @pytest.mark.parametrize(("limits", "word"), [(Limits(enabled=False), "disabled"), (Limits(expires_at=5), "expired")])
 def test_who_is_refused_is_ended(limits: Limits, word: str) -> None:
     account = Account("ann")
-    assert account.admit(HERE, 0, 4) is None
+    assert account.admit(HERE, at(0), at(4)) is None
     carrier = begin(account)
     account.limit(limits, 1, 4)
     assert not carrier.word, "a change holds for what is live from the next sweep on"
     account.sweep(2, 5)
     assert carrier.word == word
-    assert account.admit(HERE, 3, 5) == word
-    assert account.welcome(HERE, 3, 5) == word
+    assert account.admit(HERE, at(3), at(5)) == word
+    assert account.welcome(HERE, at(3), at(5)) == word
 
 
 def test_a_quota_ends_what_is_live_and_refuses_what_comes() -> None:
@@ -91,37 +95,36 @@ def test_a_quota_ends_what_is_live_and_refuses_what_comes() -> None:
     carrier = begin(account)
     carrier.move(40, 59)
     account.sweep(1, 1)
-    assert account.admit(HERE, 1, 1) is None
+    assert account.admit(HERE, at(1), at(1)) is None
     carrier.move(1, 0)
     assert account.sweep(2, 2).payload == 1
     assert carrier.word == "quota"
-    assert account.admit(HERE, 2, 2) == "quota"
+    assert account.admit(HERE, at(2), at(2)) == "quota"
     assert account.used(2) == 100
     account.reset(3)
-    assert account.admit(HERE, 3, 3) is None
+    assert account.admit(HERE, at(3), at(3)) is None
 
 
 def test_a_quota_of_nothing_lets_nothing_pass() -> None:
-    assert Account("ann", Limits(quota=Quota(0))).admit(HERE, 0, 0) == "quota"
+    assert Account("ann", Limits(quota=Quota(0))).admit(HERE, at(0), at(0)) == "quota"
 
 
 def test_a_quota_is_renewed_though_nobody_is_there() -> None:
     account = Account("ann", Limits(quota=Quota(100, "month")))
     late = int(datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC).timestamp())
     account.restore(0, [(late // 3600, 100)], late)
-    assert account.admit(HERE, 0, late) == "quota"
-    assert account.admit(HERE, 1, late + 1) is None
+    assert account.admit(HERE, at(0), at(late)) == "quota"
+    assert account.admit(HERE, at(1), at(late + 1)) is None
 
 
 def test_between_sweeps_what_is_spent_counts() -> None:
     account = Account("ann", Limits(quota=Quota(100)))
     carrier = begin(account)
     carrier.move(60, 0)
-    assert account.spend(60)
+    account.left -= 60
     assert account.refuse(0) is None
     carrier.move(0, 40)
-    assert not account.spend(40)
-    assert account.is_spent
+    account.left -= 40
     assert account.refuse(0) == "quota"
     account.sweep(1, 1)
     assert account.used(1) == 100, "what was spent is not counted twice"
@@ -147,41 +150,41 @@ def test_other_limits_keep_what_was_used() -> None:
 
 def test_connections_are_counted_from_admission_to_the_end() -> None:
     account = Account("ann", Limits(connections=2))
-    assert [account.admit(HERE, 0, 0) for _ in range(3)] == [None, None, "connections"]
+    assert [account.admit(HERE, at(0), at(0)) for _ in range(3)] == [None, None, "connections"]
     account.leave()
-    assert account.admit(HERE, 0, 0) is None
-    assert Account("bob", Limits(connections=0)).admit(HERE, 0, 0) == "connections"
+    assert account.admit(HERE, at(0), at(0)) is None
+    assert Account("bob", Limits(connections=0)).admit(HERE, at(0), at(0)) == "connections"
 
 
 def test_the_session_unused_for_longest_makes_room() -> None:
     account = Account("ann", Limits(sessions=2))
     sessions = []
     for _ in range(2):
-        assert account.welcome(HERE, 0, 0) is None
+        assert account.welcome(HERE, at(0), at(0)) is None
         sessions.append(begin(account, is_session=True))
     sessions[0].seen_at = 5.0
-    assert account.welcome(HERE, 0, 0) is None
+    assert account.welcome(HERE, at(0), at(0)) is None
     assert [session.word for session in sessions] == ["", "crowded"]
     begin(account, is_session=True)
     account.limit(Limits(sessions=1), 0, 0)
-    assert account.welcome(HERE, 0, 0) is None
+    assert account.welcome(HERE, at(0), at(0)) is None
     assert account.live == 0
     account.limit(Limits(sessions=0), 0, 0)
-    assert account.welcome(HERE, 0, 0) == "connections"
+    assert account.welcome(HERE, at(0), at(0)) == "connections"
 
 
 def test_sessions_from_before_a_limit_count() -> None:
     account = Account("ann")
     relay, session = begin(account), begin(account, is_session=True)
     account.limit(Limits(sessions=1), 0, 0)
-    assert account.welcome(HERE, 0, 0) is None
+    assert account.welcome(HERE, at(0), at(0)) is None
     assert (relay.word, session.word) == ("", "crowded")
 
 
 def test_addresses_that_are_too_many_are_ended() -> None:
     account = Account("ann", Limits(sources=1, source_grace=10))
-    assert account.admit(HERE, 0, 0) is None
-    assert account.admit(THERE, 0, 0) is None
+    assert account.admit(HERE, at(0), at(0)) is None
+    assert account.admit(THERE, at(0), at(0)) is None
     here, there = begin(account, HERE), begin(account, THERE)
     for now in range(1, 11):
         here.move(1, 1)
@@ -190,17 +193,17 @@ def test_addresses_that_are_too_many_are_ended() -> None:
     assert there.word == ""
     account.sweep(10.5, 10)
     assert (here.word, there.word) == ("", "sources")
-    assert account.admit(THERE, 11, 11) == "sources"
+    assert account.admit(THERE, at(11), at(11)) == "sources"
 
 
 def test_an_idle_connection_keeps_no_place() -> None:
     """The old address of a telephone that is gone, whose connection nobody closed."""
     account = Account("ann", Limits(sources=1, source_grace=10))
-    account.admit(HERE, 0, 0)
+    account.admit(HERE, at(0), at(0))
     here = begin(account, HERE)
     here.move(1, 1)
     account.sweep(1, 1)
-    account.admit(THERE, 5, 5)
+    account.admit(THERE, at(5), at(5))
     there = begin(account, THERE)
     for now in range(5, 60):
         there.move(1, 1)
@@ -260,7 +263,7 @@ class AccountMachine(RuleBasedStateMachine):
 
     @rule()
     def connect(self) -> None:
-        word = self.account.admit(HERE, self.now, self.now)
+        word = self.account.admit(HERE, at(self.now), at(self.now))
         full = self.limits.connections is not None and self.admitted >= self.limits.connections
         if not self.limits.enabled:
             assert word == "disabled"
@@ -273,7 +276,7 @@ class AccountMachine(RuleBasedStateMachine):
 
     @rule()
     def associate(self) -> None:
-        if self.account.welcome(HERE, self.now, self.now) is None:
+        if self.account.welcome(HERE, at(self.now), at(self.now)) is None:
             self.carriers.append(begin(self.account, is_session=True))
 
     @precondition(lambda self: self.carriers)
@@ -282,7 +285,7 @@ class AccountMachine(RuleBasedStateMachine):
         carrier = data.draw(st.sampled_from(self.carriers))
         if not carrier.word:
             carrier.move(up, down)
-            self.account.spend(up + down)
+            self.account.left -= up + down
             self.moved = self.moved.plus(Counts(up, down, up + 50, down + 50))
 
     @precondition(lambda self: self.carriers)

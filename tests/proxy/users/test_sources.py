@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadesocks.proxy.users.sources import KNOWN_MOST, Sources
+from shadesocks.proxy.users.sources import KNOWN_MOST, Sources, group_at
 
 A, B, C, D = b"aaaa", b"bbbb", b"cccc", b"dddd"
 GRACE = 60.0
@@ -67,6 +67,14 @@ def test_a_flood_of_addresses_is_not_remembered() -> None:
     assert len(sources) == KNOWN_MOST + 4
     sources.excess(2, GRACE, 62)
     assert len(sources) == 0
+
+
+def test_what_counts_as_one_address() -> None:
+    assert group_at(("192.0.2.1", 5000)) == group_at(("::ffff:192.0.2.1", 7, 0, 0)) == bytes([192, 0, 2, 1])
+    assert group_at(("2001:db8::1", 1, 0, 0)) == group_at(("2001:db8::2", 2, 0, 0)) != group_at(("2001:db8:0:1::1", 1))
+    assert group_at(("fe80::1%eth0", 1, 0, 2)) == group_at(("fe80::2", 1, 0, 0))
+    assert group_at(A) == A
+    assert group_at("a Unix socket") == b""
 
 
 @given(

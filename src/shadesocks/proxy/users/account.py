@@ -8,7 +8,7 @@ account has references to what is live, and once a second `sweep` looks at their
 added for a chunk. What a sweep found passed is a delta: it counts against the quota, and goes to the store. What ends
 between two sweeps leaves its sums behind.
 
-Where a quota or a speed is, somebody looks at each chunk as it passes (`meter.py`) and calls `spend`.
+Where a quota or a speed is, somebody looks at each chunk as it passes (`meter.py`) and takes it off `left`.
 
 It has no clock: `now` is seconds of a clock that does not go back, `wall` Unix seconds.
 """
@@ -16,13 +16,13 @@ It has no clock: `now` is seconds of a clock that does not go back, `wall` Unix 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .bucket import TokenBucket
 from .counts import NOTHING, Counts
 from .limits import FREE, Limits
 from .quota import Quota, Window, window_of
-from .sources import Sources
+from .sources import Sources, group_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +40,8 @@ def _seen_at(session: Carries) -> float:
     return getattr(session, "seen_at", 0.0)
 
 
+UNLIMITED: Final = 1 << 62
+"""More bytes than will pass between two sweeps."""
 _NONE_SEEN: Final[dict[Carries, int]] = {}
 """Never changed."""
 
@@ -50,7 +52,7 @@ class Account:
     __slots__ = (
         "_awake",
         "_gone",
-        "_left",
+        "_is_open",
         "_live",
         "_seen",
         "_sessions",
@@ -59,6 +61,7 @@ class Account:
         "connections",
         "counts",
         "down_bucket",
+        "left",
         "limits",
         "name",
         "up_bucket",
@@ -75,18 +78,20 @@ class Account:
         self.up_bucket: TokenBucket | None = None
         self.down_bucket: TokenBucket | None = None
         self._awake = awake
-        self._live: dict[Carries, tuple[bytes, Callable[[str], None], bool]] = {}
-        """What carries bytes now: the group of its address, how it is ended, and whether it is a session."""
+        self._live: dict[Carries, tuple[Any, Callable[[str], None], bool]] = {}
+        """What carries bytes now: from where, how it is ended, and whether it is a session."""
         self._sessions: dict[Carries, None] | None = None
         """Those of them that are sessions, where their number is limited."""
-        self._gone = NOTHING
+        self._gone = [0, 0, 0, 0]
         """What has passed through all that is over."""
+        self._is_open = True
+        """True where no limit is asked about when somebody comes: nearly always, so it must cost nothing."""
         self._sources: Sources | None = None
         self._seen = _NONE_SEEN
         """Payload of each at the last sweep, where the addresses are counted."""
         self._window: Window | None = None
-        self._left = 0
-        """Payload bytes that the quota leaves, since the last sweep less what was spent."""
+        self.left = UNLIMITED
+        """Payload bytes that the quota leaves. Whoever looks at each chunk takes them off; a sweep sets it right."""
         if limits is not FREE:
             self.limit(limits, 0.0, 0)
 
@@ -103,8 +108,10 @@ class Account:
         """
         before, self.limits = self.limits, limits
         quota = limits.quota
+        self._is_open = limits.enabled and not ({limits.expires_at, quota, limits.connections, limits.sources} - {None})
         if quota is None:
             self._window = None
+            self.left = UNLIMITED
         elif not _is_same_window(quota, before.quota):
             self._window = window_of(quota)
         self.up_bucket = _bucket(self.up_bucket, limits.up_speed, now)
@@ -119,8 +126,8 @@ class Account:
         elif self._sessions is None:
             self._sessions = {what: None for what, (_, _, is_session) in self._live.items() if is_session}
         self._settle(wall)
-        if self._live:
-            self._wake()
+        if self._live and self._awake is not None:
+            self._awake[self] = None
 
     def restore(self, total: int, hours: Iterable[tuple[int, int]], wall: int) -> None:
         """Take from a store what was used of the quota before this process; see `quota.Window`."""
@@ -141,40 +148,46 @@ class Account:
     def _settle(self, wall: int) -> None:
         quota, window = self.limits.quota, self._window
         if quota is not None and window is not None:
-            self._left = quota.size - window.used(wall) - self._passed().minus(self.counts).payload
+            self.left = quota.size - window.used(wall) - self._passed().minus(self.counts).payload
 
     def _passed(self) -> Counts:
         """Return what has passed until now."""
-        counts = self._gone
+        up, down, wire_up, wire_down = self._gone
         for what in self._live:
-            counts = counts.plus(Counts(*what.carried()))
-        return counts
+            sums = what.carried()
+            up += sums[0]
+            down += sums[1]
+            wire_up += sums[2]
+            wire_down += sums[3]
+        return Counts(up, down, wire_up, wire_down)
 
     # -- coming and going ----------------------------------------------------------------------
 
     def refuse(self, wall: int) -> str | None:
         """Return the word for why the user is not served now, None if it is: what is asked of each connection."""
         word = self.limits.refuse(wall)
-        if word is None and self._window is not None:
-            self._settle_if_new(wall)
-            if self._left <= 0:
+        if word is None and self.left <= 0:
+            if not self._live:  # it may have been renewed since the last sweep
+                self._settle(wall)
+            if self.left <= 0:
                 return "quota"
         return word
 
-    def _settle_if_new(self, wall: int) -> None:
-        """A quota that was used up may have been renewed since the last sweep, if nothing is live."""
-        if self._left <= 0 and not self._live:
-            self._settle(wall)
+    def admit(self, source: Any, now: Callable[[], float], wall: Callable[[], int]) -> str | None:
+        """Count a connection in that has authenticated, and return None; or return the word for why it is refused.
 
-    def admit(self, group: bytes, now: float, wall: int) -> str | None:
-        """Count a connection in that has authenticated, and return None; or return the word for why it is refused."""
-        word = self.refuse(wall)
+        `source` is the client's address as a socket has it, or its group.
+        """
+        if self._is_open:
+            self.connections += 1
+            return None
+        word = self.refuse(wall())
         if word is not None:
             return word
         limits = self.limits
         if limits.connections is not None and self.connections >= limits.connections:
             return "connections"
-        if not self._knock(group, now):
+        if limits.sources is not None and not self._knock(source, now()):
             return "sources"
         self.connections += 1
         return None
@@ -183,42 +196,47 @@ class Account:
         """A connection that was admitted is over, whatever came of it."""
         self.connections -= 1
 
-    def welcome(self, group: bytes, now: float, wall: int) -> str | None:
+    def welcome(self, source: Any, now: Callable[[], float], wall: Callable[[], int]) -> str | None:
         """Return the word for why a session is refused, or None; where it is one too many, the oldest makes room."""
-        word = self.refuse(wall)
+        if self._is_open and self._sessions is None:
+            return None
+        word = self.refuse(wall())
         if word is not None:
             return word
         limits = self.limits
         if limits.sessions == 0:
             return "connections"
-        if not self._knock(group, now):
+        if limits.sources is not None and not self._knock(source, now()):
             return "sources"
         sessions = self._sessions
         if limits.sessions is not None and sessions is not None:
             while len(sessions) >= limits.sessions:
                 oldest = min(sessions, key=_seen_at)
-                end = self._live[oldest][1]
-                end("crowded")
+                self._live[oldest][1]("crowded")
                 sessions.pop(oldest, None)
         return None
 
-    def _knock(self, group: bytes, now: float) -> bool:
+    def _knock(self, source: Any, now: float) -> bool:
         limits, sources = self.limits, self._sources
-        if limits.sources is None or sources is None:
-            return True
-        return sources.knock(group, limits.sources, limits.source_grace, now)
+        assert sources is not None, "asked only where sources are counted"
+        return sources.knock(group_at(source), limits.sources or 0, limits.source_grace, now)
 
-    def began(self, what: Carries, group: bytes, end: Callable[[str], None], *, is_session: bool = False) -> None:
+    def began(self, what: Carries, source: Any, end: Callable[[str], None], *, is_session: bool = False) -> None:
         """Bytes begin to pass; `end` ends it with a reason word."""
-        self._live[what] = group, end, is_session
+        self._live[what] = source, end, is_session
         if is_session and self._sessions is not None:
             self._sessions[what] = None
-        self._wake()
+        if self._awake is not None:
+            self._awake[self] = None
 
     def ended(self, what: Carries) -> None:
         """No more bytes pass. What passed stays counted."""
         if self._live.pop(what, None) is not None:
-            self._gone = self._gone.plus(Counts(*what.carried()))
+            gone, sums = self._gone, what.carried()
+            gone[0] += sums[0]
+            gone[1] += sums[1]
+            gone[2] += sums[2]
+            gone[3] += sums[3]
             if self._sessions is not None:
                 self._sessions.pop(what, None)
 
@@ -251,14 +269,14 @@ class Account:
         limits = self.limits
         most, grace = limits.sources or 0, limits.source_grace
         seen, self._seen = self._seen, {}
-        for what, (group, _, _) in self._live.items():
+        for what, (source, _, _) in self._live.items():
             payload = Counts(*what.carried()).payload
             if payload != seen.get(what, 0):
-                sources.knock(group, most, grace, now)
+                sources.knock(group_at(source), most, grace, now)
             self._seen[what] = payload
         refused = set(sources.excess(most, grace, now))
         if refused:
-            self._end([end for group, end, _ in self._live.values() if group in refused], "sources")
+            self._end([end for source, end, _ in self._live.values() if group_at(source) in refused], "sources")
 
     def end_all(self, word: str) -> None:
         """End everything that is live: with `quota`, `expired`, `disabled`; or because an operator says so."""
@@ -271,25 +289,7 @@ class Account:
     @property
     def is_asleep(self) -> bool:
         """True while nothing is live, and all that passed was told: no sweep would find anything."""
-        return not self._live and self._gone == self.counts
-
-    def _wake(self) -> None:
-        if self._awake is not None:
-            self._awake[self] = None
-
-    # -- as bytes pass, where somebody looks ---------------------------------------------------
-
-    def spend(self, size: int) -> bool:
-        """Payload bytes are passing; False from where the quota is used up. A sweep sets it right each second."""
-        if self._window is None:
-            return True
-        self._left -= size
-        return self._left > 0
-
-    @property
-    def is_spent(self) -> bool:
-        """True where the quota is used up."""
-        return self._window is not None and self._left <= 0
+        return not self._live and (*self._gone,) == self.counts
 
 
 def _is_same_window(quota: Quota, other: Quota | None) -> bool:

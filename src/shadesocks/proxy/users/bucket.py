@@ -36,8 +36,15 @@ class TokenBucket:
 
     def take(self, size: int, now: float) -> float:
         """Pay for bytes that have passed, with debt if need be; return what is left."""
-        left = self._tokens = self.tokens(now) - size
-        return left
+        tokens = self._tokens
+        if now > self._at:  # as in `tokens`: this is called for each chunk
+            tokens += (now - self._at) * self.rate
+            if tokens > self.size:
+                tokens = self.size
+            self._at = now
+        tokens -= size
+        self._tokens = tokens
+        return tokens
 
     def allow(self, size: int, now: float) -> bool:
         """Pay for bytes and return True if there is as much; else nothing is paid."""

@@ -16,7 +16,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ...core.errors import LimitError
-from ...net.datagrams import group_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,8 +37,6 @@ READ_SECONDS: Final = 0.25
 WAIT_LEAST: Final = 0.01
 """Seconds between two looks at who waits: below that, timers cost more than they smooth."""
 
-_MAPPED: Final = "::ffff:"
-
 
 class Pace:
     """The speed of one user in one direction: who waits, and until when."""
@@ -53,17 +50,14 @@ class Pace:
         """Ends that are not read, in the order in which they go on."""
         self._timer: asyncio.TimerHandle | None = None
 
-    def passed(self, end: End, size: int) -> None:
-        """Bytes of an end have passed; in debt, it waits."""
+    def wait(self, end: End) -> None:
+        """Do not read an end while there is a debt: its turn comes behind those who wait already."""
+        end.pause()
+        self._waiting.append(end)
         bucket = self._bucket()
-        if bucket is None:
-            return
-        now = self._reactor.loop.time()
-        if bucket.take(size, now) < 0 and not end.paced:
-            end.pause()
-            self._waiting.append(end)
-            if self._timer is None:
-                self._arm(now + bucket.wait(now))
+        if self._timer is None and bucket is not None:
+            now = self._reactor.loop.time()
+            self._arm(now + bucket.wait(now))
 
     def _arm(self, at: float) -> None:
         loop = self._reactor.loop
@@ -89,11 +83,12 @@ class Pace:
 class Meter:
     """One user's relays and sessions, and the account that they are counted for."""
 
-    __slots__ = ("_down", "_reactor", "_relays", "_sessions", "_up", "_wall", "account")
+    __slots__ = ("_down", "_now", "_reactor", "_relays", "_sessions", "_up", "_wall", "account")
 
     def __init__(self, reactor: Reactor, account: Account, wall: Callable[[], int]) -> None:
         self.account: Final = account
         self._reactor = reactor
+        self._now = reactor.loop.time
         self._wall = wall
         self._up = Pace(reactor, lambda: account.up_bucket)
         self._down = Pace(reactor, lambda: account.down_bucket)
@@ -105,7 +100,7 @@ class Meter:
 
     def admit(self, client: Any) -> str | None:
         """Count a client's connection in, which has authenticated; or return the word for why it is refused."""
-        return self.account.admit(_group(client), self._reactor.loop.time(), self._wall())
+        return self.account.admit(client, self._now, self._wall)
 
     def leave(self) -> None:
         """A connection that was admitted came to no relay."""
@@ -116,7 +111,7 @@ class Meter:
         self._relays.add(relay)
         if self.account.limits.is_metered:
             relay.meter = self
-        self.account.began(relay, _group(relay.label[0]), relay.close)
+        self.account.began(relay, relay.label[0], relay.close)
 
     def ended(self, relay: Relay) -> None:
         """See `net.end.Via`."""
@@ -126,7 +121,7 @@ class Meter:
 
     def pipe(self, end: End, pipe: Pipe) -> Pipe:
         """See `net.end.Meter`."""
-        account, relay = self.account, end.relay
+        account, relay, now = self.account, end.relay, self._now
         assert relay is not None, "asked only while joined"
         is_up = end is relay.left
         pace = self._up if is_up else self._down
@@ -135,15 +130,16 @@ class Meter:
             end.most = min(end.most, max(READ_LEAST, int(bucket.rate * READ_SECONDS)))
 
         def metered(source: End, sink: End, scratch: Scratch, size: int) -> memoryview:
-            if account.is_spent:
+            if account.left <= 0:
                 return scratch.outward[:0]  # this relay is over when the turn is
             before = source.moved
             out = pipe(source, sink, scratch, size)
             moved = source.moved - before
-            if moved:
-                if not account.spend(moved):
-                    self._exceed()
-                pace.passed(source, moved)
+            account.left -= moved
+            if account.left <= 0:
+                self._exceed()
+            if bucket is not None and bucket.take(moved, now()) < 0 and not source.paced:
+                pace.wait(source)
             return out
 
         return metered
@@ -155,7 +151,7 @@ class Meter:
 
     def welcome(self, group: bytes) -> None:
         """See `net.packets.PacketMeter`."""
-        word = self.account.welcome(group, self._reactor.loop.time(), self._wall())
+        word = self.account.welcome(group, self._now, self._wall)
         if word is not None:
             raise LimitError(word)
 
@@ -176,11 +172,12 @@ class Meter:
     def pay(self, bucket: TokenBucket | None, size: int) -> None:
         """Let a datagram's payload pass, or raise LimitError."""
         account = self.account
-        if account.is_spent:
+        if account.left <= 0:
             raise LimitError("quota")
-        if bucket is not None and not bucket.allow(size, self._reactor.loop.time()):
+        if bucket is not None and not bucket.allow(size, self._now()):
             raise LimitError("limit", "faster than the user's speed")
-        if not account.spend(size):
+        account.left -= size
+        if account.left <= 0:
             self._exceed()
 
     # -- other limits --------------------------------------------------------------------------
@@ -188,7 +185,7 @@ class Meter:
     def change(self, limits: Limits) -> None:
         """Let other limits hold, also for what is live."""
         account = self.account
-        account.limit(limits, self._reactor.loop.time(), self._wall())
+        account.limit(limits, self._now(), self._wall())
         meter = self if limits.is_metered else None
         for relay in self._relays:
             relay.meter = meter
@@ -220,8 +217,3 @@ class MeteredTalk:
         """See `packet.Talk`; raises LimitError where the message may not pass."""
         self._meter.pay(self._meter.account.down_bucket, span[2] - span[1])
         return self._talk.seal(source, span, out, at, now)
-
-
-def _group(client: Any) -> bytes:
-    """Return what counts as one source; of a client without an address, nothing."""
-    return group_of(client[0].removeprefix(_MAPPED).partition("%")[0]) if isinstance(client, tuple) else b""

@@ -11,10 +11,16 @@ are seconds of a clock that does not go back.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+from ...net.datagrams import group_of
 
 KNOWN_MOST: Final = 256
 """Addresses remembered for a user beyond twice the limit; further ones are refused and not remembered."""
+
+
+_MAPPED: Final = "::ffff:"
+"""How an IPv4 client looks to a listener of both families."""
 
 
 class _Source:
@@ -68,3 +74,10 @@ class Sources:
             for place, (group, source) in enumerate(self._known.items())
             if place >= most and (place >= 2 * most or now - source.came_at > grace)
         ]
+
+
+def group_at(source: Any) -> bytes:
+    """Return what counts as one address: of a client as its socket has it; a group is one already."""
+    if isinstance(source, bytes):
+        return source
+    return group_of(source[0].removeprefix(_MAPPED).partition("%")[0]) if isinstance(source, tuple) else b""
