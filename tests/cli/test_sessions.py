@@ -64,10 +64,12 @@ def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     assert "?[31mx?" in lines[3]
     assert "local, pid 7, /etc/local.json\nnobody is there" in out
     assert "pid 8, /etc/server.json\nits answer is not understood" in out
-    named = {**ROW, "target": "example.com:443"}
+    named = {**ROW, "target": "example.com:443", "user": "bob"}
     monkeypatch.setattr(asking, "find", found(Stub(5, sessions={"sessions": [named]})))
     assert call("sessions") == OK
-    assert "example.com:443" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "example.com:443" in out
+    assert "bob" in out
 
 
 def test_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,9 +118,9 @@ def test_all_of_something_are_kicked_everywhere(
 ) -> None:
     stubs = Stub(5, kick={"ended": 2}), Stub(6, kick={"ended": 1}), Stub(7)
     monkeypatch.setattr(asking, "find", found(*stubs))
-    assert call("kick", "--source", "192.0.2.0/24", "--port", "8388") == OK
+    assert call("kick", "--source", "192.0.2.0/24", "--user", "bob", "--port", "8388") == OK
     assert capsys.readouterr().out == "ended: 3\n"
-    assert stubs[0].asked == [("kick", {"source": "192.0.2.0/24", "port": 8388})]
+    assert stubs[0].asked == [("kick", {"source": "192.0.2.0/24", "user": "bob", "port": 8388})]
     monkeypatch.setattr(asking, "find", found(Stub(5, kick=ControlError(ARGUMENTS, "source: no IP address"))))
     assert call("kick", "--source", "x") == NOTHING
     assert "no IP address" in capsys.readouterr().err

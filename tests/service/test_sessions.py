@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 
 from shadesocks.config.model import Config, LocalConfig, Mode
 from shadesocks.core.address import Address
+from shadesocks.core.secret import Secret
 from shadesocks.service.service import Service
 from shadesocks.service.sessions import Numbers
 from shadesocks.wire.control import ControlError
@@ -21,6 +22,7 @@ from .rig import HOST, echo, run, server_config, socks, started, target, until
 from .test_ports import connected, ended, talk
 from .test_service_udp import ask, relay_of, trip
 from .test_service_udp import echo as udp_echo
+from .test_users import client, service, shared, text
 
 SERVER = replace(server_config(), mode=Mode.TCP_AND_UDP, remarks="tokyo", id="one")
 
@@ -75,6 +77,7 @@ def test_a_connection_at_both_ends() -> None:
                 "role": "local",
                 "port": near.addresses[0].port,
                 "server": "tokyo",
+                "user": None,
                 "source": f"{HOST}:{mine[1]}",
                 "target": None,
                 "stage": "relaying",
@@ -207,7 +210,16 @@ def test_all_of_a_server_or_a_port_are_ended() -> None:
 
 @pytest.mark.parametrize(
     "args",
-    [{}, {"session": "1"}, {"session": True}, {"port": 1.5}, {"source": 7}, {"source": "example.com"}, {"server": 1}],
+    [
+        {},
+        {"session": "1"},
+        {"session": True},
+        {"port": 1.5},
+        {"source": 7},
+        {"source": "example.com"},
+        {"server": 1},
+        {"user": 2},
+    ],
 )
 def test_arguments_that_mean_nothing_end_nobody(args: dict[str, Any]) -> None:
     async def story() -> None:
@@ -215,5 +227,39 @@ def test_arguments_that_mean_nothing_end_nobody(args: dict[str, Any]) -> None:
             with pytest.raises(ControlError) as caught:
                 kick(far, **args)
             assert caught.value.code == "arguments"
+
+    run(story())
+
+
+def test_users_of_one_port_are_told_and_kicked_apart() -> None:
+    """And a user who goes at a reload keeps nobody else from going on."""
+
+    async def story() -> None:
+        async with service(shared()) as far, target(echo) as there, udp_echo() as udp:
+            await far.reload(replace(far.config, servers=far.servers))
+            [server] = far.servers
+            keys = [Secret(text(name)) for name in "ab"]
+            async with AsyncExitStack() as held:
+                nears = [
+                    await held.enter_async_context(client(server.password, key, at=server.address)) for key in keys
+                ]
+                pairs = [await connected(near, there) for near in nears]
+                for stream in pairs:
+                    await talk(stream, 5)
+                control, reply = await ask(nears[1])
+                assert await trip(relay_of(reply), udp, b"x") == b"x"
+                rows = await sessions(far)
+                assert sorted((row["way"], row["user"]) for row in rows) == [("tcp", "a"), ("tcp", "b"), ("udp", "b")]
+                assert kick(far, user="c") == 0
+                assert kick(far, user="b") == 2
+                assert await ended(pairs[1])
+                await far.reload(replace(far.config, servers=(shared(names="b", port=server.address.port),)))
+                assert far.reloaded is not None
+                assert far.reloaded.changed == (f"{server.address} (users)",)
+                await talk(pairs[0], 5)
+                again = await connected(nears[1], there)
+                await talk(again, 5)
+                for _, writer in (pairs[0], again, (None, control)):
+                    writer.close()
 
     run(story())

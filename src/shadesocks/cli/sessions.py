@@ -27,6 +27,7 @@ _COLUMNS: Final = (
     Column("WAY", 3),
     Column("PORT", 5, right=True),
     Column("SERVER", 12),
+    Column("USER", 8, optional=True),
     Column("SOURCE", 18),
     Column("TARGET", 18, optional=True),
     Column("STAGE", 11),
@@ -91,6 +92,7 @@ def _cells(pid: int, row: dict[str, Any]) -> list[str]:
         shown(row["way"]),
         str(int(row["port"])),
         shown(row["server"]) or "-",
+        shown(row.get("user")),
         shown(row["source"]) or "-",
         shown(row["target"]),
         shown(row["stage"]),
@@ -102,7 +104,7 @@ def _cells(pid: int, row: dict[str, Any]) -> list[str]:
 
 @command(
     "kick",
-    usage="ID... | [--source ADDRESS] [--server NAME] [--port NUMBER]  [--control PATH]",
+    usage="ID... | [--source ADDRESS] [--user NAME] [--server NAME] [--port NUMBER]  [--control PATH]",
     examples="""
 shadesocks kick 4711.12                           one session, by its ID of `shadesocks sessions`
 shadesocks kick --source 198.51.100.0/24          all of a network, or of an address
@@ -112,21 +114,31 @@ shadesocks kick --source 198.51.100.7 --port 8388 those for which both hold
 )
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--source", metavar="ADDRESS", help="All of an address, or a network.")
+@click.option("--user", metavar="NAME", help="All of a user, at every port.")
 @click.option("--server", metavar="NAME", help="All of a server, by name, id or address.")
 @click.option("--port", metavar="NUMBER", type=int, help="All of a port of ours.")
 @control_option
 def command_kick(
-    ids: tuple[str, ...], source: str | None, server: str | None, port: int | None, path: str | None
+    ids: tuple[str, ...],
+    source: str | None,
+    user: str | None,
+    server: str | None,
+    port: int | None,
+    path: str | None,
 ) -> int:
-    """End sessions of what runs on this machine: those with an ID, or all of a source, a server or a port.
+    """End sessions of what runs on this machine: those with an ID, or all of a source, user, server or port.
 
     Nobody is kept from coming again. Exit code 1 where none was ended.
     """
     wanted = {
-        word: value for word, value in (("source", source), ("server", server), ("port", port)) if value is not None
+        word: value
+        for word, value in (("source", source), ("user", user), ("server", server), ("port", port))
+        if value is not None
     }
     if bool(ids) == bool(wanted):
-        raise click.UsageError("name sessions by their IDs, or say of what all are to end: --source, --server, --port")
+        raise click.UsageError(
+            "name sessions by their IDs, or say of what all are to end: --source, --user, --server, --port"
+        )
     with services(path) as found:
         ended = sum(_kick_one(found, number) for number in ids) if ids else _kick_all(found, wanted)
     say(f"ended: {ended}")

@@ -68,6 +68,8 @@ class Session:
     port: int
     server: str
     """The server that has it, or at a client the one that it goes through; empty while that is not known, or none."""
+    user: str
+    """Who of the users of a port; empty where it has none, or while that is not known."""
     source: tuple[str, int] | None
     target: Address | None
     """None for UDP, which has many, and while it is not known."""
@@ -86,6 +88,7 @@ class Session:
             "role": self.role,
             "port": self.port,
             "server": self.server,
+            "user": self.user or None,
             "source": None if self.source is None else _text(self.source),
             "target": str(self.target) if targets and self.target is not None else None,
             "stage": self.stage,
@@ -154,6 +157,7 @@ def _of_visit(port: OpenPort, flow: Flow, story: Story, visit: Visit, journal: J
         role=port.port.role,
         port=port.number,
         server=_server(port),
+        user="",
         source=_source(visit.client),
         target=visit.target,
         stage=DIALLING if known else HANDSHAKE,
@@ -172,6 +176,7 @@ def _of_relay(port: OpenPort, relay: Relay) -> Session:
         role=port.port.role,
         port=port.number,
         server=_server(port) or _name_of(relay.right.via),
+        user="" if relay.user is None else relay.user.name,
         source=_source(client),
         target=target,
         stage=_stage(relay),
@@ -189,6 +194,7 @@ def _of_packets(packets: PacketRelay, port: OpenPort | None, number: int, sessio
         role="local" if port is None else port.port.role,
         port=number if port is None else port.number,
         server=(port and _server(port)) or _name_of(session.via),
+        user="" if session.user is None else session.user.name,
         source=packets.datagrams.name_of(session.source),
         target=None,
         stage=RELAYING,

@@ -74,15 +74,18 @@ async def sessions(asked: Asked, _args: Args) -> dict[str, Any]:
 
 
 def kick(asked: Asked, args: Args) -> dict[str, Any]:
-    """End one session, or all of a source, a server or a port: those for which all of it holds that was named."""
-    number, source, server, port = (args.get(word) for word in ("session", "source", "server", "port"))
-    if all(each is None for each in (number, source, server, port)):
-        text = '"with" has "session" or "port", a number, or "source", an address or a network, or "server", a name'
+    """End one session, or all of a source, user, server or port: those for which all of it holds that was named."""
+    words = ("session", "source", "user", "server", "port")
+    number, source, user, server, port = (args.get(word) for word in words)
+    if all(each is None for each in (number, source, user, server, port)):
+        text = (
+            '"with" has "session" or "port", a number, "source", an address or network, or "user" or "server", a name'
+        )
         raise ControlError(ARGUMENTS, text)
     for word, value in (("session", number), ("port", port)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
             raise ControlError(ARGUMENTS, f'"{word}" is a number')
-    for word, value in (("source", source), ("server", server)):
+    for word, value in (("source", source), ("user", user), ("server", server)):
         if value is not None and not isinstance(value, str):
             raise ControlError(ARGUMENTS, f'"{word}" is a text')
     network = None
@@ -97,6 +100,7 @@ def kick(asked: Asked, args: Args) -> dict[str, Any]:
         for each, its in zip(found, asked.numbers.give(each.key for each in found), strict=True)
         if (number is None or its == number)
         and (network is None or each.is_from(network))
+        and (user is None or each.user == user)
         and (server is None or server in _names(asked, each))
         and (port is None or each.port == port)
     ]
