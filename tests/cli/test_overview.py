@@ -85,6 +85,7 @@ def test_a_reload_is_asked_of_one_worker_of_each_master(
     out = capsys.readouterr().out
     assert sum(len(stub.asked) for stub in stubs) == 2
     assert stubs[2].sock.limit == RELOAD_LIMIT
+    assert out.startswith("server, pid 4, /etc/server.json\n")
     assert "  changed: [::]:1 (password)\n  changed access lists: x.acl\n  in force now: dns" in out
     assert "local, pid 7, /etc/local.json\n  all is as before" in out
 

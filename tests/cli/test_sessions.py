@@ -173,5 +173,6 @@ def test_a_server_that_runs(workers: int, tmp_path: Path) -> None:
         text = run_program(tmp_path, "status", "--control", str(tmp_path)).stdout
         assert f"pid {far.process.pid}" in text
         assert "kicked" in text
+        assert text.count("last reload: nothing changed") == 1
         assert ("workers: 2" in text) == (workers == 2)
         assert far.end(signal.SIGTERM) == OK

@@ -14,14 +14,16 @@ from socket import SocketType
 
 import pytest
 
+from shadesocks.cli.running import find
 from shadesocks.config.model import Config, ServerConfig
 from shadesocks.core.address import Address
+from shadesocks.core.errors import Problem
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.methods import METHODS
 from shadesocks.net.listen import bind
 from shadesocks.net.options import TcpOptions
 from shadesocks.process import line as said
-from shadesocks.process.line import Line, Message, make_line, mark_of
+from shadesocks.process.line import Line, Message, make_line, mark_of, pack
 from shadesocks.process.worker import DIED, Work, problems_of, run_worker
 from shadesocks.service.siblings import Siblings
 from tests.e2e.crowd import echo, eventually
@@ -223,3 +225,40 @@ def test_the_log_is_opened_again_when_it_is_told(tmp_path: Path) -> None:
         config = config_of(sock, state=tmp_path)
         assert run_worker(config, [sock], Siblings(), line, Work(hangup=opened.set)) == 0
     assert os.path.exists(tmp_path / "aead.salts")
+
+
+def test_it_has_its_master_read_the_config_for_whoever_asks(tmp_path: Path) -> None:
+    first, folder = listening(), tmp_path / "run"
+    folder.mkdir()
+    before = replace(config_of(first, state=tmp_path), control=f"{folder}/")
+    after = replace(before, idle_timeout=77.0)
+    answers = []
+
+    def ask() -> None:
+        found = find(str(folder))
+        assert found.services[0].master == os.getppid()
+        answers.append(found.services[0].ask("reload"))
+        found.close()
+
+    def answer(master: Master, applied: bool, problems: tuple[Problem, ...]) -> None:
+        told = pack(problems)
+        master.line.send(said.REREAD, int(applied), (told,))
+        os.close(told)
+
+    def story(master: Master) -> None:
+        master.until(said.READY)
+        for number, wrong in enumerate(((), (Problem("c.json", 3, "method", "no"),)), 1):
+            asking = threading.Thread(target=ask)
+            asking.start()
+            master.until(said.ASK, number)
+            if not wrong:
+                master.line.send(said.CONFIG, mark_of(after))
+            answer(master, not wrong, wrong)
+            asking.join(20)
+        master.line.send(said.STOP, 0)
+
+    with mastered(story) as line:
+        assert run_worker(before, [first], Siblings(), line, Work(reread=lambda: after)) == 0
+    good, bad = answers
+    assert (good["applied"], good["settings"], good["problems"]) == (True, ["idle_timeout"], [])
+    assert (bad["applied"], bad["problems"]) == (False, ["c.json:3: method: no"])

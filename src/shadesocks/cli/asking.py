@@ -100,11 +100,11 @@ def together(found: Sequence[Report]) -> list[list[Report]]:
     return list(groups.values())
 
 
-def heading(group: Sequence[Report]) -> str:
+def heading(group: Sequence[Report], *, counted: bool = True) -> str:
     """Return the line above what is told of a service."""
     first = group[0]
     parts = [first["role"], f"pid {first.get('master') or first['pid']}", shown(first["config"])]
-    if first.get("master"):
+    if counted and first.get("master"):
         parts.append(f"workers: {len(group)}")
     return ", ".join(part for part in parts if part)
 

@@ -114,7 +114,7 @@ def command_reload(as_json: bool, path: str | None) -> int:
     if as_json:
         say(json.dumps(answers, indent=2))
     else:
-        say("\n\n".join("\n".join((heading([answer]), *_reloaded(answer, "  "))) for answer in answers))
+        say("\n\n".join("\n".join((heading([answer], counted=False), *_reloaded(answer, "  "))) for answer in answers))
     if not asked:
         from .exits import tell
 

@@ -429,13 +429,20 @@ class Supervisor:
         if self._orders.reread is None:
             return False, (Problem("config", None, "", "there is no file to read again"),)
         self._orders.notifier.reloading()
-        came = self._reload(self._orders.reread)
+        came = applied, problems = self._reload(self._orders.reread)
+        if not applied:
+            for worker in self._workers.values():
+                self._say(worker, applied, problems)
         self._orders.notifier.serving(self._status(), pings=False)
         return came
 
     def _answer(self, worker: _Worker) -> None:
         """Read the config for a worker whom somebody asked to have that done."""
         applied, problems = (False, ()) if self._ends else self._read_again()
+        if applied or self._ends or self._orders.reread is None:  # else all were told
+            self._say(worker, applied, problems)
+
+    def _say(self, worker: _Worker, applied: bool, problems: tuple[Problem, ...]) -> None:
         told = pack(problems)
         worker.line.send(said.REREAD, int(applied), (told,))
         os.close(told)

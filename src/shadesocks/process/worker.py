@@ -238,6 +238,8 @@ class _Worker:
         return replace(mine, problems=(*map(str, problems), *mine.problems)).told()
 
     def _on_reread(self, applied: bool, problems: tuple[Problem, ...]) -> None:
+        if not applied:
+            self._service.reloaded = refused(problems)
         asked, self._asked = self._asked, []
         for outcome in asked:
             if not outcome.done():
