@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from blake3 import blake3
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -132,6 +133,31 @@ class Crafter:
         salt, sealer = self._open()
         stamp = int(time.time()) + shift if stamp is None else stamp
         return salt + sealer.seal(struct.pack("!BQH", kind, stamp, len(body))) + sealer.seal(body)
+
+
+def tag_of(key: bytes) -> bytes:
+    """What names a key in an identity header (SIP023): the first 16 bytes of its BLAKE3 hash."""
+    return blake3(key).digest(16)
+
+
+def block(key: bytes, plain: bytes) -> bytes:
+    """One block of AES."""
+    return Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(plain)  # noqa: S305 - one block, as SIP023 has it
+
+
+class IdentityCrafter(Crafter):
+    """Makes the first flight of clients of a server with users: behind the salt one header that names somebody."""
+
+    def __init__(self, method: str, server: str, user: str, *, named: str | None = None) -> None:
+        """`server` is the server's key, `user` the one that seals; `named` is the one in the header, where it lies."""
+        super().__init__(method, user)
+        self._server = master_key(method, server)
+        self._tag = tag_of(master_key(method, named or user))
+
+    def _open(self, salt: bytes | None = None) -> tuple[bytes, Sealer]:
+        salt, sealer = super()._open(salt)
+        state = blake3(self._server + salt, derive_key_context="shadowsocks 2022 identity subkey")
+        return salt + block(state.digest(len(self._server)), self._tag), sealer
 
 
 def bad_addresses(port: int) -> dict[str, bytes]:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tests.socks_udp import Address, parse_address
 
-from .craft import hchacha20, is_2022, master_key, salt_size
+from .craft import block, hchacha20, is_2022, master_key, salt_size, tag_of
 
 REQUEST, REPLY = 0, 1
 """The types of a 2022 header."""
@@ -99,8 +99,11 @@ class UdpCrafter:
         if "chacha20" in self.method:
             nonce = os.urandom(24)
             return nonce + self._xchacha(self._key, nonce).encrypt(bytes(4) + nonce[16:], separate + body, None)
-        sealed = AESGCM(self._subkey(session)).encrypt(separate[4:16], body, None)
-        return Cipher(algorithms.AES(self._key), modes.ECB()).encryptor().update(separate) + sealed  # noqa: S305 - one block, as SIP022 has it
+        return self._front(separate) + AESGCM(self._subkey(session)).encrypt(separate[4:16], body, None)
+
+    def _front(self, separate: bytes) -> bytes:
+        """What stands before the body."""
+        return block(self._key, separate)
 
     def open(self, datagram: bytes, kind: int) -> Opened:
         """What the datagram says, as the side that expects this type reads it; raises when it is not authentic."""
@@ -114,8 +117,8 @@ class UdpCrafter:
             plain = self._xchacha(self._key, nonce).decrypt(bytes(4) + nonce[16:], datagram[24:], None)
             separate, body = plain[:16], plain[16:]
         else:
-            block = Cipher(algorithms.AES(self._key), modes.ECB())  # noqa: S305 - one block, as SIP022 has it
-            separate = block.decryptor().update(datagram[:16])
+            cipher = Cipher(algorithms.AES(self._key), modes.ECB())  # noqa: S305 - one block, as SIP022 has it
+            separate = cipher.decryptor().update(datagram[:16])
             body = AESGCM(self._subkey(separate[:8])).decrypt(separate[4:16], datagram[16:], None)
         said, stamp = struct.unpack_from("!BQ", body)
         at = 9 + (8 if kind == REPLY else 0)
@@ -139,3 +142,17 @@ class UdpCrafter:
     def _xchacha(key: bytes, nonce: bytes) -> ChaCha20Poly1305:
         """XChaCha20-Poly1305 for this nonce: ChaCha20-Poly1305 under a derived key, with four zeros and the rest."""
         return ChaCha20Poly1305(hchacha20(key, nonce[:16]))
+
+
+class IdentityUdpCrafter(UdpCrafter):
+    """Seals the datagrams of a user, with one header that names somebody; opens answers to him."""
+
+    def __init__(self, method: str, server: str, user: str, *, named: str | None = None) -> None:
+        """As of `IdentityCrafter`."""
+        super().__init__(method, user)
+        self._server = master_key(method, server)
+        self._tag = tag_of(master_key(method, named or user))
+
+    def _front(self, separate: bytes) -> bytes:
+        mixed = bytes(one ^ other for one, other in zip(self._tag, separate, strict=True))
+        return block(self._server, separate) + block(self._server, mixed)

@@ -7,6 +7,7 @@ connection was too slow to tell, it is tried again in a smaller company.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import select
@@ -19,7 +20,7 @@ from typing import Final
 from tests.interop.streams import pack_address
 from tests.peers import HOST, PASSWORDS, Program, run
 
-from .craft import Crafter
+from .craft import Crafter, IdentityCrafter, salt_size
 from .prober import Probe, Shot, connect, fire_all
 
 SLACK: Final = 0.05
@@ -81,6 +82,22 @@ def post(name: str, method: str, folder: Path, deadline: float, port: int = 0) -
     settings = {DEADLINE_KEYS[name]: int(deadline) if deadline == int(deadline) else deadline}
     with run(name, "server", method, folder, port=port, settings=settings) as program:
         yield Post(method, program, Crafter(method, PASSWORDS[method]))
+
+
+USERS: Final = {
+    method: tuple(base64.b64encode(bytes([letter]) * salt_size(method)).decode() for letter in b"ab")
+    for method in ("2022-blake3-aes-128-gcm", "2022-blake3-aes-256-gcm")
+}
+"""The keys of two users, for each method that can have some."""
+
+
+@contextlib.contextmanager
+def shared_post(method: str, folder: Path, deadline: float, port: int = 0) -> Iterator[Post]:
+    """Run our server with two users; who probes is the first of them."""
+    users = [{"name": f"user {number}", "password": key} for number, key in enumerate(USERS[method])]
+    settings = {DEADLINE_KEYS["ours"]: deadline, "users": users}
+    with run("ours", "server", method, folder, port=port, settings=settings) as program:
+        yield Post(method, program, IdentityCrafter(method, PASSWORDS[method], USERS[method][0]))
 
 
 @dataclass(frozen=True, slots=True)

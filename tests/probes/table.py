@@ -7,14 +7,15 @@ connection are made from one by `replays` and `reflections`.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from .craft import Crafter, bad_addresses, is_2022, salt_size
+from .craft import Crafter, IdentityCrafter, bad_addresses, is_2022, salt_size
 from .prober import Probe
 
 FIRST: Final = 300
@@ -110,6 +111,24 @@ def stale(crafter: Crafter, address: bytes) -> Iterator[Probe]:
     body = address + struct.pack("!H", 1) + bytes(1) + _first()
     for stamp in (0, 1 << 31, 1 << 63, (1 << 64) - 1):
         yield Probe.fresh("stale", f"at {stamp:#x}", partial(crafter.variable, body, stamp=stamp))
+
+
+def identities(method: str, server: str, users: Sequence[str], address: bytes) -> Iterator[Probe]:
+    """Who is no user of a server with users: of its key and theirs, each prober knows too little, or a wrong one."""
+    anna, ben = users
+    other = base64.b64encode(os.urandom(salt_size(method))).decode()
+    rows = {
+        "nobody's": IdentityCrafter(method, server, other),
+        "of another server": IdentityCrafter(method, other, anna),
+        "of a user, with another's key": IdentityCrafter(method, server, ben, named=anna),
+        "of a user, with nobody's key": IdentityCrafter(method, server, other, named=anna),
+        "of a user, with the server's key": IdentityCrafter(method, server, server, named=anna),
+        "of the server itself": IdentityCrafter(method, server, server),
+        "none, with the server's key": Crafter(method, server),
+        "none, with a user's key": Crafter(method, anna),
+    }
+    for name, crafter in rows.items():
+        yield Probe.fresh("identity", name, partial(crafter.good, address, _first()))
 
 
 def replays(recorded: bytes, kind: str = "replayed") -> Iterator[Probe]:

@@ -53,9 +53,10 @@ class RelayedShadow:
         self.first_read_size = method.salt_size + BLOCK_SIZE + _FIXED_SIZE
 
     def read_request(self, known: Known, wall: WallClock, random: Random) -> Parser[ShadowRequest]:
-        """Read salt and header, and as much of the rest as the next server wants in its first read.
+        """Read salt and header, and as much of the rest as the next server wants in its first read, if it has no users.
 
-        What comes out asks for the next server, and both ways are passed on as they are.
+        What comes out asks for the next server, and both ways are passed on as they are. What came with it should go in
+        the same write: where more headers follow, a server wants more of it at once.
         """
         salt = bytes((yield self._method.salt_size))
         taken = yield BLOCK_SIZE + _FIXED_SIZE

@@ -134,12 +134,14 @@ class ShadowsocksInbound:
             return None
         strangers.lane.cancel(stranger)
         end = End(sock, shadow.opener, shadow.sealer)
-        end.held = reader.rest
-        end.moved = len(shadow.first)
+        first, end.held = shadow.first, reader.rest
+        if shadow.opener is None:  # nothing is to be opened: what came in one read leaves in one write
+            first, end.held = bytes(first) + end.held, b""
+        end.moved = len(first)
         end.taken = received
         # What the shadow finds users in is a table of ours (`users/table.py`).
         user = cast("User | None", shadow.user)
-        return Request(end, shadow.target, shadow.first, meter=meter, user=user)
+        return Request(end, shadow.target, first, meter=meter, user=user)
 
     def _tell_skew(self, client: Any, error: RemoteProtocolError) -> None:
         """Say that a client with the right key has another clock: the usual cause of a refusal (protocol §7.3)."""
