@@ -11,6 +11,8 @@ from typing import Final
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 BLOCK_SIZE: Final = 16
+_MODE: Final = modes.ECB()  # noqa: S305
+"""Not a choice: the protocol seals one random-looking block with it, never two of one message."""
 
 
 def seal_block(key: bytes, block: bytes) -> bytes:
@@ -24,8 +26,7 @@ def open_block(key: bytes, block: bytes) -> bytes:
 
 
 def _cipher(key: bytes) -> Cipher[modes.ECB]:
-    # The mode is not a choice: the protocol seals one random-looking block with it, never two of one message.
-    return Cipher(algorithms.AES(key), modes.ECB())  # noqa: S305
+    return Cipher(algorithms.AES(key), _MODE)
 
 
 class Block:
