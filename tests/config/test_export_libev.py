@@ -158,3 +158,13 @@ def test_further_listeners_are_told() -> None:
     assert to_libev(config, "local").lost == ["locals[1]: a file has one listener; give it its own file"]
     config = Config((ONE,), (replace(LOCAL, udp_socket_per_association=True),))
     assert to_libev(config, "local").lost == [f"udp_socket_per_association: {NOTHING}"]
+
+
+def test_who_is_told_what_passed_is_a_key_of_ss_server() -> None:
+    config = Config((ONE,), manager_address="::1", manager_port=6001)
+    export = to_libev(config, "server")
+    assert json.loads(export.text)["manager_address"] == "[::1]:6001"
+    assert export.lost == []
+    both = to_libev(replace(config, manager_listen="/run/m"), "server")
+    assert json.loads(both.text)["manager_address"] == "/run/m"
+    assert both.lost == ["manager_address: ss-manager tells no other manager what passed"]

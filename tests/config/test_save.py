@@ -66,6 +66,16 @@ CONFIGS = [
         ),
     ),
     Config(
+        (ONE,),
+        manager_listen="192.0.2.1:6001",
+        manager_dialect="rust",
+        manager_allow=("192.0.2.0/24",),
+        manager_secret=Secret("x" * 20),
+        manager_keep="/var/lib/ports.json",
+        manager_address="::1",
+        manager_port=6002,
+    ),
+    Config(
         udp_timeout=60.0,
         udp_max_associations=10,
         udp_max_per_source=5,

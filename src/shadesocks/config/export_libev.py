@@ -14,6 +14,7 @@ from ..core.nameserver import Transport
 from ..crypto.methods import Edition, Method
 from .dialects.libev import SERVER_IDLE_LEAST
 from .export import Export, lose_of_plugin
+from .manager import report_place
 from .model import TUNNEL, Config, LocalConfig, Mode, Outbound, ServerConfig
 from .save import dump
 from .setting import SERVER_END, Role
@@ -30,7 +31,10 @@ _RENAMED: Final = {
 }
 """Settings of both under two names."""
 _ELSEWHERE: Final = frozenset(
-    ("dns", "idle_timeout", "udp_timeout", "manager_listen", "manager_dialect", "acl_dialect", "allow_legacy")
+    (
+        *("dns", "idle_timeout", "udp_timeout", "acl_dialect", "allow_legacy"),
+        *("manager_listen", "manager_dialect", "manager_address", "manager_port"),
+    )
 )
 """Settings that are said in another way below, or need no word."""
 _HABITS: Final = frozenset(("balancer_policy", "stream_replay", "allow_none"))
@@ -208,9 +212,17 @@ def _put_timeout(config: Config, role: Role, keys: dict[str, Any], export: Expor
         export.lose("udp_timeout", "shadowsocks-libev has one timeout for connections and datagrams")
 
 
-def _put_manager(config: Config, role: Role, keys: dict[str, Any], _export: Export) -> None:
-    if role in SERVER_END and config.manager_listen is not None:
+def _put_manager(config: Config, role: Role, keys: dict[str, Any], export: Export) -> None:
+    """Put where commands come in, or who is told what passed: it is one key, of two programs."""
+    if role not in SERVER_END:
+        return
+    told = report_place(config)
+    if config.manager_listen is not None:
         keys["manager_address"] = config.manager_listen
+        if told is not None:
+            export.lost.append("manager_address: ss-manager tells no other manager what passed")
+    elif told is not None:
+        keys["manager_address"] = str(told)
 
 
 _SPECIAL: Final[tuple[Callable[[Config, Role, dict[str, Any], Export], None], ...]] = (

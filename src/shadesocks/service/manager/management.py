@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from ...core.address import Address
+from ...config.manager import report_place
+from ...core.address import Address, pack_ip
 from .kept import KeptPorts
 from .report import Reporter, make_reporter
 from .socket import ManagerSocket, Rules, open_manager
@@ -52,7 +53,12 @@ class Management:
             ConfigError: it cannot be had.
         """
         if self._tells and tells:
-            self._reporter = await asyncio.get_running_loop().run_in_executor(None, make_reporter, self._config)
+            place = report_place(self._config)
+            if isinstance(place, Address) and pack_ip(place.host) is None:  # a name, which takes time
+                loop = asyncio.get_running_loop()
+                self._reporter = await loop.run_in_executor(None, make_reporter, self._config)
+            else:
+                self._reporter = make_reporter(self._config)
         if self.is_there:
             self._bound = await open_manager(self._config.manager_listen or "", given)
 
