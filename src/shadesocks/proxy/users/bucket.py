@@ -48,9 +48,10 @@ class TokenBucket:
 
     def allow(self, size: int, now: float) -> bool:
         """Pay for bytes and return True if there is as much; else nothing is paid."""
-        if self.tokens(now) < size:
+        left = self.take(size, now)
+        if left < 0:
+            self._tokens = left + size
             return False
-        self._tokens -= size
         return True
 
     def wait(self, now: float) -> float:

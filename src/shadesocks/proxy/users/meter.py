@@ -90,9 +90,10 @@ class Meter:
         self._reactor = reactor
         self._now = reactor.loop.time
         self._wall = wall
-        self._up = Pace(reactor, lambda: account.up_bucket)
-        self._down = Pace(reactor, lambda: account.down_bucket)
-        self._relays: set[Relay] = set()
+        self._up: Pace | None = None
+        self._down: Pace | None = None
+        """Made when a speed first needs them: of ten thousand users few have one."""
+        self._relays: dict[Relay, None] = {}
         self._sessions: dict[Session, Talk] = {}
         """With the talk that each began with."""
 
@@ -108,14 +109,14 @@ class Meter:
 
     def began(self, relay: Relay) -> None:
         """See `net.end.Via`: a relay of a connection that was admitted is about to begin."""
-        self._relays.add(relay)
+        self._relays[relay] = None
         if self.account.limits.is_metered:
             relay.meter = self
         self.account.began(relay, relay.label[0], relay.close)
 
     def ended(self, relay: Relay) -> None:
         """See `net.end.Via`."""
-        self._relays.discard(relay)
+        self._relays.pop(relay, None)
         self.account.ended(relay)
         self.account.leave()
 
@@ -124,9 +125,9 @@ class Meter:
         account, relay, now = self.account, end.relay, self._now
         assert relay is not None, "asked only while joined"
         is_up = end is relay.left
-        pace = self._up if is_up else self._down
         bucket = account.up_bucket if is_up else account.down_bucket
         if bucket is not None:
+            pace = self._pace(is_up=is_up)
             end.most = min(end.most, max(READ_LEAST, int(bucket.rate * READ_SECONDS)))
 
         def metered(source: End, sink: End, scratch: Scratch, size: int) -> memoryview:
@@ -143,6 +144,14 @@ class Meter:
             return out
 
         return metered
+
+    def _pace(self, *, is_up: bool) -> Pace:
+        account = self.account
+        if is_up:
+            self._up = self._up or Pace(self._reactor, lambda: account.up_bucket)
+            return self._up
+        self._down = self._down or Pace(self._reactor, lambda: account.down_bucket)
+        return self._down
 
     def _exceed(self) -> None:
         self._reactor.queue.append(partial(self.account.end_all, "quota"))
@@ -162,14 +171,14 @@ class Meter:
         account.began(session, session.group, partial(relay.end, session), is_session=True)
         if account.limits.is_metered:
             session.talk = MeteredTalk(self, session.talk)
-            self.pay(account.up_bucket, size)
+            self._pay(account.up_bucket, size)
 
     def parted(self, session: Session) -> None:
         """See `net.packets.PacketMeter`."""
         self._sessions.pop(session, None)
         self.account.ended(session)
 
-    def pay(self, bucket: TokenBucket | None, size: int) -> None:
+    def _pay(self, bucket: TokenBucket | None, size: int) -> None:
         """Let a datagram's payload pass, or raise LimitError."""
         account = self.account
         if account.left <= 0:
@@ -194,26 +203,28 @@ class Meter:
                     end.choose_pipe()
         for session, talk in self._sessions.items():
             session.talk = talk if meter is None else MeteredTalk(self, talk)
-        self._up.go_on()
-        self._down.go_on()
+        for pace in (self._up, self._down):
+            if pace is not None:
+                pace.go_on()
 
 
 class MeteredTalk:
     """The talk of a session whose user has a quota or a speed."""
 
-    __slots__ = ("_meter", "_talk")
+    __slots__ = ("_down", "_open", "_pay", "_seal", "_up")
 
     def __init__(self, meter: Meter, talk: Talk) -> None:
-        self._meter = meter
-        self._talk = talk
+        self._pay = meter._pay
+        self._open, self._seal = talk.open, talk.seal
+        self._up, self._down = meter.account.up_bucket, meter.account.down_bucket
 
     def open(self, packet: memoryview, out: memoryview, at: int, now: int) -> Span:
         """See `packet.Talk`; raises LimitError where the message may not pass."""
-        span = self._talk.open(packet, out, at, now)
-        self._meter.pay(self._meter.account.up_bucket, span[2] - span[1])
+        span = self._open(packet, out, at, now)
+        self._pay(self._up, span[2] - span[1])
         return span
 
     def seal(self, source: memoryview, span: Span, out: memoryview, at: int, now: int) -> int:
         """See `packet.Talk`; raises LimitError where the message may not pass."""
-        self._meter.pay(self._meter.account.down_bucket, span[2] - span[1])
-        return self._talk.seal(source, span, out, at, now)
+        self._pay(self._down, span[2] - span[1])
+        return self._seal(source, span, out, at, now)
