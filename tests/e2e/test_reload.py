@@ -119,6 +119,7 @@ class Visits:
             while not self._over.wait(1 / self._rate):
                 self.count += 1
                 pool.submit(self._visit, self._ports[self.count % len(self._ports)])
+            pool.shutdown(cancel_futures=True)  # on a busy machine some wait for a thread
 
     def _visit(self, port: int) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from socket import SOCK_DGRAM, SOCK_STREAM, SocketType
@@ -14,7 +15,7 @@ from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.methods import METHODS
 from shadesocks.process.slots import Slots
-from shadesocks.service.given import GivenSockets
+from shadesocks.service.given import GivenSockets, duplicate
 from tests.peers import free_port
 
 HOST = "127.0.0.1"
@@ -139,3 +140,20 @@ def test_each_worker_has_a_page_of_counters_of_its_own(slots: Slots) -> None:
     unsaid = Config(metrics=Address(HOST, 0))
     assert slots.config_of(1, unsaid).metrics == Address(HOST, METRICS_PORT + 1)
     assert slots.config_of(1, Config()).metrics is None
+
+
+def test_a_port_that_workers_are_about_to_leave_is_waited_for() -> None:
+    """As where one reload drops a port, and the next one wants it again before all of them had their turn."""
+    slots = Slots(2, GivenSockets(), own=True)
+    wanted = Config(servers=(server(free_port()),))
+    try:
+        assert slots.bind(wanted)[1] == []
+        held = [duplicate(sock) for sock in slots.of(1)]
+        slots.drop(Config())
+        leaving = threading.Timer(0.2, lambda: [sock.close() for sock in held])
+        leaving.start()
+        assert slots.bind(wanted)[1] == []
+        leaving.join()
+        assert all(sock.fileno() < 0 for sock in held)
+    finally:
+        slots.close()

@@ -10,7 +10,9 @@ is the first worker's alone, since each datagram would come to any of them.
 
 from __future__ import annotations
 
+import errno
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from socket import SO_REUSEADDR, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, SocketType
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
     from ..core.address import Address
     from ..service.given import GivenSockets
 
+LEAVING: Final = 3.0
+"""Seconds in which workers leave a port that the last config did not want, and this one does; they need a turn."""
+LOOK: Final = 0.02
+"""Seconds between two looks whether they have."""
+
 _Key = tuple[int, "Address"]
 """SOCK_STREAM or SOCK_DGRAM, and what is listened on."""
 
@@ -46,6 +53,8 @@ class Slots:
         self._own: Final = own
         self._sockets: dict[_Key, list[SocketType]] = {}
         self._steering: Steering | None = None
+        self._dropped: set[_Key] = set()
+        """What was given up: workers may be about to do so, too."""
         self._alone: set[Address] = set()
         """Where a socket for datagrams was given."""
 
@@ -88,20 +97,21 @@ class Slots:
                         self._alone.add(address)
                     continue
                 make = bind_streams if kind == SOCK_STREAM else bind_packets
-                made[key] = self._bind_all(make, family, where, kind, config.reuse_port)
+                if self._own and not config.reuse_port:
+                    _check_free(family, where, kind, LEAVING if key in self._dropped else 0)
+                made[key] = self._bind_all(make, family, where, config.reuse_port)
         except OSError:
             for sockets in made.values():
                 _close(sockets)
             raise
         self._sockets |= made
+        self._dropped -= made.keys()
 
     def _bind_all(
-        self, make: Callable[..., SocketType], family: int, where: tuple[Any, ...], kind: int, shares: bool
+        self, make: Callable[..., SocketType], family: int, where: tuple[Any, ...], shares: bool
     ) -> list[SocketType]:
         if not self._own:
             return [make(where, family, reuse_port=shares)]
-        if not shares:
-            _check_free(family, where, kind)
         sockets: list[SocketType] = []
         try:
             sockets.extend(make(where, family, reuse_port=True) for _ in range(self.count))
@@ -162,6 +172,7 @@ class Slots:
         wanted = {key for server in config.servers for key in _keys(server)}
         for key in self.keys - wanted:
             _close(self._sockets.pop(key))
+            self._dropped.add(key)
 
     def keep(self, slot: int) -> list[SocketType]:
         """Close all but the sockets of one worker, which are returned: called in that worker."""
@@ -198,12 +209,26 @@ def _socket_address(address: Address) -> tuple[int, tuple[Any, ...]]:
     return found[0][0], found[0][4]
 
 
-def _check_free(family: int, where: tuple[Any, ...], kind: int) -> None:
-    """See that nobody else has a port, which sockets that share ports would not find out.
+def _check_free(family: int, where: tuple[Any, ...], kind: int, limit: float = 0) -> None:
+    """See that nobody has a port, which sockets that share ports would not find out; wait for it so many seconds.
 
     Raises:
         OSError: somebody has it.
     """
+    until = time.monotonic() + limit
+    while True:
+        try:
+            _try_bind(family, where, kind)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() >= until:
+                raise
+            time.sleep(LOOK)
+        else:
+            return
+
+
+def _try_bind(family: int, where: tuple[Any, ...], kind: int) -> None:
+    """Bind a socket, and close it."""
     from ..net.datagrams import DatagramOptions, open_socket
     from ..net.options import TcpOptions
 
