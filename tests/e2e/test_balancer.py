@@ -15,6 +15,7 @@ import pytest
 
 from shadesocks.config.model import TUNNEL, Config, LocalConfig, Mode, PluginConfig, ProxyConfig, ServerConfig
 from shadesocks.core.address import Address
+from shadesocks.proxy.balance.member import MUTE_MOST
 from shadesocks.proxy.balance.policies import POLICIES
 from shadesocks.service.roster import Roster
 from shadesocks.service.service import Service
@@ -166,6 +167,43 @@ def test_g10_a_server_that_is_silent_costs_its_dial_time_out(word: str, monkeypa
                     failures = [row["tcp"]["failures"] for row in roster_of(near).table()]
                     assert failures == [1, 1, 0], "never tried again"
                     assert counts([one]) == [3]
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("answer", "word", "most"), [(b"", "no_answer", MUTE_MOST), (b"HTTP/1.1 302 Found\r\n" * 9, "bad_server", 1)]
+)
+def test_a_server_that_takes_everything_and_leads_nowhere_is_left(
+    answer: bytes, word: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead backend behind what accepts for it, a page to log in at: no dial fails, and nobody probes."""
+    monkeypatch.setattr(Random, "randrange", lambda _self, limit: limit - 1)  # no chance for who failed
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        writer.write(answer)
+
+    async def story() -> None:
+        async with target(hang_up) as nowhere, servers(1) as [one], target(echo) as to:
+            listener = LocalConfig(Address(HOST, 0))
+            config = Config(servers=(at(nowhere), at(one)), locals=(listener,), balancer_policy="ordered")
+            async with started(Service.local(config)) as near:
+                got = [await said(near, Address((HOST, "localhost")[each % 2], to.port)) for each in range(9)]
+                assert got == [b""] * most + [b"x"] * (9 - most), near.journal.reasons
+                assert roster_of(near).table()[0]["tcp"]["error"] == word
+
+    async def said(near: Service, to: Address) -> bytes:
+        """What comes back of one byte, through a SOCKS listener; nothing where the connection broke."""
+        reader, writer, reply = await socks(near, to)
+        assert reply == 0
+        try:
+            writer.write(b"x")
+            return await reader.read(1)
+        except ConnectionError:
+            return b""
+        finally:
+            writer.close()
 
     run(story())
 

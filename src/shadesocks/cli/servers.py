@@ -52,7 +52,8 @@ def command_servers(action: str, name: str, as_json: bool, watch: bool, path: st
     """Show the servers of every client and server that runs on this machine and may be asked, and how they are.
 
     pin NAME lets all connections of a client go through one server, which is named by its name, its id or its address,
-    until unpin, its restart, or the end of that server in its config. Exit code 1 where nothing runs that can be asked.
+    until unpin, its restart, or the end of that server in its config. While that server fails, nothing gets through.
+    Exit code 1 where nothing runs that can be asked.
     """
     if (action == "pin") != bool(name):
         raise click.UsageError("pin takes the name of a server, and nothing else takes one")

@@ -34,8 +34,8 @@ class Via(Protocol):
     def began(self, relay: Relay) -> None:
         """A relay whose right end went this way begins."""
 
-    def ended(self, relay: Relay) -> None:
-        """It is over."""
+    def ended(self, relay: Relay, word: str) -> None:
+        """It is over, for this reason."""
 
 
 class End:

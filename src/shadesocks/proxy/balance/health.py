@@ -63,7 +63,7 @@ class Health:
         self._sampled_failure_at: float | None = None
         self._failures = 0
         self._found_by_probe = False
-        """Of its failures one was a probe's: that a connection can be made says nothing against it."""
+        """Of its failures one was no dial's: that a connection can be made says nothing against it."""
         self._badness: float | None = None
         """Of all samples; None: not computed since the last one came."""
         self.revision = 0
@@ -100,7 +100,7 @@ class Health:
             self.revision += 1
 
     def failed(self, now: float, word: str) -> None:
-        """A probe failed."""
+        """A probe failed, or connections were made and came to nothing."""
         self.missed(now, word)
         self._found_by_probe = True
 
