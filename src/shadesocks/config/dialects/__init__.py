@@ -12,6 +12,7 @@ from typing import Final
 from ..findings import Findings
 from ..reader import BROKEN, Mark, Node
 from ..setting import Role
+from ..unread import name_form
 from . import go, libev, links, lite, node, outline, procurator, python, sing_box, sip008
 from .seam import Dialect, Taken
 from .sniff import sniff
@@ -46,7 +47,8 @@ DIALECTS: Final[dict[str, Dialect]] = {row.name: row for row in _ROWS}
 def find_text_dialect(name: str | None, text: str, where: str, findings: Findings) -> tuple[Node, Taken] | None:
     """Return the tree of a text that is no JSON, and its dialect; None for JSON, or what is to be read as such.
 
-    A text that is not of the dialect that was asked for is a problem, and has an empty tree.
+    A text that is not of the dialect that was asked for is a problem, and has an empty tree; so is one whose form is
+    known, and not read.
     """
     for dialect in _ROWS:
         if dialect.read is None or name not in (None, dialect.name):
@@ -57,7 +59,11 @@ def find_text_dialect(name: str | None, text: str, where: str, findings: Finding
         if name is not None:
             findings.problem(Mark(where, 1), "", f"this is not {dialect.summary}")
             return Node(BROKEN, Mark(where, 1)), Taken(dialect, _ASKED)
-    return None
+    form = name_form(text)
+    if not form:
+        return None
+    findings.problem(Mark(where), "", form)
+    return Node(BROKEN, Mark(where)), Taken(_ROWS[0], "")
 
 
 def find_dialect(name: str | None, root: Node) -> Taken:

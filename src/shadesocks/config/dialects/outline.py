@@ -2,6 +2,7 @@
 
     {"server", "server_port", "password", "method", "prefix"}             behind ssconf://; also with ss:// in its place
     {"accessKeys": [{"id", "name", "password", "port", "method"}]}        shadowbox_config.json of the server
+    {"transport": {...}}                                                  a newer key, not read: mostly it is YAML
 
 A `prefix` makes the first bytes look like another protocol. They stand in the place of random ones of the salt, so a
 server takes connections without them; a censor may not.
@@ -16,6 +17,7 @@ from ..findings import Findings
 from ..reader import Member, Node
 from ..servers import LINK_MODE
 from ..setting import Role
+from ..unread import OUTLINE_TRANSPORT
 from .draft import Draft, said_as
 from .go import every_address
 
@@ -42,6 +44,9 @@ def translate(root: Node, role: Role | None, findings: Findings) -> Node:
             "they had to, this server may be out of reach"
         )
         draft.warn(prefix, "prefix", text)
+    transport = draft.pop("transport")
+    if transport is not None:
+        draft.problem(transport, "transport", OUTLINE_TRANSPORT)
     if draft.has("accessKeys"):
         _take_keys(draft, role)
     draft.default("mode", LINK_MODE.value)

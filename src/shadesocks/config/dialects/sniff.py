@@ -36,7 +36,7 @@ _OURS: Final = (
 )
 """Keys of shadowsocks-rust that nobody else has, and that stand in no other program's file."""
 
-_AT_ONCE: Final = {"accessKeys": "outline", "prefix": "outline", "outbounds": "sing-box"}
+_AT_ONCE: Final = {"accessKeys": "outline", "prefix": "outline", "transport": "outline", "outbounds": "sing-box"}
 """Keys of programs outside the family, which are in no file of it."""
 _ELSEWHERE: Final = {"outline": outline.PROGRAM, "sing-box": sing_box.PROGRAM}
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...config.link_list import LinkList, find_links
 from ...config.online import Offer
+from ...config.unread import OUTLINE_TRANSPORT, name_form
 from ...core.errors import ShadesocksError
 from ...wire.sip008 import SERVERS_MAX, Sip008Error, parse_document, parse_object
 from ...wire.uri import UriError, parse_link
@@ -61,8 +62,10 @@ def read_document(text: str) -> Document:
     else:
         if all(isinstance(keys.get(name), int if name == "server_port" else str) for name in _KEY):
             return _from_key(keys)
-        code = why = ""
-    raise DocumentError(why if code not in ("", "bad_json") else _NEITHER)
+        code, why = "", OUTLINE_TRANSPORT if "transport" in keys else ""
+    if code == "bad_json":
+        why = name_form(text)
+    raise DocumentError(why or _NEITHER)
 
 
 def _from_links(links: LinkList) -> Document:
