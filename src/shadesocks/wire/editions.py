@@ -1,27 +1,68 @@
-"""From a method and its keys to the wire format that speaks it: a literal table, no registry."""
+"""From a method and its keys to the wire format that speaks it: a literal table, no registry.
+
+Each edition is loaded, with its ciphers and digests, when a method of it is first asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..core.errors import LocalProtocolError
 from ..crypto.available import missing
 from ..crypto.methods import Edition, Method, is_ready
-from .aead import AeadShadow
-from .aead2022 import Aead2022Shadow
-from .packet import PacketShadow
-from .packet_aead import AeadPackets, NewSalt
-from .packet_aead2022 import Aead2022Packets, Claim
-from .packet_plain import PlainPackets
-from .plain import PlainShadow
 from .shadow import NO_QUIRKS, Quirks, Random, Shadow
+
+if TYPE_CHECKING:
+    from .packet import PacketShadow
+    from .packet_aead import NewSalt
+    from .packet_aead2022 import Claim
+
+
+# Streams
+
+
+def _plain(_method: Method, _keys: Sequence[bytes], _quirks: Quirks) -> Shadow:
+    from .plain import PlainShadow
+
+    return PlainShadow()
 
 
 def _stream(method: Method, keys: Sequence[bytes], quirks: Quirks) -> Shadow:
-    from .stream import StreamShadow  # with its ciphers: for old peers only
+    from .stream import StreamShadow
 
     return StreamShadow(method, keys[0], quirks)
+
+
+def _aead(method: Method, keys: Sequence[bytes], _quirks: Quirks) -> Shadow:
+    from .aead import AeadShadow
+
+    return AeadShadow(method, keys[0])
+
+
+def _aead2022(method: Method, keys: Sequence[bytes], _quirks: Quirks) -> Shadow:
+    from .aead2022 import Aead2022Shadow
+
+    return Aead2022Shadow(method, keys[0])
+
+
+_EDITIONS: Final[dict[Edition, Callable[[Method, Sequence[bytes], Quirks], Shadow]]] = {
+    Edition.PLAIN: _plain,
+    Edition.STREAM: _stream,
+    Edition.AEAD: _aead,
+    Edition.AEAD2022: _aead2022,
+}
+
+
+# Datagrams
+
+
+def _plain_packets(
+    _method: Method, _keys: Sequence[bytes], _random: Random, _insert: NewSalt, _quirks: Quirks, _claim: Claim | None
+) -> PacketShadow:
+    from .packet_plain import PlainPackets
+
+    return PlainPackets()
 
 
 def _stream_packets(
@@ -32,22 +73,27 @@ def _stream_packets(
     return StreamPackets(method, keys[0], random, insert, quirks)
 
 
-_EDITIONS: Final[dict[Edition, Callable[[Method, Sequence[bytes], Quirks], Shadow]]] = {
-    Edition.PLAIN: lambda _method, _keys, _quirks: PlainShadow(),
-    Edition.STREAM: _stream,
-    Edition.AEAD: lambda method, keys, _quirks: AeadShadow(method, keys[0]),
-    Edition.AEAD2022: lambda method, keys, _quirks: Aead2022Shadow(method, keys[0]),
-}
+def _aead_packets(
+    method: Method, keys: Sequence[bytes], random: Random, insert: NewSalt, _quirks: Quirks, _claim: Claim | None
+) -> PacketShadow:
+    from .packet_aead import AeadPackets
+
+    return AeadPackets(method, keys[0], random, insert)
 
 
-_MakePackets = Callable[[Method, Sequence[bytes], Random, NewSalt, Quirks, Claim | None], PacketShadow]
-_PACKETS: Final[dict[Edition, _MakePackets]] = {
-    Edition.PLAIN: lambda _method, _keys, _random, _insert, _quirks, _claim: PlainPackets(),
+def _aead2022_packets(
+    method: Method, keys: Sequence[bytes], random: Random, _insert: NewSalt, _quirks: Quirks, claim: Claim | None
+) -> PacketShadow:
+    from .packet_aead2022 import Aead2022Packets
+
+    return Aead2022Packets(method, keys[0], random, claim)
+
+
+_PACKETS: Final[dict[Edition, Callable[..., PacketShadow]]] = {
+    Edition.PLAIN: _plain_packets,
     Edition.STREAM: _stream_packets,
-    Edition.AEAD: lambda method, keys, random, insert, _quirks, _claim: AeadPackets(method, keys[0], random, insert),
-    Edition.AEAD2022: lambda method, keys, random, _insert, _quirks, claim: Aead2022Packets(
-        method, keys[0], random, claim
-    ),
+    Edition.AEAD: _aead_packets,
+    Edition.AEAD2022: _aead2022_packets,
 }
 
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from hashlib import blake2b
 from math import log
 from random import Random
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ...crypto.digests import blake2b
 from .leader import Latency, Leader, Score, Told
 
 if TYPE_CHECKING:
