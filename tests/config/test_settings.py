@@ -27,6 +27,7 @@ _TYPES: dict[Kind, object] = {
     Kind.PATH: str,
     Kind.NAME_SERVERS: tuple[NameServer, ...],
     Kind.NETWORKS: tuple[str, ...],
+    Kind.NAMES: tuple[str, ...],
     Kind.PORTS: tuple[tuple[int, int], ...],
 }
 
@@ -92,7 +93,6 @@ def test_every_setting_of_the_top_has_a_field() -> None:
         "outbound_fwmark": "outbound",
         "online_urls": "online",
         "online_interval": "online",
-        "online_plugins": "online",
         "forward_address": "forward",
         "forward_port": "forward",
         "plugin_opts": "plugin",

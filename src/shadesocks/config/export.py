@@ -52,7 +52,12 @@ def to_rust(config: Config, role: Role) -> Export:
     if online is not None and len(online.urls) > 1:
         config = replace(config, online=replace(online, urls=online.urls[:1]))
         export.lose("online_config.config_url", "shadowsocks-rust takes one; the first is kept")
-    keys = _cut(keys_of(config), Place.TOP, role, "", export)
+    own = keys_of(config)
+    if "allowed_plugins" in own:  # which it knows of subscriptions alone
+        allowed = own.pop("allowed_plugins")
+        if isinstance(online_keys := own.get("online_config"), dict):
+            online_keys["allowed_plugins"] = allowed
+    keys = _cut(own, Place.TOP, role, "", export)
     if config.dns:
         keys["dns"] = ",".join(written(config.dns))
     for server in config.servers:

@@ -79,7 +79,7 @@ def add_links(top: Section, given: Given, mark: Mark, read_link: ReadLink | None
     for node in nodes:
         link = parse_entry(Entry("", mark, node), read_link, findings)
         if link is not None:
-            top.entries |= link_entries(link, "", mark, findings)
+            top.entries |= link_entries(link, "", mark)
 
 
 def _entries(overrides: Mapping[str, Given], findings: Findings) -> Iterator[tuple[str, Entry]]:

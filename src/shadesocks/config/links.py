@@ -8,7 +8,7 @@ then takes the same way as the keys of a file, and is judged by the same rules.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Protocol
 
 from ..core.errors import ShadesocksError
 from .findings import Findings
@@ -39,9 +39,6 @@ ReadLink = Callable[[str], LinkLike]
 """Turns the text of a link into what it says, or raises a ShadesocksError that does not repeat it."""
 
 
-NO_PATH: Final = "the plugin of a {0} is a name, to be found in PATH: a {0} may come from somebody else"
-
-
 def parse_entry(entry: Entry, read_link: ReadLink | None, findings: Findings) -> LinkLike | None:
     """Read the link that an entry holds; None after a problem."""
     text = entry.node.value
@@ -60,10 +57,8 @@ def parse_entry(entry: Entry, read_link: ReadLink | None, findings: Findings) ->
     return None
 
 
-def link_entries(link: LinkLike, key: str, mark: Mark, findings: Findings) -> dict[str, Entry]:
+def link_entries(link: LinkLike, key: str, mark: Mark) -> dict[str, Entry]:
     """Return what a link says as entries of a server's section."""
-    if link.plugin and "/" in link.plugin:
-        findings.problem(mark, key, NO_PATH.format("link"))
     said: dict[str, str | int] = {
         "server": link.host,
         "server_port": link.port,
@@ -75,4 +70,4 @@ def link_entries(link: LinkLike, key: str, mark: Mark, findings: Findings) -> di
     if link.plugin:
         said["plugin"] = link.plugin
         said["plugin_opts"] = link.plugin_opts or ""
-    return {name: Entry(key, mark, Node(value, mark)) for name, value in said.items()}
+    return {name: Entry(key, mark, Node(value, mark), by_others=True) for name, value in said.items()}

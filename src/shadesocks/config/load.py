@@ -18,11 +18,12 @@ from typing import Any, Final
 
 from ..core.errors import ConfigError, Problem
 from ..core.networks import NetworkSet, parse_network
-from .balance import check_probes
+from .allowed_plugins import Allowed
+from .balance import check_probes, check_weights
 from .dialects import DIALECTS, Taken, find_dialect, find_text_dialect
 from .findings import Findings, left_out
 from .flags import NO_FILE, Given, add_flags, add_links
-from .links import NO_PATH, LinkLike, ReadLink, link_entries, parse_entry
+from .links import LinkLike, ReadLink, link_entries, parse_entry
 from .listeners import build_local, check_listeners
 from .manager import build_template, check_manager, is_template
 from .model import (
@@ -33,7 +34,7 @@ from .model import (
 )
 from .needs import check_needs, filled, ways_of
 from .online import build_online
-from .plugins import check_top, check_workers
+from .plugins import check_top, check_workers, take_leave_from
 from .reader import BROKEN, Mark, Member, Node, Reading, read
 from .sections import Entry, Section, sort_members
 from .servers import (
@@ -114,9 +115,7 @@ def load(
         base=base,
         starts=starts,
     )
-    if report.config is None:
-        raise ConfigError(report.problems)
-    return report.config
+    return _unless_bad(report)
 
 
 def examine(
@@ -142,6 +141,8 @@ def examine(
         return Report(None, findings.problems, findings.warnings)
     root = taken.dialect.translate(tree, role, findings)
     top = sort_members(root, Place.TOP, "", findings, strict=strict)
+    if taken.dialect.is_document:
+        take_leave_from(top, findings)
     if overrides:
         add_flags(top, overrides, environ, read_link, findings)
     for name, value in (fallbacks or {}).items():
@@ -161,23 +162,23 @@ def examine(
 
 
 def config_from_link(
-    link: LinkLike, *, where: str = "link", role: Role | None = None, allow_legacy: bool = False
+    link: LinkLike,
+    *,
+    where: str = "link",
+    role: Role | None = None,
+    allow_legacy: bool = False,
+    allowed_plugins: Allowed = None,
 ) -> Config:
     """Return the configuration of the one server that a link names, over TCP and UDP.
 
     Raises:
-        ConfigError: the link asks for what this version cannot do.
+        ConfigError: the link asks for what this version cannot do, or for a program that it may not start.
     """
     findings = Findings(role)
     mark = Mark(where)
-    entries = link_entries(link, "", mark, findings) | {"mode": Entry("", mark, Node(LINK_MODE.value, mark))}
-    if allow_legacy:
-        entries["allow_legacy"] = Entry("", mark, Node(True, mark))
-    top = Section(Place.TOP, "", mark, entries)
-    report = _Builder(top, role, findings).report()
-    if report.config is None:
-        raise ConfigError(report.problems)
-    return report.config
+    top = _top_of_links(mark, allow_legacy, allowed_plugins)
+    top.entries |= link_entries(link, "", mark)
+    return _unless_bad(_Builder(top, role, findings).report())
 
 
 def config_from_links(
@@ -187,21 +188,33 @@ def config_from_links(
     where: str = "link",
     role: Role | None = None,
     allow_legacy: bool = False,
+    allowed_plugins: Allowed = None,
 ) -> Config:
     """Return the configuration of the servers that several links name, over TCP and UDP; ssconf:// is a subscription.
 
     Raises:
-        ConfigError: one of them is no usable link, or asks for what this version cannot do.
+        ConfigError: one of them is no usable link, or asks for what this version cannot do, or for a program that it
+            may not start.
     """
     findings = Findings(role)
     mark = Mark(where)
-    said = {"mode": LINK_MODE.value} | ({"allow_legacy": True} if allow_legacy else {})
-    top = Section(Place.TOP, "", mark, {key: Entry("", mark, Node(value, mark)) for key, value in said.items()})
+    top = _top_of_links(mark, allow_legacy, allowed_plugins)
     add_links(top, tuple(links), mark, read_link, findings)
-    report = _Builder(top, role, findings, read_link=read_link).report()
+    return _unless_bad(_Builder(top, role, findings, read_link=read_link).report())
+
+
+def _unless_bad(report: Report) -> Config:
     if report.config is None:
         raise ConfigError(report.problems)
     return report.config
+
+
+def _top_of_links(mark: Mark, allow_legacy: bool, allowed_plugins: Allowed) -> Section:
+    """Return what holds for servers that are named by nothing but links."""
+    said = {"mode": Node(LINK_MODE.value, mark), "allow_legacy": Node(allow_legacy, mark)}
+    if allowed_plugins is not None:
+        said["allowed_plugins"] = Node(tuple(Node(name, mark) for name in allowed_plugins), mark)
+    return Section(Place.TOP, "", mark, {key: Entry("", mark, node) for key, node in said.items()})
 
 
 def for_server(config: Config, *, where: str = "config") -> Config:
@@ -336,6 +349,7 @@ class _Builder:
             self._base,
             given.get("allow_legacy", defaults.allow_legacy),
             habits_of(top, NO_HABITS, findings),
+            allowed_plugins=given.get("allowed_plugins"),
             starts=self._starts,
         )
         if top.has("outbound_proxy"):
@@ -362,6 +376,8 @@ class _Builder:
         check_manager(top, findings)
         online = build_online(top, around, findings)
         check_probes(top, given, findings)
+        if online is None:
+            check_weights(servers, locals_, findings)
         if top.has("manager_listen") or self._role == "local":
             given["workers"] = 1  # a server's; and whoever asked for more beside a manager was told
         if self._role is not None:
@@ -392,9 +408,6 @@ class _Builder:
         for section, findings in self._sections(Place.SERVER, _ONE_SERVER):
             server = build_server(section, around, findings)
             section.check(findings)
-            plugin = section.value("plugin", findings) if self._is_document else None
-            if isinstance(plugin, str) and "/" in plugin:
-                findings.problem(section.mark, section.key("plugin"), NO_PATH.format("document"))
             if self._may_stay(section.mark, section.path, findings):
                 servers.append((section, server))
         return servers
@@ -423,12 +436,11 @@ class _Builder:
 
     def _item(self, item: Node, place: Place, path: str, findings: Findings) -> Section | None:
         if isinstance(item.value, Mapping):
-            return sort_members(item, place, path, findings, strict=self._strict)
+            section = sort_members(item, place, path, findings, strict=self._strict)
+            return section.of_others() if self._is_document else section
         if isinstance(item.value, str) and place is Place.SERVER:
             link = parse_entry(Entry(path, item.mark, item), self._read_link, findings)
-            return (
-                None if link is None else Section(place, path, item.mark, link_entries(link, path, item.mark, findings))
-            )
+            return None if link is None else Section(place, path, item.mark, link_entries(link, path, item.mark))
         if item.value is not BROKEN:
             also = " or a link in quotes" if place is Place.SERVER else ""
             findings.problem(item.mark, path, f"expected an object in braces{also}, found {shown(item)}")

@@ -94,6 +94,7 @@ def _seconds(value: float) -> float:
 _WRITERS: Final[dict[Kind, Callable[[Any], object]]] = {
     Kind.NAME_SERVERS: lambda servers: list(written(servers)),
     Kind.NETWORKS: list,
+    Kind.NAMES: list,
     Kind.SECONDS: _seconds,
     Kind.NUMBER: _seconds,
     Kind.ADDRESS: lambda address: str(address) if address.port else address.host,
@@ -156,8 +157,6 @@ def _online(online: OnlineConfig) -> dict[str, object]:
     keys: dict[str, object] = {"config_url": urls[0] if len(urls) == 1 else urls}
     if online.interval != SETTINGS["online_interval"].default:
         keys["update_interval"] = _seconds(online.interval)
-    if online.allowed_plugins:
-        keys["allowed_plugins"] = list(online.allowed_plugins)
     return keys
 
 

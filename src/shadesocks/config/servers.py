@@ -16,6 +16,7 @@ from ..core.errors import KeyTextError
 from ..core.secret import Secret
 from ..crypto.keys import parse_keys
 from ..crypto.methods import Edition, Method
+from .allowed_plugins import Allowed
 from .findings import Findings
 from .hops import SHADOW, from_environment, parse_proxy, scheme_of
 from .hosts import UnfitError, is_loopback
@@ -70,6 +71,8 @@ class Surroundings:
     habits: Habits = NO_HABITS
     plugin: PluginConfig | None = None
     """Of whoever names none."""
+    allowed_plugins: Allowed = None
+    """What links and documents may start."""
     commanded: bool = False
     """True for a server that a manager's command makes."""
     starts: bool = True
@@ -92,7 +95,14 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
     if section.place is Place.SERVER and section.has("outbound_proxy"):
         proxy = build_hops(section.entries["outbound_proxy"], around, findings)
     mode, acl = mode_of(section, around.mode, findings), acl_of(section, around.acl, around.base, findings)
-    plugin = build_plugin(section, around.plugin, findings, commanded=around.commanded)
+    plugin = build_plugin(
+        section,
+        around.plugin,
+        findings,
+        commanded=around.commanded,
+        allowed=around.allowed_plugins,
+        starts=around.starts,
+    )
     if plugin is not None:
         check_plugin(section, plugin, acl, bool(proxy), findings)
     covered = plugin is not None and plugin.mode in (mode, Mode.TCP_AND_UDP)
@@ -177,7 +187,7 @@ def _build_hop(entry: Entry, around: Surroundings, findings: Findings) -> Hop | 
         text = "a proxy on the way has no plugin: that would connect by itself, and not through the others"
         findings.problem(entry.mark, entry.key, text)
         return None
-    section = Section(Place.SERVER, entry.key, entry.mark, link_entries(link, entry.key, entry.mark, findings))
+    section = Section(Place.SERVER, entry.key, entry.mark, link_entries(link, entry.key, entry.mark))
     alone = replace(around, outbound_proxy=(), mode=LINK_MODE, outbound=DEFAULT_OUTBOUND, acl=None)
     return build_server(section, alone, findings)
 
@@ -327,7 +337,7 @@ def _password(section: Section, method: Method | None, around: Surroundings, fin
         other = section.entries["password"]
         findings.warn(other.mark, other.key, "has no effect beside key, which goes before it; remove one of the two")
     try:
-        text = from_environment(text, around.environ)
+        text = from_environment(text, {} if entry.by_others else around.environ)
     except UnfitError as unfit:
         findings.problem(entry.mark, entry.key, str(unfit))
         return None
