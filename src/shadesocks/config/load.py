@@ -19,7 +19,7 @@ from typing import Any, Final
 from ..core.errors import ConfigError, Problem
 from ..core.networks import NetworkSet, parse_network
 from .allowed_plugins import Allowed
-from .balance import check_probes
+from .balance import check_probes, check_weights
 from .dialects import DIALECTS, Taken, find_dialect, find_text_dialect
 from .findings import Findings, left_out
 from .flags import NO_FILE, Given, add_flags, add_links
@@ -376,6 +376,8 @@ class _Builder:
         check_manager(top, findings)
         online = build_online(top, around, findings)
         check_probes(top, given, findings)
+        if online is None:
+            check_weights(servers, locals_, findings)
         if top.has("manager_listen") or self._role == "local":
             given["workers"] = 1  # a server's; and whoever asked for more beside a manager was told
         if self._role is not None:
