@@ -164,8 +164,43 @@ def test_a_link_to_a_document(file: Path, capsys: pytest.CaptureFixture[str]) ->
     code, out, _ = converted(file, "ssconf://h.example/key#Home", "--role", "local", capsys=capsys)
     assert (code, json.loads(out)["online_config"]) == (OK, {"config_url": "https://h.example/key"})
     code, out, err = converted(file, "ssconf://h.example/key", "--to", "uri", capsys=capsys)
+    assert (code, out) == (OK, "ssconf://h.example/key\n")
+    assert "left out" not in err
+    code, out, err = converted(file, "ssconf://h.example/key", "--to", "sip008", capsys=capsys)
     assert (code, out) == (CONFIG, "")
     assert "there is no server in it" in err
+
+
+def test_what_links_cannot_say_of_subscriptions(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    urls = ["https://h.example/key", "http://127.0.0.1:8000/"]
+    keys = {"online_config": {"config_url": urls, "update_interval": 60}, "servers": [ENTRY]}
+    code, out, err = converted(file, json.dumps(keys), "--to", "uri", capsys=capsys)
+    assert code == OK
+    assert out.splitlines()[1:] == ["ssconf://h.example/key"]
+    assert "left out: online_config.config_url: an address of this machine" in err
+    assert "left out: online_config.update_interval: there is no word for it" in err
+    assert "127.0.0.1:8000" not in err
+
+
+def test_a_subscription_is_the_client_s_in_every_form(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = {"online_config": {"config_url": "https://h.example/key"}, "servers": [ENTRY]}
+    _, _, err = converted(file, json.dumps(keys), "--to", "libev", capsys=capsys)
+    assert "left out: online_config: " in err
+
+
+def test_a_server_that_no_link_can_name_costs_no_other(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = {"servers": [{**ENTRY, "server": "fe80::1%eth0"}, ENTRY]}
+    code, out, err = converted(file, json.dumps(keys), "--to", "uri", capsys=capsys)
+    assert code == OK
+    assert [parse_link(line).host for line in out.splitlines()] == ["h.example"]
+    assert "left out: servers[0]: the host of a link is" in err
+
+
+def test_a_link_has_the_client_s_half_of_a_plugin(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = {**ENTRY, "plugin": "obfs-server", "plugin_opts": "obfs=tls"}
+    code, out, err = converted(file, json.dumps(keys), "--to", "uri", capsys=capsys)
+    assert (code, parse_link(out).plugin, parse_link(out).plugin_opts) == (OK, "obfs-local", "obfs=tls")
+    assert "servers[0].plugin: the config has the server's half of the plugin obfs-server; the link has the" in err
 
 
 @pytest.mark.parametrize("form", ["own", "rust", "sip008", "uri"])

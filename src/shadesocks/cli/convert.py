@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FORMS: Final = ("own", "libev", "rust", "sip008", "uri")
 _ENDS: Final = ("server", "local")
-_SUBSCRIBED: Final = ("own", "rust")
+_SUBSCRIBED: Final = ("own", "rust", "uri")
 """Forms that can say where servers come from."""
 _IDENTITY: Final = "these servers take several keys (identity headers), which this version does not speak: {}"
 
@@ -70,7 +70,7 @@ def command_convert(file: str, dialect: str | None, form: str, end: Role | None)
     several = [str(server.address) for server in config.servers if len(keys_of(server)) > 1]
     if several:
         tell(f"note: {where}: {_IDENTITY.format(', '.join(several))}")
-    export = _export(config, form, end or ("local" if config.locals else "server"))
+    export = _export(config, form, end or ("local" if config.locals or config.online else "server"))
     for line in export.lost:
         tell(f"left out: {line}")
     say(export.text.rstrip("\n"))
@@ -110,19 +110,37 @@ def _export(config: Config, form: str, end: Role) -> Export:
 
 def _to_uri(config: Config, end: Role) -> Export:
     from ..config.export import Export, lose_all_but_servers, lose_beside_link
-    from .links import link_of
+    from ..config.model import OnlineConfig
+    from ..wire.uri import UriError
+    from .links import document_links, link_of, remark_on_plugin
     from .place import is_wildcard
 
     export = Export()
     links = []
     for index, server in enumerate(config.servers):
-        links.append(link_of(server, None))
+        path = f"servers[{index}]"
+        try:
+            links.append(link_of(server, None))
+        except UriError as error:
+            export.lose(path, str(error))
+            continue
         if is_wildcard(server.address.host):
-            export.lost.append(
-                f"servers[{index}].server: {server.address.host} is where it listens, and nowhere to connect to; "
-                "`shadesocks url -e FILE --host NAME` puts a name there"
+            export.lose(
+                f"{path}.server",
+                f"{server.address.host} is where it listens, and nowhere to connect to; "
+                "`shadesocks url -e FILE --host NAME` puts a name there",
             )
-        lose_beside_link(server, f"servers[{index}]", export)
-    lose_all_but_servers(config, end, export)
-    export.text = "\n".join(links)
+        remark = remark_on_plugin(server)
+        if remark:
+            export.lose(f"{path}.plugin", remark)
+        lose_beside_link(server, path, export)
+    documents = document_links(config)
+    online = config.online
+    if online is not None:  # its addresses have a place here, and nothing else of it
+        if len(documents) < len(online.urls):
+            export.lose("online_config.config_url", "an address of this machine is of no use elsewhere")
+        if online.interval != OnlineConfig(online.urls).interval:
+            export.lose("online_config.update_interval", "there is no word for it")
+    lose_all_but_servers(replace(config, online=None), end, export)
+    export.text = "\n".join(links + documents)
     return export
