@@ -65,7 +65,7 @@ BOTH = {"mode": "tcp_and_udp"}
 def test_weights_that_leave_nobody(servers: Any, keys: dict[str, Any], where: str, what: str) -> None:
     [problem] = report(servers=servers, **keys).problems
     assert problem.key == where
-    assert problem.line > 0
+    assert problem.line
     assert f"none would take {what}" in problem.text
     assert ("of group far" in problem.text) == ("locals" in keys)
     assert (
