@@ -283,7 +283,9 @@ def test_a_lock_of_the_other_end_does_not_stop_this_one() -> None:
 
 @pytest.mark.parametrize("role", ["server", "local"])
 def test_an_end_needs_a_server(role: Role) -> None:
-    expected = "no server is named; give server, server_port, method and password, or -s, -m and -k"
+    expected = (
+        "no server is named; give server, server_port, method and password, or -s, -m and -k, or a link by --server-url"
+    )
     assert problems("{}", role) == [f"c.json:1: {expected}"]
     assert problems(None, role) == [f"command line: {expected}"]
     assert problems("{}") == []

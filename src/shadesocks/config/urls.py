@@ -18,6 +18,7 @@ URL_MAX: Final = 4096
 """Characters: servers of the Web refuse longer ones (most of them above 8,000)."""
 OUTLINE: Final = "ssconf"
 """Outline's scheme of addresses of documents."""
+FOR_CLIENTS: Final = "ssconf:// is where a client finds its servers; a server has no use for it"
 
 _SHAPE: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(?:#.*)?")
 _EXPECTED: Final = "this is no address of a document: one begins with https:// or ssconf:// and the name of a host"
