@@ -82,9 +82,9 @@ def test_links(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("aes-256-cfb", "0.0.0.0", 8381),
         ("aes-256-cfb", "0.0.0.0", 8382),
     ]
+    assert "note: servers[1].server: 0.0.0.0 is where it listens" in printed.err
     left_out = [line for line in printed.err.splitlines() if line.startswith("left out: ")]
-    assert "servers[0].server: 0.0.0.0 is where it listens" in left_out[0]
-    assert left_out[1] == "left out: servers[0].one_time_auth: there is no place for it beside a server"
+    assert left_out[0] == "left out: servers[0].one_time_auth: there is no place for it beside a server"
     assert "only servers have a place in this form" in left_out[-1]
 
 
@@ -210,3 +210,10 @@ def test_several_keys_are_written_and_told(form: str, file: Path, capsys: pytest
     assert code == OK
     assert (f"{KEY}:{KEY}" if form != "uri" else "%3D%3A") in out
     assert "these servers take several keys (identity headers), which this version does not speak: h.example:1" in err
+
+
+@pytest.mark.parametrize("form", ["sip008", "uri"])
+def test_a_server_on_every_address_is_told(form: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = converted(file, json.dumps({**ENTRY, "server": "::"}), "--to", form, capsys=capsys)
+    assert (code, "::" in out) == (OK, True)
+    assert "note: servers[0].server: :: is where it listens, and nowhere to connect to" in err

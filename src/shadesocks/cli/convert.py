@@ -21,6 +21,11 @@ FORMS: Final = ("own", "libev", "rust", "sip008", "uri")
 _ENDS: Final = ("server", "local")
 _SUBSCRIBED: Final = ("own", "rust", "uri")
 """Forms that can say where servers come from."""
+_FOR_CLIENTS: Final = ("sip008", "uri")
+"""Forms that are handed out, and tell where to connect to."""
+_NOWHERE: Final = (
+    "{} is where it listens, and nowhere to connect to; `shadesocks url -e FILE --host NAME` makes links with a name"
+)
 _IDENTITY: Final = "these servers take several keys (identity headers), which this version does not speak: {}"
 
 
@@ -103,8 +108,13 @@ def _examine(text: str, where: str, dialect: str | None, end: Role | None) -> Re
 def _export(config: Config, form: str, end: Role) -> Export:
     from ..config.export import to_own, to_rust, to_sip008
     from ..config.export_libev import to_libev
+    from .place import is_wildcard
 
     table = {"own": to_own, "rust": to_rust, "sip008": to_sip008, "libev": to_libev, "uri": _to_uri}
+    if form in _FOR_CLIENTS:
+        for index, server in enumerate(config.servers):
+            if is_wildcard(server.address.host):
+                tell(f"note: servers[{index}].server: {_NOWHERE.format(server.address.host)}")
     return table[form](config, end)
 
 
@@ -113,7 +123,6 @@ def _to_uri(config: Config, end: Role) -> Export:
     from ..config.model import OnlineConfig
     from ..wire.uri import UriError
     from .links import document_links, link_of, remark_on_plugin
-    from .place import is_wildcard
 
     export = Export()
     links = []
@@ -124,12 +133,6 @@ def _to_uri(config: Config, end: Role) -> Export:
         except UriError as error:
             export.lose(path, str(error))
             continue
-        if is_wildcard(server.address.host):
-            export.lose(
-                f"{path}.server",
-                f"{server.address.host} is where it listens, and nowhere to connect to; "
-                "`shadesocks url -e FILE --host NAME` puts a name there",
-            )
         remark = remark_on_plugin(server)
         if remark:
             export.lose(f"{path}.plugin", remark)

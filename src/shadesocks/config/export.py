@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ..crypto.methods import Edition
+from .halves import client_half
 from .model import DEFAULT_PLUGIN_MODE, Config, PluginConfig, ProxyConfig, ServerConfig
 from .nameservers import written
 from .save import dump, keys_of
@@ -116,7 +117,8 @@ def to_sip008(config: Config, role: Role) -> Export:
         entry |= {"server_port": server.address.port, "method": server.method.name}
         entry["password"] = server.password.reveal()
         if server.plugin is not None:
-            entry |= {"plugin": server.plugin.name, "plugin_opts": server.plugin.options.reveal()}
+            plugin, options = client_half(server.plugin.name, server.plugin.options.reveal())
+            entry |= {"plugin": plugin, "plugin_opts": options}
         servers.append(entry)
         lose_beside_link(server, f"servers[{index}]", export)
     lose_all_but_servers(config, role, export)
@@ -127,12 +129,18 @@ def to_sip008(config: Config, role: Role) -> Export:
 def lose_beside_link(server: ServerConfig, path: str, export: Export) -> None:
     """Note what a server has beside its address, method, password and name."""
     plain = ServerConfig(server.address, server.method, server.password)
-    for name in ("one_time_auth", "compat", "outbound_proxy", "outbound", "acl"):
+    for name in _BESIDE:
         if getattr(server, name) != getattr(plain, name):
             export.lose(f"{path}.{name}", "there is no place for it beside a server")
     if server.plugin is not None:
         lose_of_plugin(server.plugin, path, "plugin_args plugin_mode", export)
     _lose_key(server, path, export)
+
+
+_BESIDE: Final = (
+    *("one_time_auth", "compat", "outbound_proxy", "outbound", "acl"),
+    *("pool", "tcp_weight", "udp_weight", "group"),
+)
 
 
 def lose_of_plugin(plugin: PluginConfig, path: str, keys: str, export: Export) -> None:
@@ -154,7 +162,7 @@ def lose_all_but_servers(config: Config, role: Role, export: Export) -> None:
     if role == "server":
         rest = [key for key in rest if key != "locals" and not key.startswith("local_")]
     if rest:
-        export.lost.append(f"only servers have a place in this form; left out are {', '.join(rest)}")
+        export.lose(", ".join(rest), "only servers have a place in this form")
 
 
 _OF_PLUGIN: Final = ("plugin", "plugin_opts", "plugin_args", "plugin_mode")
