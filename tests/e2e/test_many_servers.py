@@ -88,6 +88,18 @@ class Five:
             program.signal(signal.SIGCONT)
             time.sleep(0.02)
 
+    @contextlib.contextmanager
+    def hung(self, *numbers: int) -> Iterator[None]:
+        """Let some do nothing for a while: their kernel takes connections for them, and nobody serves those."""
+        programs = [self._programs[number] for number in numbers]
+        for program in programs:
+            program.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for program in programs:
+                program.signal(signal.SIGCONT)
+
     def cut(self, visit: Visit) -> bool:
         """True for a visit that was under way when a server died: nobody can save what a dead process carried."""
         return any(visit.began_at <= died and visit.ended_at >= began_at for began_at, died in self.deaths)
@@ -222,3 +234,28 @@ def test_no_program_notices_while_one_server_is_alive(
         assert f"http://{HOST}" not in near.log()
     assert len(stream.all) > RATE * pause
     judge(five, stream, silences)
+
+
+FOUND_OUT: Final = 3.0
+"""Seconds in which servers that hang are found out: a probe is due within 0.6 s, may take 1 s, and the next one hangs."""
+
+
+def test_servers_that_hang_are_left_by_all_that_comes_later(tmp_path: Path, page: Page, target: Echo) -> None:
+    """No dial fails there. What was asked of them waits for them: it is not asked again through another."""
+    with (
+        Five(tmp_path) as five,
+        client(tmp_path, five, page.port, policy="score") as near,
+        visits(near.address, target.port, 20) as stream,
+    ):
+        time.sleep(1.0)
+        with five.hung(0, 1, 2, 3):
+            hung_at = time.monotonic()
+            time.sleep(FOUND_OUT + 2.0)
+            over_at = time.monotonic()
+    assert [visit.failure for visit in stream.all if visit.failure] == []
+    before = [visit.took for visit in stream.all if visit.began_at < hung_at - 0.2]
+    later = [visit for visit in stream.all if hung_at + FOUND_OUT < visit.began_at < over_at]
+    assert any(visit.ended_at > over_at for visit in stream.all if visit.began_at < hung_at + FOUND_OUT), "some waited"
+    if median(before) < BUSY:
+        assert later
+        assert sum(visit.took >= DIAL_TIMEOUT for visit in later) <= len(later) / 8
