@@ -122,13 +122,14 @@ def silent(port: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def client(folder: Path, five: Five, page: int, **balancer: object) -> Iterator[Program]:
-    """A client of all of them."""
+def client(folder: Path, five: Five, page: int, last: float = 1.0, **balancer: object) -> Iterator[Program]:
+    """A client of all of them; `last` is the weight of the last one."""
     port = free_port()
-    servers = [
+    servers: list[dict[str, object]] = [
         {"server": HOST, "server_port": number, "method": METHOD, "password": PASSWORDS[METHOD], "remarks": f"{index}"}
         for index, number in enumerate(five.ports)
     ]
+    servers[-1]["tcp_weight"] = last
     probes = {"check_interval": 0.5, "max_server_rtt": 1, "probe_url": f"http://{HOST}:{page}/"}
     config = {
         "servers": servers,
@@ -237,14 +238,14 @@ def test_no_program_notices_while_one_server_is_alive(
 
 
 FOUND_OUT: Final = 3.0
-"""Seconds in which servers that hang are found out: a probe is due within 0.6 s, may take 1 s, and the next one hangs."""
+"""Seconds in which servers that hang are found out: a probe is due within 0.6 s, and may take 1 s; so for the next."""
 
 
 def test_servers_that_hang_are_left_by_all_that_comes_later(tmp_path: Path, page: Page, target: Echo) -> None:
     """No dial fails there. What was asked of them waits for them: it is not asked again through another."""
     with (
         Five(tmp_path) as five,
-        client(tmp_path, five, page.port, policy="score") as near,
+        client(tmp_path, five, page.port, last=0.1, policy="score") as near,
         visits(near.address, target.port, 20) as stream,
     ):
         time.sleep(1.0)
