@@ -15,6 +15,7 @@ import http.client
 import socket
 import ssl
 import zlib
+from collections.abc import Callable
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,7 +28,7 @@ from ...config.urls import check_url
 from ...core.errors import ShadesocksError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 Result = TypeVar("Result")
 
@@ -61,6 +62,19 @@ class DownloadError(ShadesocksError):
     """The document did not come. The text is a clause for the log: "the server answers 404"."""
 
     code = "download"
+
+
+class OutOfReachError(DownloadError):
+    """It did not come for a reason that may lie on the way: another way may bring it."""
+
+
+Connect = Callable[[str, int], socket.socket]
+"""Returns a socket that leads to a host and a port, or raises OSError; called in a thread."""
+
+
+def straight(host: str, port: int) -> socket.socket:
+    """Connect as any program does."""
+    return socket.create_connection((host, port), STEP_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +117,16 @@ class Download:
     """One attempt to fetch one document."""
 
     def __init__(
-        self, url: str, etag: str = "", last_modified: str = "", context: ssl.SSLContext | None = None
+        self,
+        url: str,
+        etag: str = "",
+        last_modified: str = "",
+        context: ssl.SSLContext | None = None,
+        connect: Connect | None = None,
     ) -> None:
-        """Make one; `context` says whom to trust, by default whom the system trusts."""
+        """Make one; `context` says whom to trust, by default whom the system trusts; `connect` is `straight`."""
         self._url = url
+        self._connect = connect or straight
         self._validators = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         self._context = context
         # Guarded by the lock: what `abort` closes under the thread's hands.
@@ -124,7 +144,7 @@ class Download:
             async with asyncio.timeout(limit):
                 return await in_thread(self._fetch)
         except TimeoutError:
-            raise DownloadError(f"it took more than {limit:g} s") from None
+            raise OutOfReachError(f"it took more than {limit:g} s") from None
         finally:
             self.abort()
 
@@ -166,8 +186,9 @@ class Download:
         connection = kind(host, parts.port, timeout=STEP_LIMIT)
         with _told():
             context = None if parts.scheme == "http" else self._context or ssl.create_default_context()
-            sock = socket.create_connection((host, parts.port or connection.default_port), STEP_LIMIT)
+            sock = self._connect(host, parts.port or connection.default_port)
             try:
+                sock.settimeout(STEP_LIMIT)
                 self._hold(sock)
                 connection.sock = sock if context is None else context.wrap_socket(sock, server_hostname=host)
             except BaseException:
@@ -222,7 +243,7 @@ def _told() -> Iterator[None]:
         why = _why(error)
     else:
         return
-    raise DownloadError(why)  # where nothing is chained to it: errors of libraries carry what they read
+    raise OutOfReachError(why)  # where nothing is chained to it: errors of libraries carry what they read
 
 
 def _why(error: Exception) -> str:
