@@ -90,7 +90,7 @@ def test_a_target_that_speaks_first_is_heard_by_a_silent_client(method: str, fas
 
     async def story() -> None:
         async with target(greet) as to, tunnel(to, method) as (far, near):
-            near._config = replace(near._config, fast_open=fast_open)
+            near._house.config = replace(near.config, fast_open=fast_open)
             await near.stop()
             await near.start()
             reader, writer = await asyncio.open_connection(HOST, near.addresses[0].port)

@@ -16,7 +16,7 @@ import pytest
 
 from shadesocks.config.model import Config
 from shadesocks.core.address import Address
-from shadesocks.service import service as service_file
+from shadesocks.service import manager_socket
 from shadesocks.service.manager_socket import ManagerSocket
 from shadesocks.service.service import Service
 from tests.cli.family.conftest import Start
@@ -34,7 +34,7 @@ SOON: Final = 0.05
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let managers report often."""
-    monkeypatch.setattr(service_file, "ManagerSocket", partial(ManagerSocket, interval=SOON))
+    monkeypatch.setattr(manager_socket, "ManagerSocket", partial(ManagerSocket, interval=SOON))
 
 
 def manager_of(start: Start, name: str = "ssserver", place: str = "") -> Config:

@@ -8,6 +8,7 @@ from shadesocks.config.model import Config, LocalConfig, ServerConfig
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError, Problem
 from shadesocks.service.follow import follow, usable
+from shadesocks.service.roles.server import FOLLOWED
 
 from .rig import HOST, server_config
 
@@ -17,20 +18,20 @@ AFTER = replace(BEFORE, servers=(B,), locals=(), idle_timeout=200.0, dial_timeou
 
 
 def test_a_server_goes_by_its_servers() -> None:
-    config, changed = follow(BEFORE, AFTER, "server")
+    config, changed = follow(BEFORE, AFTER, FOLLOWED)
     assert changed == ["idle_timeout"]
     assert config == replace(AFTER, idle_timeout=100.0)
 
 
 def test_a_client_keeps_its_listeners_and_what_it_does_without_servers() -> None:
-    config, changed = follow(BEFORE, AFTER, "local")
+    config, changed = follow(BEFORE, AFTER)
     assert changed == ["locals", "dial_timeout", "idle_timeout"]
     assert config == replace(BEFORE, servers=(B,), allow_none=True)
 
 
 def test_nothing_changed() -> None:
-    for role in ("server", "local"):
-        assert follow(BEFORE, BEFORE, role) == (BEFORE, [])
+    for also in (FOLLOWED, ()):
+        assert follow(BEFORE, BEFORE, also) == (BEFORE, [])
 
 
 def test_who_is_known_is_not_judged_again() -> None:

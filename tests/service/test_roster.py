@@ -17,8 +17,8 @@ from shadesocks.proxy.balance.group import TCP, UDP
 from shadesocks.proxy.balance.member import Member
 from shadesocks.service.roster import Roster, Way
 
+from .furniture import shared_of
 from .rig import HOST, run, server_config
-from .test_build import shared_of
 
 BOTH = Mode.TCP_AND_UDP
 

@@ -1,7 +1,7 @@
 """What a configuration is once it has been read: frozen values, every one of them valid.
 
 Made by `load.py`, or by hand in a test or an embedding program; read by
-`service/build.py`, the only place that turns them into parts. Defaults come
+`service/`, whose roles turn them into parts. Defaults come
 from the table in `settings.py`. Passwords are `Secret`, so that no repr, log
 line or traceback of a model shows one.
 """

@@ -1,6 +1,6 @@
 """The servers of a client: made, kept and let go, as its file and its subscriptions name them.
 
-    Roster.update(servers) -> Member for each -> Group for each name -> Balancer, BalancerBack (`ways.py`)
+    Roster.update(servers) -> Member for each -> Group for each name -> Balancer, BalancerBack (`roles/client_ways.py`)
 
 A server that stays keeps all that is known of it, and whatever goes through it, even where it has another name or
 weight now. One that is gone takes nothing new; it is let go when the last connection through it has ended.
@@ -61,9 +61,9 @@ class Way:
 
 
 MakeWay = Callable[["Shared", "ServerConfig"], Way]
-"""`ways.client_way`."""
+"""`roles.client_ways.client_way`."""
 MakeProber = Callable[["Shared", "Roster"], "Prober | None"]
-"""`ways.client_prober`."""
+"""`roles.client_ways.client_prober`."""
 
 
 class Roster:

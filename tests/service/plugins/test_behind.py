@@ -92,7 +92,7 @@ def test_where_a_server_behind_a_plugin_is(tmp_path: Path) -> None:
             behind = port.listener.address
             assert behind.host == HOST
             assert behind.port != public.port
-            assert far._own_ports == port.numbers == {public.port, behind.port}
+            assert far._house.numbers == port.numbers == {public.port, behind.port}
             reached = replace(config.servers[0], address=behind, plugin=None)
             local = Config(servers=(reached,), locals=(LocalConfig(Address(HOST, 0)),))
             async with started(Service.local(local)) as near:

@@ -17,7 +17,7 @@ from ..ports import Bound, bind_port, close_sockets
 
 if TYPE_CHECKING:
     from ...config.model import Config
-    from ..build import Port
+    from ..port import Port
     from ..ports import OpenPort
     from .plugins import Plugins
 
