@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,6 +18,8 @@ from shadesocks.core.address import Address
 from shadesocks.proxy.balance.group import TCP, UDP
 from shadesocks.proxy.balance.member import Member
 from shadesocks.service.roster import Roster, Way
+from tests.config.dialects.samples import config_of
+from tests.proxy.balance.rig import is_spread
 
 from .furniture import shared_of
 from .rig import HOST, run, server_config
@@ -480,5 +484,35 @@ def test_addresses_without_names_are_said_as_such() -> None:
     async def story() -> None:
         async with world(replace(named("", 1), address=Address("::1", 8388))) as here:
             assert here.names == ["[::1]:8388"]
+
+    run(story())
+
+
+@pytest.mark.parametrize("dialect", ["python", "node"])
+def test_random_draws_host_and_port_each_by_itself_for_each_connection_and_session(
+    dialect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old Python and Node drew one of their hosts and one of their ports; what was drawn before is no matter."""
+    hosts, ports = ("a.example", "b.example", "c.example"), (8381, 8382, 8383, 8384)
+    text = {
+        "server": hosts,
+        "server_port": ports,
+        "local_port": 1080,
+        "password": "long words",
+        "method": "aes-256-cfb",
+    }
+    config = config_of(text, "local", dialect)
+    every = {(host, port): 1.0 for host in hosts for port in ports}
+
+    async def story() -> None:
+        options = {"balancer_policy": config.balancer_policy}
+        async with world(*(replace(server, mode=BOTH) for server in config.servers), **options) as here:
+            group = here.roster.group("")
+            places = {member: server.address for server, member in here.roster.members.items()}
+            for transport in (TCP, UDP):
+                drawn = [places[group.order(transport, None, 0.0)[0]] for _ in range(6000)]
+                assert is_spread(Counter((place.host, place.port) for place in drawn), every)
+                repeats = sum(before == after for before, after in pairwise(drawn))
+                assert 0.5 * len(drawn) / len(every) < repeats < 1.5 * len(drawn) / len(every)
 
     run(story())
