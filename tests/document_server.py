@@ -77,6 +77,8 @@ async def document_server(*answers: Answer, context: ssl.SSLContext | None = Non
         yield documents
     finally:
         server.close()
+        for _ in range(5):  # what was accepted just now is served a few turns later
+            await asyncio.sleep(0)
         for task in list(serving):
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)

@@ -28,3 +28,9 @@ def test_the_reader_sees_the_text_as_it_stands() -> None:
 
     load(text_of(outbound_proxy=LINK), read_link=read_link)  # type: ignore[arg-type]
     assert seen == [LINK]
+
+
+def test_an_address_of_a_document_belongs_elsewhere() -> None:
+    with pytest.raises(ConfigError, match=r"it belongs into online_config\.config_url") as caught:
+        load(text_of(servers=["ssconf://h.example/secret"]), read_link=parse_link)
+    assert "secret" not in str(caught.value)

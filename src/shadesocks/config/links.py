@@ -14,6 +14,7 @@ from ..core.errors import ShadesocksError
 from .findings import Findings
 from .reader import BROKEN, Mark, Node
 from .sections import Entry
+from .urls import OUTLINE
 
 
 class LinkLike(Protocol):
@@ -52,6 +53,8 @@ def parse_entry(entry: Entry, read_link: ReadLink | None, findings: Findings) ->
             return read_link(text)
         except ShadesocksError as error:
             problem = f"this is no usable link: {error}"
+            if text.strip().lower().startswith(f"{OUTLINE}://"):
+                problem = "ssconf:// is where a document of servers lies; it belongs into online_config.config_url"
     if problem:
         findings.problem(entry.mark, entry.key, problem)
     return None

@@ -55,6 +55,9 @@ _AGENT: Final = "shadesocks"
 """Some panels choose the form of a document by it; a version would be of use to nobody."""
 
 
+_UNKNOWN_ISSUER: Final = frozenset((18, 19, 20, 21))
+"""X509_V_ERR_...: signed by itself, or by somebody who is not known here."""
+_OWN_AUTHORITY: Final = " (an authority of your own goes into a file that SSL_CERT_FILE names)"
 _ACCEPT: Final = "application/json, text/plain, */*"
 
 
@@ -248,7 +251,8 @@ def _told() -> Iterator[None]:
 
 def _why(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate cannot be trusted: {error.verify_message.lower() or 'it is not verified'}"
+        own = _OWN_AUTHORITY if error.verify_code in _UNKNOWN_ISSUER else ""
+        return f"its certificate cannot be trusted: {error.verify_message.lower() or 'it is not verified'}{own}"
     if isinstance(error, ssl.SSLError):
         return "the server does not speak TLS as it should"
     if isinstance(error, TimeoutError):
