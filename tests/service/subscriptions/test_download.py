@@ -241,7 +241,7 @@ def test_certificates_that_do_not() -> None:
     with pytest.raises(DownloadError, match=r"^its certificate cannot be trusted: .* '127\.0\.0\.1'"):
         over_tls(["other.example"], authority.client(), authority)
     for stranger in (Authority().client(), None):
-        with pytest.raises(DownloadError, match="its certificate cannot be trusted: .* SSL_CERT_FILE names"):
+        with pytest.raises(DownloadError, match=r"its certificate cannot be trusted: .* SSL_CERT_FILE names"):
             over_tls(["127.0.0.1"], stranger, authority)
 
 
