@@ -53,7 +53,7 @@ def at(place: Service | Address, **options: Any) -> ServerConfig:
 async def choosing(word: str, to: Address, *names: ServerConfig, **options: Any) -> AsyncIterator[Service]:
     """A tunnel to a target through some of these; what probes ask for is on this machine."""
     listener = LocalConfig(Address(HOST, 0), TUNNEL, BOTH, forward=to)
-    options = {"balancer_policy": word, "balancer_interval": 0.1, **NOTHING_TO_ASK, **options}
+    options = {"balancer_policy": word, "balancer_interval": 0.1} | NOTHING_TO_ASK | options
     async with started(Service.local(Config(servers=names, locals=(listener,), **options))) as near:
         yield near
 
@@ -249,9 +249,10 @@ def test_n03_the_best_is_found_by_asking_through_it(word: str, caplog: pytest.Lo
     """The first of the list is slow; it may serve until it was measured, and then no more."""
 
     async def story() -> None:
-        async with asked() as there, slow_proxy(0.2) as proxy, servers(2) as (slow, quick), target(echo) as to:
+        # The machine may be slow, too: no probe is to run out of time, and half a second is more than any noise.
+        async with asked() as there, slow_proxy(0.5) as proxy, servers(2) as (slow, quick), target(echo) as to:
             names = at(slow, outbound_proxy=(proxy,), remarks="slow"), at(quick, remarks="quick")
-            async with choosing(word, to, *names, **there) as near:
+            async with choosing(word, to, *names, balancer_max_rtt=20.0, **there) as near:
                 assert await trip(near, b"x") == b"x"
                 await until(lambda: best(near, "tcp") == "quick")
                 before = quick.totals[1]
@@ -259,7 +260,7 @@ def test_n03_the_best_is_found_by_asking_through_it(word: str, caplog: pytest.Lo
                     assert await trip(near, b"x") == b"x"
                 assert quick.totals[1] - before >= 10
                 row = roster_of(near).table()[0]["tcp"]
-                assert row["latency_ms"] is None or row["latency_ms"] > 200
+                assert row["latency_ms"] is None or row["latency_ms"] > 500
 
     with caplog.at_level(logging.INFO):
         run(story())

@@ -196,7 +196,8 @@ def judge(five: Five, stream: Visits, silences: list[tuple[float, float]]) -> No
     cut = [visit for visit in stream.all if visit.failure and five.cut(visit)]
     assert not failed, [(round(visit.began_at - stream.all[0].began_at, 2), visit.failure) for visit in failed[:10]]
     assert len(cut) <= RATE * len(five.deaths), "of each death less than a second's connections"
-    assert max(visit.took for visit in stream.all) < DIAL_TIMEOUT * 2 + SLACK
+    if median(visit.took for visit in stream.all) < BUSY:
+        assert max(visit.took for visit in stream.all) < DIAL_TIMEOUT * 2 + SLACK
     for began_at, ended_at in silences:
         before = [visit.took for visit in stream.all if began_at - DIAL_TIMEOUT < visit.began_at < began_at - 0.2]
         later = [visit for visit in stream.all if began_at + DIAL_TIMEOUT + 0.2 < visit.began_at < ended_at]

@@ -60,11 +60,12 @@ async def ask(sock: socket.socket, near: Service, payload: bytes) -> bytes:
 async def trip(near: Service, payload: bytes) -> bytes:
     """Send this through a tunnel and end; return all that comes back."""
     reader, writer = await asyncio.open_connection(HOST, near.addresses[0].port)
-    writer.write(payload)
-    writer.write_eof()
-    got = await reader.read(-1)
-    writer.close()
-    return got
+    try:
+        writer.write(payload)
+        writer.write_eof()
+        return await reader.read(-1)
+    finally:
+        writer.close()
 
 
 @pytest.mark.parametrize("method", METHODS)
