@@ -9,8 +9,8 @@ Kept beside it, by `plugins.py`: what the file itself says of a plugin, or a fla
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from shlex import quote
 from typing import Final
 
 Allowed = tuple[str, ...] | None
@@ -28,8 +28,8 @@ KNOWN: Final[Mapping[str, frozenset[str]]] = {
 where. Others write logs where they are told to, or read their orders from a file (kcptun, ck-client)."""
 OPTIONS_MOST: Final = 16
 """Options of a known one: it has eight. simple-obfs has room for 32, and writes behind it."""
-NAME_MOST: Final = 64
-"""Characters of a name that a message repeats."""
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Of programs, as people give them."""
 
 
 def why_not(name: str, options: str, allowed: Allowed) -> str:
@@ -49,7 +49,7 @@ def why_not(name: str, options: str, allowed: Allowed) -> str:
         )
     if allowed is not None or name not in KNOWN:
         why = "none of allowed_plugins" if allowed is not None else "none that is known"
-        text = f"the plugin {_shown(name)} is {why}, and what names it may come from somebody else, so it is not run"
+        text = f"{shown_name(name)} is {why}, and what names it may come from somebody else, so it is not run"
         return f"{text}; {_how(name)}"
     if not _is_plain(options, KNOWN[name]):
         return (
@@ -68,11 +68,15 @@ def _is_plain(options: str, known: frozenset[str]) -> bool:
 
 
 def _how(name: str) -> str:
-    """Say how it is allowed: the name is a stranger's, and what stands here is pasted into a shell."""
-    if len(name) > NAME_MOST:
+    if not _NAME.fullmatch(name):
         return "to allow it, put its name into allowed_plugins"
-    return f"to allow it: --allow-plugin {quote(name)}, or allowed_plugins in the config"
+    return f"to allow it: --allow-plugin {name}, or allowed_plugins in the config"
 
 
-def _shown(name: str) -> str:
-    return name if len(name) <= NAME_MOST else f"{name[:NAME_MOST]}…"
+def shown_name(name: str) -> str:
+    """Return what messages call a plugin that somebody else names.
+
+    Its name, if it looks like one: what stands there is pasted into a shell, and of a link that was damaged on its way
+    it may be the options, which are secrets.
+    """
+    return f"the plugin {name}" if _NAME.fullmatch(name) else "this plugin, which has no name of a program,"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..core.secret import Secret
-from .allowed_plugins import NAME_MOST, Allowed, why_not
+from .allowed_plugins import Allowed, shown_name, why_not
 from .findings import Findings
 from .model import Mode, PluginConfig
 from .sections import Section
@@ -101,8 +101,8 @@ def _problem(section: Section, name: str, text: str, findings: Findings) -> Plug
 def _warn_of_stranger(section: Section, name: str, findings: Findings) -> None:
     entry = section.entries["plugin"]
     text = (
-        f"the text that is read names the plugin {name[:NAME_MOST]}, with options of its own; in a config that is the "
-        "owner's word, so it is run without asking: see that you know it"
+        f"{shown_name(name)} comes with what was read; in a config that is the owner's word, so it is run without "
+        "asking: see that you know it"
     )
     findings.warn(entry.mark, entry.key, text)
 
