@@ -301,8 +301,8 @@ def _only_one(directories: Iterable[Path]) -> Path:
 
 def _checked(role: Role, path: str, *, needs_whole_paths: bool) -> Config:
     """Return the config: one with mistakes becomes no service."""
-    from ..config.files import read_config
     from ..config.load import load
+    from ..config.text_file import read_config
     from ..wire.uri import parse_link
 
     if os.path.exists(path) and not os.access(path, os.R_OK):

@@ -10,11 +10,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from ..config.files import read_config
 from ..config.hops import scheme_of
 from ..config.hosts import UnfitError
 from ..config.link_list import SERVER
 from ..config.reader import Reading, read
+from ..config.text_file import read_config
 from ..config.urls import OUTLINE, check_url
 from ..core.errors import ConfigError, Problem
 from .exits import LINK

@@ -48,7 +48,7 @@ def manager_place(text: str) -> Address | str:
     return Address(check_host(host), int(port))
 
 
-def check_manager(top: Section, findings: Findings) -> None:
+def check_manager(top: Section, _given: Mapping[str, Any], findings: Findings) -> None:
     """Look at where the manager listens: whoever reaches it commands the server."""
     text = top.value("manager_listen", findings) if top.has("manager_listen") else None
     if not isinstance(text, str):
@@ -69,11 +69,6 @@ def check_manager(top: Section, findings: Findings) -> None:
         workers = top.entries["workers"]
         text = "the ports of a manager are all in one process, so one does the work; leave out one of the two"
         findings.warn(workers.mark, workers.key, text, SERVER_END)
-
-
-def is_template(top: Section) -> bool:
-    """True where the top level names no server of its own, but what those that a manager adds have in common."""
-    return top.has("manager_listen") and not top.has("server_port", "password")
 
 
 def build_template(

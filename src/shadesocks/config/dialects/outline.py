@@ -16,12 +16,10 @@ from typing import Final
 from ..findings import Findings
 from ..reader import Member, Node
 from ..servers import LINK_MODE
-from ..setting import Role
+from ..setting import OUTLINE, Role
 from ..unread import OUTLINE_TRANSPORT
 from .draft import Draft, said_as
 from .go import every_address
-
-PROGRAM: Final = "Outline"
 
 _NAMES: Final = {
     "port": "server_port",
@@ -36,7 +34,7 @@ _NAMES: Final = {
 
 def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     """Return the tree in our own form."""
-    draft = Draft(root, PROGRAM, findings)
+    draft = Draft(root, OUTLINE, findings)
     prefix = draft.pop("prefix")
     if prefix is not None and prefix.node.value != "":
         text = (

@@ -9,10 +9,8 @@ from typing import Final
 from ..findings import Findings
 from ..reader import Member, Node, printable
 from ..servers import LINK_MODE
-from ..setting import LOCAL_END, Role
+from ..setting import LOCAL_END, SING_BOX, Role
 from .draft import Draft, said_as
-
-PROGRAM: Final = "sing-box"
 
 _NAMES: Final = {
     "server": "server",
@@ -41,15 +39,15 @@ _NO_EFFECT: Final = {
 
 def translate(root: Node, _role: Role | None, findings: Findings) -> Node:
     """Return the tree in our own form."""
-    draft = Draft(root, PROGRAM, findings)
+    draft = Draft(root, SING_BOX, findings)
     outbounds = draft.pop("outbounds")
     if outbounds is None:
-        findings.problem(root.mark, "outbounds", f"is missing; this is no file of {PROGRAM}")
+        findings.problem(root.mark, "outbounds", f"is missing; this is no file of {SING_BOX}")
     others = draft.keep(lambda key: False)
     if others:
         names = [printable(key) for key in others]
         more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
-        text = f"only outbounds are read of a file of {PROGRAM}; left out are {', '.join(names[:_NAMES_MAX])}{more}"
+        text = f"only outbounds are read of a file of {SING_BOX}; left out are {', '.join(names[:_NAMES_MAX])}{more}"
         draft.warn(next(iter(others.values())), names[0], text)
     items = outbounds.node.value if outbounds is not None else ()
     if outbounds is not None and _are_of_v2ray(items):

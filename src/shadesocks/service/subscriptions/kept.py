@@ -14,7 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from ...config.files import read_config, write_private
+from ...config.files import write_private
+from ...config.text_file import read_config
 from ...core.errors import ConfigError
 from .download import VALIDATOR_MAX, Fetched
 
