@@ -81,6 +81,10 @@ def test_gzip() -> None:
     assert fetch(answer(gzip.compress(text.encode()), Content_Encoding="gzip")) == Fetched(text)
 
 
+def test_a_document_by_the_default_type_of_php_is_one() -> None:
+    assert fetch(answer("c3M6Ly8=", Content_Type="text/html; charset=UTF-8")) == Fetched("c3M6Ly8=")
+
+
 def test_a_byte_order_mark_is_no_part_of_it() -> None:
     assert fetch(answer(b"\xef\xbb\xbf{}")) == Fetched("{}")
 

@@ -50,7 +50,8 @@ _MOVED: Final = frozenset((301, 302, 303, 307, 308))
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
 _PAGES: Final = frozenset(("text/html", "application/xhtml+xml"))
-"""What a login page, a hotel's network or an error of a shop looks like."""
+"""What a login page, a hotel's network or an error of a shop looks like, where it begins with a tag: panels written in
+PHP serve documents by its default type, which is the first of these."""
 _AGENT: Final = "shadesocks"
 """Some panels choose the form of a document by it; a version would be of use to nobody."""
 
@@ -221,9 +222,6 @@ class Download:
             return connection.getresponse()
 
     def _read(self, response: http.client.HTTPResponse) -> Fetched:
-        kind = response.headers.get_content_type().lower()
-        if kind in _PAGES:
-            raise DownloadError("a web page came in its place")
         packing = response.getheader("Content-Encoding", "").strip().lower()
         if packing not in ("", "identity", "gzip", "x-gzip"):
             raise DownloadError("it is packed in a way that was not asked for")
@@ -232,6 +230,8 @@ class Download:
         text = _text(data)
         if text is None:
             raise DownloadError("it is not UTF-8")
+        if response.headers.get_content_type().lower() in _PAGES and text.lstrip().startswith("<"):
+            raise DownloadError("a web page came in its place")
         return Fetched(text, _validator(response, "ETag"), _validator(response, "Last-Modified"))
 
 
