@@ -35,6 +35,8 @@ _MISSING: Final = {
 }
 SHADOW_HOPS_MOST: Final = 2
 """Shadowsocks servers in a chain: `wire/nested.py` has buffers for three, and a client's own server is one of them."""
+LABEL_MAX: Final = 256
+"""Characters of a server's name or id; a UUID has 36, and no screen shows more."""
 LINK_MODE: Final = Mode.TCP_AND_UDP
 """Of the server that a link names: SIP002 has no word for it, and what the server does not serve nobody asks it for."""
 
@@ -117,8 +119,8 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         Address(host, port),
         method,
         password,
-        remarks if isinstance(remarks, str) else "",
-        server_id if isinstance(server_id, str) else "",
+        _label(remarks),
+        _label(server_id),
         handshake,
         dial,
         proxy,
@@ -133,6 +135,12 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         group_of(section, findings),
         plugin,
     )
+
+
+def _label(value: object) -> str:
+    """Return a name as logs and tables can show it: a link or a document may put anything there."""
+    text = value[:LABEL_MAX] if isinstance(value, str) else ""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _weights(section: Section, findings: Findings) -> tuple[float, float]:

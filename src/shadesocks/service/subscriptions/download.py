@@ -26,6 +26,7 @@ from urllib.parse import urljoin, urlsplit
 from ...config.hosts import UnfitError
 from ...config.urls import check_url
 from ...core.errors import ShadesocksError
+from ...net.origin import special
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,6 +138,8 @@ class Download:
         self._lock = Lock()
         self._sock: socket.socket | None = None
         self._aborted = False
+        # The thread's alone.
+        self._came_from_outside = False
 
     async def run(self, limit: float = TIME_LIMIT) -> Fetched | None:
         """Fetch it; None where it is as it was.
@@ -192,6 +195,7 @@ class Download:
             context = None if parts.scheme == "http" else self._context or ssl.create_default_context()
             sock = self._connect(host, parts.port or connection.default_port)
             try:
+                self._check_place(sock)
                 sock.settimeout(STEP_LIMIT)
                 self._hold(sock)
                 connection.sock = sock if context is None else context.wrap_socket(sock, server_hostname=host)
@@ -199,6 +203,16 @@ class Download:
                 sock.close()
                 raise
         return connection
+
+    def _check_place(self, sock: socket.socket) -> None:
+        """Refuse a redirect from the Internet into this machine's own networks, whatever name leads there."""
+        peer = sock.getpeername()
+        if not isinstance(peer, tuple):  # a way through the servers, which refuse such places themselves
+            return
+        inside = special(peer[0].partition("%")[0]) is not None
+        if inside and self._came_from_outside:
+            raise DownloadError("it is redirected from the Internet into a private network")
+        self._came_from_outside |= not inside
 
     def _hold(self, sock: socket.socket) -> None:
         with self._lock:
@@ -246,7 +260,7 @@ def _told() -> Iterator[None]:
         why = _why(error)
     else:
         return
-    raise OutOfReachError(why)  # where nothing is chained to it: errors of libraries carry what they read
+    raise OutOfReachError(why) from None  # errors of libraries carry what they read
 
 
 def _why(error: Exception) -> str:
@@ -268,12 +282,11 @@ def _why(error: Exception) -> str:
 
 def _follow(url: str, location: str) -> str:
     """Return where a redirect leads."""
-    target = urljoin(url, location) if location else ""
-    if urlsplit(target).scheme != "https" and not url.startswith("http://"):
-        raise DownloadError("it is redirected to a place that is not https://")
     checked = ""
-    with suppress(UnfitError):
-        checked = check_url(target)
+    with suppress(UnfitError, ValueError):  # the second: what looks like an address, and is none
+        target = urljoin(url, location) if location else ""
+        if urlsplit(target).scheme == "https" or url.startswith("http://"):
+            checked = check_url(target)
     if not checked:
         raise DownloadError("it is redirected to a place that is not https://")
     return checked
