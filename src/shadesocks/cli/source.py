@@ -10,9 +10,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from ..config.hops import scheme_of
+from ..config.hops import SHADOW, scheme_of
 from ..config.hosts import UnfitError
-from ..config.link_list import SERVER
 from ..config.reader import Reading, read
 from ..config.text_file import read_config
 from ..config.urls import OUTLINE, check_url
@@ -122,7 +121,7 @@ def check_link(text: str) -> None:
 
     scheme = scheme_of(text)
     if scheme != OUTLINE:
-        if scheme != SERVER:
+        if scheme != SHADOW:
             raise click.UsageError(f"{LINK}: {_not_a_link(text, scheme)}")
         parse(text)
         return

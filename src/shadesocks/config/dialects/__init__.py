@@ -55,7 +55,7 @@ def find_text_dialect(name: str | None, text: str, where: str, findings: Finding
     A text that is not of the dialect that was asked for is a problem, and has an empty tree; so is one whose form is
     known, and not read.
     """
-    if name is None and text.startswith("{"):  # as most do, and no other form
+    if name is None and (not text or text.startswith("{")):  # as most do, and no other form
         return None
     for dialect in _ROWS:
         if dialect.read is None or name not in (None, dialect.name):

@@ -7,7 +7,6 @@ an argument, in seconds of any clock that only goes forward.
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
 from typing import Final
 
 SAMPLES: Final = 67
@@ -167,6 +166,8 @@ class Health:
         failure_rate = 1 - len(good) / len(self._samples)
         middle = deviation = self._longest
         if good:
+            from statistics import median  # with decimals and fractions, 1 MiB: for whoever measures
+
             middle = median(good)
             deviation = median([abs(seconds - middle) for seconds in good])
         return ((middle + deviation) / self._longest + _FAILURE_WEIGHT * failure_rate) / _WEIGHTS
