@@ -198,6 +198,18 @@ def test_an_answer_of_another_version_is_no_crash(here: Run) -> None:
     assert here([Stub("server", {})])[0] == OK
 
 
+def test_no_cell_moves_the_cursor(here: Run) -> None:
+    """Root sees the services of all users, and one of them may be nobody's friend."""
+    evil = "1\x1b[2J\n\x9b"
+    client = {**TOKYO, "tcp": {**SIDE, "failures": evil, "live": evil}, "pool": {"ready": evil, "size": evil}}
+    client["plugin"] = {"name": evil, "state": evil, "restarts": evil}
+    for stub in (Stub("local", client), Stub("server", {**PORT, "live": evil, "sessions": evil, "method": evil})):
+        code, out, _ = here([stub])
+        assert code == OK
+        assert "1?[2J??" in out
+        assert all(char.isprintable() for char in out.replace("\n", ""))
+
+
 def test_who_does_not_answer_is_told(here: Run) -> None:
     class Silent(Stub):
         def ask(self, do: str, **args: Any) -> Any:

@@ -220,7 +220,7 @@ def _text(reports: Sequence[dict[str, Any]], *, colours: bool) -> str:
 def _report(report: dict[str, Any], *, colours: bool) -> str:
     rows = report["servers"]
     chooses = report["role"] == "local"
-    parts = [report["role"], f"pid {report['pid']}", shown(report["config"])]
+    parts = [shown(report["role"]), f"pid {report['pid']}", shown(report["config"])]
     if chooses and rows:
         parts.append(f"policy {shown(rows[0].get('policy'))}")
     heading = ", ".join(part for part in parts if part)
@@ -228,7 +228,7 @@ def _report(report: dict[str, Any], *, colours: bool) -> str:
         return f"{heading}\nno servers"
     columns = _CLIENT if chooses else _SERVER
     cells = [line for row in rows for line in (_of_client(row) if chooses else [_of_server(row)])]
-    lines = _aligned(columns, cells)
+    lines = _aligned(columns, [[shown(cell) for cell in line] for line in cells])  # numbers, too: root asks everybody
     if colours:
         heading, lines[0] = click.style(heading, bold=True), click.style(lines[0], dim=True)
         lines[1:] = [
