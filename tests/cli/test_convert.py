@@ -200,7 +200,10 @@ def test_a_link_has_the_client_s_half_of_a_plugin(file: Path, capsys: pytest.Cap
     keys = {**ENTRY, "plugin": "obfs-server", "plugin_opts": "obfs=tls"}
     code, out, err = converted(file, json.dumps(keys), "--to", "uri", capsys=capsys)
     assert (code, parse_link(out).plugin, parse_link(out).plugin_opts) == (OK, "obfs-local", "obfs=tls")
-    assert "servers[0].plugin: the config has the server's half of the plugin obfs-server; the link has the" in err
+    said = "note: servers[0].plugin: the config has the server's half of the plugin obfs-server; what is written has"
+    assert said in err
+    assert said in converted(file, json.dumps(keys), "--to", "sip008", capsys=capsys)[2]
+    assert said not in converted(file, json.dumps(keys), "--to", "own", capsys=capsys)[2]
 
 
 @pytest.mark.parametrize("form", ["own", "rust", "sip008", "uri"])

@@ -211,8 +211,8 @@ def test_a_server_s_plugin_becomes_its_client_s(tmp_path: Path, capsys: pytest.C
     out, err = capsys.readouterr()
     found = [(link.plugin, link.plugin_opts) for link in map(parse_link, out.splitlines())]
     assert found == [("obfs-local", "obfs=tls"), ("ck-server", None), ("obfs-local", None)]
-    assert "note: the config has the server's half of the plugin obfs-server; the link has the client's, obfs" in err
-    assert "note: the link names the plugin ck-server, which seems to be the server's half" in err
+    assert "the plugin obfs-server; what is written has the client's, obfs-local" in err
+    assert "note: the plugin ck-server seems to be the server's half" in err
     assert err.count("note: ") == 2
 
 

@@ -108,6 +108,7 @@ def _examine(text: str, where: str, dialect: str | None, end: Role | None) -> Re
 def _export(config: Config, form: str, end: Role) -> Export:
     from ..config.export import to_own, to_rust, to_sip008
     from ..config.export_libev import to_libev
+    from .links import remark_on_plugin
     from .place import is_wildcard
 
     table = {"own": to_own, "rust": to_rust, "sip008": to_sip008, "libev": to_libev, "uri": _to_uri}
@@ -115,6 +116,9 @@ def _export(config: Config, form: str, end: Role) -> Export:
         for index, server in enumerate(config.servers):
             if is_wildcard(server.address.host):
                 tell(f"note: servers[{index}].server: {_NOWHERE.format(server.address.host)}")
+            remark = remark_on_plugin(server)
+            if remark:
+                tell(f"note: servers[{index}].plugin: {remark}")
     return table[form](config, end)
 
 
@@ -122,7 +126,7 @@ def _to_uri(config: Config, end: Role) -> Export:
     from ..config.export import Export, lose_all_but_servers, lose_beside_link
     from ..config.model import OnlineConfig
     from ..wire.uri import UriError
-    from .links import document_links, link_of, remark_on_plugin
+    from .links import document_links, link_of
 
     export = Export()
     links = []
@@ -133,9 +137,6 @@ def _to_uri(config: Config, end: Role) -> Export:
         except UriError as error:
             export.lose(path, str(error))
             continue
-        remark = remark_on_plugin(server)
-        if remark:
-            export.lose(f"{path}.plugin", remark)
         lose_beside_link(server, path, export)
     documents = document_links(config)
     online = config.online

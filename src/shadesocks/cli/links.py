@@ -27,16 +27,16 @@ def link_of(server: ServerConfig, host: str | None, name: str | None = None) -> 
 
 
 def remark_on_plugin(server: ServerConfig) -> str:
-    """Say which half of its plugin the link of a server names, where its config names the server's; else nothing."""
+    """Say which half of its plugin clients are told of, where the config of a server names the server's; else nothing."""
     if server.plugin is None:
         return ""
     name, options = server.plugin.name.rpartition("/")[2], server.plugin.options.reveal()
     client = client_half(name, options)
     if client != (name, options):
         half = "" if client[0] == name else f", {client[0]}"
-        return f"the config has the server's half of the plugin {name}; the link has the client's{half}"
+        return f"the config has the server's half of the plugin {name}; what is written has the client's{half}"
     if may_be_servers(name):
-        return f"the link names the plugin {name}, which seems to be the server's half; put the client's in its place"
+        return f"the plugin {name} seems to be the server's half; put the client's in its place, in what is written"
     return ""
 
 
