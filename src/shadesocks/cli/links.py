@@ -27,7 +27,7 @@ def link_of(server: ServerConfig, host: str | None, name: str | None = None) -> 
 
 
 def remark_on_plugin(server: ServerConfig) -> str:
-    """Say which half of its plugin clients are told of, where the config of a server names the server's; else nothing."""
+    """Say which half of its plugin clients get, where the config of a server names the server's; else nothing."""
     if server.plugin is None:
         return ""
     name, options = server.plugin.name.rpartition("/")[2], server.plugin.options.reveal()
