@@ -35,8 +35,11 @@ def check_url(text: str) -> str:
         UnfitError: it is none.
     """
     text = text.strip()
+    # Before the shape, which takes a time that grows with the square of what a line end is in.
+    if len(text) > URL_MAX or not (text.isascii() and text.isprintable()) or " " in text:
+        raise UnfitError(_EXPECTED)
     found = _SHAPE.fullmatch(text)
-    if found is None or len(text) > URL_MAX or not (text.isascii() and text.isprintable()) or " " in text:
+    if found is None:
         raise UnfitError(_EXPECTED)
     scheme, place, path = found[1].lower(), found[2], found[3]
     if scheme not in ("https", "http", OUTLINE):
