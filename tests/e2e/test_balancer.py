@@ -53,7 +53,7 @@ def at(place: Service | Address, **options: Any) -> ServerConfig:
 async def choosing(word: str, to: Address, *names: ServerConfig, **options: Any) -> AsyncIterator[Service]:
     """A tunnel to a target through some of these; what probes ask for is on this machine."""
     listener = LocalConfig(Address(HOST, 0), TUNNEL, BOTH, forward=to)
-    options = {"balancer_policy": word, "balancer_interval": 0.1} | NOTHING_TO_ASK | options
+    options = {"balancer_policy": word, "balancer_interval": 0.1, **NOTHING_TO_ASK, **options}
     async with started(Service.local(Config(servers=names, locals=(listener,), **options))) as near:
         yield near
 

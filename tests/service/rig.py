@@ -15,6 +15,7 @@ from shadesocks.crypto.keys import make_key_text
 from shadesocks.crypto.methods import find_method
 from shadesocks.net.loop import run as run_plane
 from shadesocks.service.service import Service
+from tests.listening import accept_no_more
 
 HOST: Final = "127.0.0.1"
 LIMIT: Final = 60.0
@@ -69,11 +70,7 @@ async def target(handler: Handler) -> AsyncIterator[Address]:
     try:
         yield Address(HOST, server.sockets[0].getsockname()[1])
     finally:
-        for sock in server.sockets:  # before it closes: what it accepts in that very turn nobody would close
-            asyncio.get_running_loop().remove_reader(sock.fileno())
-        for _ in range(5):  # what was accepted just now is handled a few turns later
-            await asyncio.sleep(0)
-        server.close()
+        await accept_no_more(server)
         await until(lambda: not handling)
 
 
