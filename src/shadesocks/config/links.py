@@ -7,8 +7,9 @@ then takes the same way as the keys of a file, and is judged by the same rules.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from ..core.errors import ShadesocksError
 from .findings import Findings
@@ -40,6 +41,19 @@ ReadLink = Callable[[str], LinkLike]
 """Turns the text of a link into what it says, or raises a ShadesocksError that does not repeat it."""
 
 
+_PREFIX: Final = re.compile(r"[^?#]*\?(?:[^#]*&)?prefix=[^&#]")
+"""What Outline puts into the links of keys whose first bytes look like another protocol."""
+NO_PREFIX: Final = (
+    "prefix: has no effect: the first bytes of connections are random here, and look like no other protocol; where "
+    "they had to, this server may be out of reach"
+)
+
+
+def has_prefix(text: str) -> bool:
+    """True for a link that asks for first bytes of its own."""
+    return _PREFIX.match(text) is not None
+
+
 def parse_entry(entry: Entry, read_link: ReadLink | None, findings: Findings) -> LinkLike | None:
     """Read the link that an entry holds; None after a problem."""
     text = entry.node.value
@@ -50,7 +64,10 @@ def parse_entry(entry: Entry, read_link: ReadLink | None, findings: Findings) ->
         problem = "links are not read here; the program that loads this configuration must pass read_link"
     else:
         try:
-            return read_link(text)
+            link = read_link(text)
+            if has_prefix(text):
+                findings.warn(entry.mark, entry.key, NO_PREFIX)
+            return link
         except ShadesocksError as error:
             problem = f"this is no usable link: {error}"
             if text.strip().lower().startswith(f"{OUTLINE}://"):

@@ -62,6 +62,7 @@ def test_what_is_left_out_is_said() -> None:
         "servers[0]",
     ]
     assert read_document(json.dumps({**SERVER, "prefix": "x"})).notes[0].startswith("prefix: has no effect")
+    assert read_document(f"{LINK}/?prefix=x").notes[0].startswith("servers[0]: prefix: has no effect")
 
 
 def test_no_server_may_be_the_truth() -> None:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..findings import Findings
+from ..links import NO_PREFIX
 from ..reader import Member, Node
 from ..servers import LINK_MODE
 from ..setting import OUTLINE, Role
@@ -37,11 +38,7 @@ def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     draft = Draft(root, OUTLINE, findings)
     prefix = draft.pop("prefix")
     if prefix is not None and prefix.node.value != "":
-        text = (
-            "has no effect: the first bytes of connections are random here, and look like no other protocol; where "
-            "they had to, this server may be out of reach"
-        )
-        draft.warn(prefix, "prefix", text)
+        draft.warn(prefix, "prefix", NO_PREFIX.removeprefix("prefix: "))
     transport = draft.pop("transport")
     if transport is not None:
         draft.problem(transport, "transport", OUTLINE_TRANSPORT)
