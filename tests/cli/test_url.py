@@ -246,3 +246,14 @@ def test_a_link_that_is_too_long_for_a_code_is_printed(tmp_path: Path, capsys: p
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 1
     assert "longer than a QR code can be" in err
+
+
+def test_what_a_link_says_moves_no_cursor_and_names_no_program_unseen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert url("-d", f"{LINK}/?plugin=reboot%3Bx%3D%C2%9B2J%1B%5B31m#%C2%9B%E2%80%AE%F0%9F%98%80") == OK
+    out, err = capsys.readouterr()
+    assert all(char.isprintable() for char in out.replace("\n", ""))
+    keys = json.loads(out)
+    assert (keys["plugin_opts"], keys["remarks"]) == ("x=\x9b2J\x1b[31m", "\x9b\u202e\U0001f600")
+    assert err == "note: the plugin reboot would be run by whoever starts this config: see that you know it\n"
+    assert url("-d", f"{LINK}/?plugin=obfs-local%3Bobfs%3Dhttp") == OK
+    assert capsys.readouterr().err == ""

@@ -84,9 +84,9 @@ def _encode(file: str, host: str | None, qr: bool, dialect: str | None) -> None:
 
 
 def _decode(texts: tuple[str, ...], qr: bool) -> None:
-    import json
-
+    from ..config.allowed_plugins import shown_name, why_not
     from ..config.hops import scheme_of
+    from ..config.save import dump
     from ..config.urls import OUTLINE, check_url
     from ..wire.uri import format_link
     from .source import check_link, parse, read_links
@@ -102,7 +102,10 @@ def _decode(texts: tuple[str, ...], qr: bool) -> None:
         keys |= {"online_config": {"config_url": documents[0] if len(documents) == 1 else documents}}
     rest = {"local_address": "127.0.0.1", "local_port": 1080}
     rest |= {"mode": "tcp_and_udp"}  # as `connect` takes the link, which has no word for it
-    say(json.dumps(keys | rest, indent=4, ensure_ascii=False))
+    say(dump(keys | rest).rstrip("\n"))
+    for link in links:
+        if link.plugin and why_not(link.plugin, link.plugin_opts or "", None):
+            tell(f"note: {shown_name(link.plugin)} would be run by whoever starts this config: see that you know it")
     if qr:
         for text in (*map(format_link, links), *(f"{OUTLINE}{url.removeprefix('https')}" for url in documents)):
             _show(text, qr)

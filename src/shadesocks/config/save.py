@@ -38,7 +38,10 @@ def dump(config: Config | Mapping[str, object]) -> str:
     keys = keys_of(config) if isinstance(config, Config) else config
     import json  # a service reads configurations with a reader of its own, and writes none
 
-    return json.dumps(keys, indent=INDENT, ensure_ascii=False) + "\n"
+    text = json.dumps(keys, indent=INDENT, ensure_ascii=False)
+    # JSON escapes what moves a cursor in the oldest terminals only, and links and documents may hold anything.
+    odd = {ord(char): json.dumps(char)[1:-1] for char in set(text) if not char.isprintable() and char != "\n"}
+    return text.translate(odd) + "\n"
 
 
 def keys_of(config: Config) -> dict[str, object]:
