@@ -1,4 +1,4 @@
-"""What holds for every test: asyncio's debug mode, no place of its own on this machine, and nothing left behind.
+"""What holds for every test: asyncio's debug mode, nothing of this machine's or the network's, and nothing left behind.
 
 After each test no task, story, socket, descriptor or thread may be left. What is looked at is the process:
 its descriptors in /proc/self/fd (where there is one), its threads, the loops that were run, the reactors made.
@@ -18,7 +18,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from shadesocks.config.model import Config
+from shadesocks.core.address import Address
+from shadesocks.core.page import parse_page
 from shadesocks.net.reactor import Reactor
+from shadesocks.proxy.balance.prober import Prober
 
 # Examples of `fast` keep the fuzzers near two seconds; `deep` takes minutes. No deadline: machines are shared.
 settings.register_profile("fast", max_examples=60, deadline=None)
@@ -28,6 +32,7 @@ settings.register_profile(
 
 _reactors: weakref.WeakSet[Reactor] = weakref.WeakSet()
 _left_tasks: list[str] = []
+_probes_elsewhere: list[str] = []
 _FDS = "/proc/self/fd"
 _GRACE = 2.0
 """Seconds that a thread which was told to end may take to do so."""
@@ -99,12 +104,33 @@ def _sessions_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     patch.undo()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _nobody_elsewhere_is_probed() -> Iterator[None]:
+    """Note who would probe by asking what is asked by default, which is somewhere on the network, and let nobody."""
+    patch, wanted = pytest.MonkeyPatch(), Prober.wanted
+    elsewhere = (parse_page(Config().balancer_probe_url), Address("8.8.8.8", 53).pack())
+
+    def guarded(self: Prober) -> None:
+        probes = [self._probes[transport] for _, transport in self._looks]
+        asked = {getattr(probe, name, None) for probe in probes for name in ("_page", "_to")}
+        if asked.isdisjoint(elsewhere):
+            wanted(self)
+        else:
+            _probes_elsewhere.append("a client of several servers")
+
+    patch.setattr(Prober, "wanted", guarded)
+    yield
+    patch.undo()
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left(_watch_loops_and_reactors: None) -> Iterator[None]:
     """Fail the test that leaves something behind."""
     descriptors, threads = _descriptors(), set(threading.enumerate())
     _left_tasks.clear()
+    _probes_elsewhere.clear()
     yield
+    assert not _probes_elsewhere, "probes would have left this machine: name a balancer_probe_url and _dns, or a policy"
     assert not _left_tasks, f"tasks were left: {_left_tasks}"
     stories = [story for reactor in _reactors for story in reactor.stories]
     _reactors.clear()

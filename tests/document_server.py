@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from tests.listening import accept_no_more
+
 Answer = bytes | Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 """The bytes of an answer, or what is done with the connection in its place."""
 
@@ -76,7 +78,7 @@ async def document_server(*answers: Answer, context: ssl.SSLContext | None = Non
     try:
         yield documents
     finally:
-        server.close()
+        await accept_no_more(server)
         for task in list(serving):
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)

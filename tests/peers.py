@@ -276,10 +276,13 @@ def listens(pid: int, port: int) -> bool:
     return port in ports_of(pid, "tcp")
 
 
-def _children_of(pid: int) -> list[int]:
+def _family_of(pid: int) -> list[int]:
+    """Return the children of a process, and theirs: a plugin is a child of its launcher."""
+    found: list[int] = []
     with contextlib.suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
+        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+            found += (child, *_family_of(child))
+    return found
 
 
 def _accepts(port: int) -> bool:
@@ -295,7 +298,7 @@ def _await_listening(program: Program, udp: bool) -> None:
     while time.monotonic() < give_up_at:
         if not program.alive:
             raise StartError(f"{program.name} ended with status {program.process.returncode}:\n{program.log()[-4000:]}")
-        pids = (program.pid, *_children_of(program.pid))  # behind a plugin it is the plugin that listens
+        pids = (program.pid, *_family_of(program.pid))  # behind a plugin it is the plugin that listens
         there = any(listens(pid, program.port) for pid in pids) if known else _accepts(program.port)
         if there and (not (udp and known) or any(program.port in ports_of(pid, "udp") for pid in pids)):
             return

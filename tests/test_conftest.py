@@ -14,10 +14,13 @@ import pytest
 ROOT: Final = Path(__file__).parent.parent
 
 LEAKS: Final = """
-import asyncio, os, socket, threading
+import asyncio, os, socket, threading, types
 
+from shadesocks.config.model import Config
+from shadesocks.core.page import parse_page
 from shadesocks.net.reactor import Reactor
 from shadesocks.net.story import until
+from shadesocks.proxy.balance.prober import Prober
 
 kept = []
 
@@ -52,6 +55,12 @@ def test_stories():
         await until(reactor.loop.create_future())
     asyncio.run(main())
 
+def test_probes_of_somebody_on_the_network():
+    probe = types.SimpleNamespace(_page=parse_page(Config().balancer_probe_url))
+    prober = Prober(None, None, None, {"tcp": probe}, None)
+    prober._looks = {("a server", "tcp"): None}
+    prober.wanted()
+
 def test_nothing_in_debug_mode():
     async def main():
         assert asyncio.get_running_loop().get_debug()
@@ -77,4 +86,4 @@ def test_every_kind_is_found(tmp_path: Path) -> None:
     found = dict(re.findall(r"^ERROR \S+::test_(\w+) - AssertionError: (\w+)", done.stdout, re.MULTILINE))
     wanted = [name for name in re.findall(r"def test_(\w+)", LEAKS) if name != "nothing_in_debug_mode"]
     assert found == {name: name.partition("_")[0] for name in wanted}, done.stdout
-    assert "7 passed, 6 errors" in done.stdout
+    assert "8 passed, 7 errors" in done.stdout

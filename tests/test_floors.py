@@ -60,6 +60,8 @@ NO_TEST_OF_THEIR_OWN: Final = {
     "config/dialects/seam.py": "values, no behaviour",
     "wire/shadow.py": "protocols and a value, no behaviour",
     "service/shared.py": "a value and a clock",
+    "service/port.py": "values, no behaviour",
+    "service/roles/seam.py": "a protocol, no behaviour",
     "net/lookup.py": "a protocol and a value, no behaviour",
     "config/model.py": "values, no behaviour; tests/config/test_load.py makes and compares them",
     **{f"config/rows_{topic}.py": "rows; tests/config/test_settings.py checks the whole table" for topic in ROWS},
@@ -135,8 +137,8 @@ def test_imports_go_down(path: Path) -> None:
         ("net/end.py", "from .. import config"),
         ("proxy/flow.py", "import shadesocks.config.model"),
         ("proxy/inbound/socks5.py", "from ...config import Config"),
-        ("proxy/inbound/socks5.py", "from ...service.build import Shared"),
-        ("service/build.py", "from shadesocks.cli import main"),
+        ("proxy/inbound/socks5.py", "from ...service.parts import Shared"),
+        ("service/parts.py", "from shadesocks.cli import main"),
     ],
 )
 def test_the_rule_sees(name: str, line: str) -> None:

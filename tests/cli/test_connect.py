@@ -93,7 +93,16 @@ def test_a_person_is_asked_for_the_link_and_does_not_see_it(tmp_path: Path) -> N
         (["-"], "no link was given"),
         (["http://proxy.example"], "link: a link begins with ss://"),
         (["ss://YWVzLTI1Ni1nY206cGFzcw@192.0.2.7"], "link: a link names its port"),
-        ([f"{LINK}/?plugin=/bin/v2ray-plugin%3Bserver"], "the plugin of a link is a name"),
+        (
+            [f"{LINK}/?plugin=/bin/v2ray-plugin%3Bserver"],
+            "this names a plugin by its path, and may come from somebody else, so it is not run",
+        ),
+        ([f"{LINK}/?plugin=reboot"], "so it is not run; to allow it: --allow-plugin reboot"),
+        (
+            [f"{LINK}/?plugin=v2ray-plugin%3Bserver"],
+            "the options of the plugin v2ray-plugin do more than shape traffic",
+        ),
+        ([f"{LINK}/?plugin=reboot", "--allow-plugin", "other"], "the plugin reboot is none of allowed_plugins"),
         (["ss://cmM0LW1kNTpwYXNz@192.0.2.7:8388"], "allow it with allow_legacy (--allow-legacy)"),
         ([LINK, "--port", "65536"], "--port"),
         ([LINK, "--bind", "x"], "--bind"),

@@ -82,9 +82,9 @@ def test_links(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("aes-256-cfb", "0.0.0.0", 8381),
         ("aes-256-cfb", "0.0.0.0", 8382),
     ]
+    assert "note: servers[1].server: 0.0.0.0 is where it listens" in printed.err
     left_out = [line for line in printed.err.splitlines() if line.startswith("left out: ")]
-    assert "servers[0].server: 0.0.0.0 is where it listens" in left_out[0]
-    assert left_out[1] == "left out: servers[0].one_time_auth: there is no place for it beside a server"
+    assert left_out[0] == "left out: servers[0].one_time_auth: there is no place for it beside a server"
     assert "only servers have a place in this form" in left_out[-1]
 
 
@@ -164,8 +164,46 @@ def test_a_link_to_a_document(file: Path, capsys: pytest.CaptureFixture[str]) ->
     code, out, _ = converted(file, "ssconf://h.example/key#Home", "--role", "local", capsys=capsys)
     assert (code, json.loads(out)["online_config"]) == (OK, {"config_url": "https://h.example/key"})
     code, out, err = converted(file, "ssconf://h.example/key", "--to", "uri", capsys=capsys)
+    assert (code, out) == (OK, "ssconf://h.example/key\n")
+    assert "left out" not in err
+    code, out, err = converted(file, "ssconf://h.example/key", "--to", "sip008", capsys=capsys)
     assert (code, out) == (CONFIG, "")
     assert "there is no server in it" in err
+
+
+def test_what_links_cannot_say_of_subscriptions(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    urls = ["https://h.example/key", "http://127.0.0.1:8000/"]
+    keys = {"online_config": {"config_url": urls, "update_interval": 60}, "servers": [ENTRY]}
+    code, out, err = converted(file, json.dumps(keys), "--to", "uri", capsys=capsys)
+    assert code == OK
+    assert out.splitlines()[1:] == ["ssconf://h.example/key"]
+    assert "left out: online_config.config_url: an address of this machine" in err
+    assert "left out: online_config.update_interval: there is no word for it" in err
+    assert "127.0.0.1:8000" not in err
+
+
+def test_a_subscription_is_the_client_s_in_every_form(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = {"online_config": {"config_url": "https://h.example/key"}, "servers": [ENTRY]}
+    _, _, err = converted(file, json.dumps(keys), "--to", "libev", capsys=capsys)
+    assert "left out: online_config: " in err
+
+
+def test_a_server_that_no_link_can_name_costs_no_other(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = {"servers": [{**ENTRY, "server": "fe80::1%eth0"}, ENTRY]}
+    code, out, err = converted(file, json.dumps(keys), "--to", "uri", capsys=capsys)
+    assert code == OK
+    assert [parse_link(line).host for line in out.splitlines()] == ["h.example"]
+    assert "left out: servers[0]: the host of a link is" in err
+
+
+def test_a_link_has_the_client_s_half_of_a_plugin(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = {**ENTRY, "plugin": "obfs-server", "plugin_opts": "obfs=tls"}
+    code, out, err = converted(file, json.dumps(keys), "--to", "uri", capsys=capsys)
+    assert (code, parse_link(out).plugin, parse_link(out).plugin_opts) == (OK, "obfs-local", "obfs=tls")
+    said = "note: servers[0].plugin: the config has the server's half of the plugin obfs-server; what is written has"
+    assert said in err
+    assert said in converted(file, json.dumps(keys), "--to", "sip008", capsys=capsys)[2]
+    assert said not in converted(file, json.dumps(keys), "--to", "own", capsys=capsys)[2]
 
 
 @pytest.mark.parametrize("form", ["own", "rust", "sip008", "uri"])
@@ -200,3 +238,10 @@ def test_users_are_written(form: str, count: int, file: Path, capsys: pytest.Cap
 
 def key_text(letter: bytes) -> str:
     return base64.b64encode(letter * 32).decode()
+
+
+@pytest.mark.parametrize("form", ["sip008", "uri"])
+def test_a_server_on_every_address_is_told(form: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = converted(file, json.dumps({**ENTRY, "server": "::"}), "--to", form, capsys=capsys)
+    assert (code, "::" in out) == (OK, True)
+    assert "note: servers[0].server: :: is where it listens, and nowhere to connect to" in err

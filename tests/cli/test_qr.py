@@ -39,3 +39,8 @@ def test_it_fits_a_terminal_of_80_by_24() -> None:
     lines = render_qr(LINK).splitlines()
     assert len(lines) <= 24
     assert width_of(render_qr(LINK)) == len(modules(lines[0])[0]) <= 80
+
+
+def test_what_no_code_holds_has_none() -> None:
+    assert render_qr("x" * 2953) != ""
+    assert render_qr("x" * 2954) == ""

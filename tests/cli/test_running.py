@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from shadesocks.cli import running
-from shadesocks.cli.running import SilentError, find, shown
+from shadesocks.cli.running import Running, SilentError, find, shown
+from shadesocks.service.control.socket import connect
 from shadesocks.wire.control import ControlError
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no Unix sockets")
@@ -123,6 +124,33 @@ def test_one_that_does_not_answer_is_told(folder: Path, monkeypatch: pytest.Monk
     with answering(folder / "c.sock", None):
         found = find()
     assert found.silent == [f"{folder / 'c.sock'}: no answer within 0.05 seconds"]
+
+
+def test_who_is_not_heard_is_told_why(folder: Path) -> None:
+    """The service hangs up before anything was said."""
+    refused = b'{"v":1,"id":null,"ok":false,"error":{"code":"busy","text":"ask again later"}}\n'
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "x.sock"))
+        listener.listen()
+
+        def refuse() -> None:
+            with listener.accept()[0] as sock:
+                sock.sendall(refused)
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        service = Running(str(folder / "x.sock"), connect(str(folder / "x.sock"), 10))
+        thread.join()
+        with closing(service), pytest.raises(ControlError, match=r"^ask again later$"):
+            service.introduce()
+
+
+def test_a_name_of_a_file_is_no_command_for_a_terminal(folder: Path) -> None:
+    with answering(folder / "x\x1b[2J.sock", b"junk\n"):
+        found = find()
+    (sentence,) = found.silent
+    assert sentence.startswith(f"{folder.resolve()}/x?[2J.sock: ")
+    assert sentence.isprintable()
 
 
 def test_an_answer_has_a_bound(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from .programs import KEY, METHOD, free_port, running
 from .programs import run as run_program
 
 SIDE = {"weight": 1.0, "score": None, "latency_ms": None, "failures": 0, "error": "", "live": 0}
-TOKYO = {
+TOKYO: dict[str, Any] = {
     "name": "tokyo",
     "address": "192.0.2.1:8388",
     "id": "",
@@ -198,6 +198,18 @@ def test_an_answer_of_another_version_is_no_crash(here: Run) -> None:
     assert here([Stub("server", {})])[0] == OK
 
 
+def test_no_cell_moves_the_cursor(here: Run) -> None:
+    """Root sees the services of all users, and one of them may be nobody's friend."""
+    evil = "1\x1b[2J\n\x9b"
+    client = {**TOKYO, "tcp": {**SIDE, "failures": evil, "live": evil}, "pool": {"ready": evil, "size": evil}}
+    client["plugin"] = {"name": evil, "state": evil, "restarts": evil}
+    for stub in (Stub("local", client), Stub("server", {**PORT, "live": evil, "sessions": evil, "method": evil})):
+        code, out, _ = here([stub])
+        assert code == OK
+        assert "1?[2J??" in out
+        assert all(char.isprintable() for char in out.replace("\n", ""))
+
+
 def test_who_does_not_answer_is_told(here: Run) -> None:
     class Silent(Stub):
         def ask(self, do: str, **args: Any) -> Any:
@@ -224,13 +236,26 @@ def test_nothing_runs(here: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
-    [["pin"], ["unpin", "x"], ["show", "x"], ["drop"], ["pin", "x", "--watch"], ["unpin", "--json"], ["--nothing"]],
+    ("words", "told"),
+    [
+        (["pin"], "pin which one? Give its name"),
+        (["unpin", "x"], "unpin takes no name"),
+        (["show", "x"], "show takes no name"),
+        (["drop"], "'drop' is nothing to do with servers: write pin NAME, unpin, or no word"),
+        (["pin", "x", "--watch"], "--json and --watch are for the table alone"),
+        (["unpin", "--json"], "--json and --watch are for the table alone"),
+        (["--nothing"], ""),
+    ],
 )
-def test_wrong_words(words: list[str], here: Run) -> None:
+def test_wrong_words(words: list[str], told: str, here: Run) -> None:
     code, out, err = here([Stub("local", TOKYO)], *words)
     assert (code, out) == (USAGE, "")
-    assert err.startswith("error: ")
+    assert err.startswith(f"error: {told}")
+
+
+def test_one_restart_is_one(here: Run) -> None:
+    once = {**TOKYO, "plugin": {**TOKYO["plugin"], "restarts": 1}}
+    assert "obfs-local up, 1 restart " in here([Stub("local", once)])[1]
 
 
 # -- by hand ---------------------------------------------------------------------------------------

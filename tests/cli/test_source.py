@@ -141,3 +141,18 @@ def test_a_link_may_lead_to_a_document() -> None:
             check_link(text)
         assert caught.value.message.startswith("link: ")
         assert "secret@" not in caught.value.message
+
+
+def test_what_is_no_link_is_told_what_to_be(tmp_path: Path) -> None:
+    file = tmp_path / "secret.txt"
+    file.write_text(LINK)
+    for text, words in (
+        ("https://h.example/secret", "write ssconf:// for it"),
+        ("vmess://secret", "a link begins with ss://, or with ssconf://"),
+        ("secret", "a link begins with ss://, or with ssconf://"),
+        (str(file), "this is a file; `shadesocks local -c FILE`"),
+    ):
+        with pytest.raises(click.UsageError) as caught:
+            check_link(text)
+        assert words in caught.value.message
+        assert "secret" not in caught.value.message

@@ -186,3 +186,88 @@ def test_a_list_of_links_is_a_config(tmp_path: Path, capsys: pytest.CaptureFixtu
     path.write_text(f"{LINK}#one\nvmess://x\n{LINK}\n")
     assert url("-e", str(path)) == OK
     assert capsys.readouterr().out.splitlines() == [f"{LINK}#one", LINK]
+
+
+def test_what_is_left_out_of_a_list_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "l.txt"
+    path.write_text(f"{LINK}\nvmess://x\nss://x\n")
+    assert url("-e", str(path)) == OK
+    err = capsys.readouterr().err
+    assert "l.txt:1: lines that are no ss:// links are left out: 1 of vmess://" in err
+    assert "l.txt:3: servers[1]: this server is left out" in err
+
+
+def test_a_subscription_is_a_link_there_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    documents = ["ssconf://h.example/secret", "ssconf://h.example:444/other?x=1"]
+    assert url("-d", LINK, "-d", f"{documents[0]}#Home", "-d", documents[1]) == OK
+    path = tmp_path / "c.json"
+    path.write_text(capsys.readouterr().out)
+    keys = json.loads(path.read_text())
+    assert keys["server"] == "192.0.2.7"
+    assert keys["online_config"] == {"config_url": ["https://h.example/secret", "https://h.example:444/other?x=1"]}
+    assert url("-e", str(path)) == OK
+    assert capsys.readouterr().out.splitlines() == [LINK, *documents]
+    assert url("-d", documents[0], "-q") == OK
+    out = capsys.readouterr().out
+    keys, end = json.JSONDecoder().raw_decode(out)
+    assert (keys["online_config"], "servers" in keys) == ({"config_url": "https://h.example/secret"}, False)
+    first, *code = out[end:].strip().splitlines()
+    assert first == documents[0]
+    assert len(code) > 12
+
+
+def test_a_server_s_plugin_becomes_its_client_s(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.json"
+    entry = json.loads(CONFIG_TEXT)
+    plugins = ({"plugin": "obfs-server", "plugin_opts": "obfs=tls"}, {"plugin": "ck-server"}, {"plugin": "obfs-local"})
+    path.write_text(json.dumps({"servers": [{**entry, "server_port": n, **each} for n, each in enumerate(plugins, 1)]}))
+    assert url("-e", str(path)) == OK
+    out, err = capsys.readouterr()
+    found = [(link.plugin, link.plugin_opts) for link in map(parse_link, out.splitlines())]
+    assert found == [("obfs-local", "obfs=tls"), ("ck-server", None), ("obfs-local", None)]
+    assert "the plugin obfs-server; what is written has the client's, obfs-local" in err
+    assert "note: the plugin ck-server seems to be the server's half" in err
+    assert err.count("note: ") == 2
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"server": "fe80::1%eth0"}, "servers[0]: the host of a link is"),
+        ({"method": "aes-256-gcm", "password": None, "key": "Zm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyMTI="}, "key of"),
+    ],
+)
+def test_a_server_that_no_link_can_name(
+    entry: dict[str, object], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "c.json"
+    odd = {key: value for key, value in {**json.loads(CONFIG_TEXT), **entry}.items() if value is not None}
+    path.write_text(json.dumps({"servers": [odd, json.loads(CONFIG_TEXT)]}))
+    assert url("-e", str(path)) == OK
+    out, err = capsys.readouterr()
+    assert out == f"{LINK}\n"
+    assert f"left out: {path}: servers[0]: " in err
+    assert words in err
+    path.write_text(json.dumps({"servers": [odd]}))
+    assert url("-e", str(path)) == CONFIG
+    assert "no link to print" in capsys.readouterr().err
+
+
+def test_a_link_that_is_too_long_for_a_code_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({**json.loads(CONFIG_TEXT), "plugin": "p", "plugin_opts": "x" * 3000}))
+    assert url("-e", str(path), "-q") == OK
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 1
+    assert "longer than a QR code can be" in err
+
+
+def test_what_a_link_says_moves_no_cursor_and_names_no_program_unseen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert url("-d", f"{LINK}/?plugin=reboot%3Bx%3D%C2%9B2J%1B%5B31m#%C2%9B%E2%80%AE%F0%9F%98%80") == OK
+    out, err = capsys.readouterr()
+    assert all(char.isprintable() for char in out.replace("\n", ""))
+    keys = json.loads(out)
+    assert (keys["plugin_opts"], keys["remarks"]) == ("x=\x9b2J\x1b[31m", "\x9b\u202e\U0001f600")
+    assert err == "note: the plugin reboot would be run by whoever starts this config: see that you know it\n"
+    assert url("-d", f"{LINK}/?plugin=obfs-local%3Bobfs%3Dhttp") == OK
+    assert capsys.readouterr().err == ""

@@ -36,6 +36,58 @@ def test_what_no_probe_can_go_by(balancer: dict[str, Any], key: str, said: str) 
     assert not [each for each in report("server", balancer=balancer).problems if "probe" in each.text]
 
 
+def weighing(*weights: tuple[float, float], group: str = "", **options: Any) -> list[dict[str, Any]]:
+    """Servers with these weights for connections and datagrams."""
+    said = {"group": group, **options} if group else options
+    return [{**SERVERS[0], "tcp_weight": tcp, "udp_weight": udp, **said} for tcp, udp in weights]
+
+
+LISTENER = {"local_address": "127.0.0.1", "local_port": 1080}
+BOTH = {"mode": "tcp_and_udp"}
+
+
+@pytest.mark.parametrize(
+    ("servers", "keys", "where", "what"),
+    [
+        (weighing((0, 1), (0, 0)), {}, "servers[0].tcp_weight", "connections"),
+        (weighing((0, 0)), {}, "servers[0].tcp_weight", "connections"),
+        (weighing((1, 0), (2, 0)), BOTH, "servers[0].udp_weight", "datagrams"),
+        (weighing((0, 0), (1, 0)), {"mode": "udp_only"}, "servers[0].udp_weight", "datagrams"),
+        (
+            weighing((1, 1)) + weighing((0, 0), group="far"),
+            {"locals": [{**LISTENER}, {**LISTENER, "local_port": 1081, "group": "far"}]},
+            "servers[1].tcp_weight",
+            "connections",
+        ),
+        (weighing((0, 0)) + weighing((1, 1), mode="udp_only"), {}, "servers[0].tcp_weight", "connections"),
+    ],
+)
+def test_weights_that_leave_nobody(servers: Any, keys: dict[str, Any], where: str, what: str) -> None:
+    [problem] = report(servers=servers, **keys).problems
+    assert problem.key == where
+    assert problem.line
+    assert f"none would take {what}" in problem.text
+    assert ("of group far" in problem.text) == ("locals" in keys)
+    assert (
+        report("server", servers=[{**server, "server_port": at} for at, server in enumerate(servers, 1)]).problems == ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("servers", "keys"),
+    [
+        (weighing((0, 0), (1, 0)), {}),
+        (weighing((1, 0)), {"mode": "tcp_only"}),
+        (weighing((0, 0)) + SERVERS[:1], BOTH),
+        (weighing((0, 1), (1, 0)), BOTH),
+        (weighing((1, 1)) + weighing((0, 0), group="far"), {}),
+        (weighing((0, 0)), {"online_config": {"config_url": "https://example.com/x"}}),
+    ],
+)
+def test_weights_that_leave_somebody(servers: Any, keys: dict[str, Any]) -> None:
+    assert report(servers=servers, **keys).problems == ()
+
+
 @pytest.mark.parametrize(
     "balancer",
     [

@@ -9,6 +9,7 @@ import pytest
 from shadesocks.config import dump, load
 from shadesocks.config.dialects import DIALECTS, find_dialect
 from shadesocks.config.findings import Findings
+from shadesocks.config.load import examine
 from shadesocks.config.reader import read
 from shadesocks.config.setting import Role
 from shadesocks.wire.uri import parse_link
@@ -34,6 +35,13 @@ def test_names_are_those_of_the_rows() -> None:
     assert root is not None
     with pytest.raises(KeyError):
         find_dialect("klingon", root)
+
+
+@pytest.mark.parametrize("dialect", [None, "sip008", "outline"])
+def test_a_form_that_is_not_read_is_told_once(dialect: str | None) -> None:
+    report = examine("proxies:\n  - type: ss\n", where="c.yaml", dialect=dialect, read_link=parse_link)
+    assert [str(problem).partition(",")[0] for problem in report.problems] == ["c.yaml: this is YAML of Clash"]
+    assert report.config is None
 
 
 FILES = [

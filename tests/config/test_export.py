@@ -11,6 +11,7 @@ import pytest
 
 from shadesocks.config import Config, LocalConfig, Mode, Outbound, ProxyConfig, ServerConfig, load
 from shadesocks.config.export import Export, to_own, to_rust, to_sip008
+from shadesocks.config.model import PluginConfig
 from shadesocks.config.nameservers import WORDS
 from shadesocks.core.address import Address
 from shadesocks.core.nameserver import NameServer, Transport
@@ -106,11 +107,18 @@ def test_a_document_of_servers() -> None:
 
 def test_what_stands_beside_servers_is_told() -> None:
     server = replace(OLD, one_time_auth=True, outbound_proxy=(TWO,), acl="/a.acl")
+    server = replace(server, pool=8, tcp_weight=2.0, group="work")
     config = Config((server,), (LocalConfig(Address("::1", 1)),), allow_legacy=True, log_level="debug")
     beside = [f"servers[0].{name}: there is no place for it beside a server" for name in _BESIDE]
-    rest = "only servers have a place in this form; left out are "
-    assert to_sip008(config, "server").lost == [*beside, f"{rest}log.level"]
-    assert to_sip008(config, "local").lost == [*beside, f"{rest}local_address, local_port, log.level"]
+    rest = "only servers have a place in this form"
+    assert to_sip008(config, "server").lost == [*beside, f"log.level: {rest}"]
+    assert to_sip008(config, "local").lost == [*beside, f"local_address, local_port, log.level: {rest}"]
 
 
-_BESIDE = ("one_time_auth", "outbound_proxy", "acl")
+_BESIDE = ("one_time_auth", "outbound_proxy", "acl", "pool", "tcp_weight", "group")
+
+
+def test_a_document_has_the_client_s_half_of_a_plugin() -> None:
+    server = replace(ONE, plugin=PluginConfig("/usr/bin/obfs-server", Secret("obfs=tls;failover=192.0.2.1:80")))
+    (entry,) = keys(to_sip008(Config((server,)), "server"))["servers"]
+    assert (entry["plugin"], entry["plugin_opts"]) == ("obfs-local", "obfs=tls")

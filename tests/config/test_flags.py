@@ -74,6 +74,25 @@ def test_a_server_by_its_link() -> None:
     assert config_of(None, {"server_url": link, "password": STRONG[::-1]}).servers[0].password == Secret(STRONG[::-1])
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"server_url": "ss://x"}, "--server-url: this is no usable link: "),
+        ({"server_url": ("ss://x", "ss://y")}, "--server-url: this is no usable link: "),
+        ({"online_urls": "http://h.example/"}, "--online-config-url: http:// would let anybody"),
+    ],
+)
+def test_a_flag_that_names_no_server_is_all_that_is_told(flags: dict[str, Given], said: str) -> None:
+    found = problems(None, "local", overrides=flags)
+    assert [problem.startswith(said) for problem in found] == [True] * len(found)
+
+
+def test_a_server_has_no_use_for_documents() -> None:
+    said = "--server-url: ssconf:// is where a client finds its servers; a server has no use for it"
+    assert problems(None, "server", overrides={"server_url": "ssconf://h.example/secret"}) == [said]
+    assert problems(None, "local", overrides={"server_url": "ssconf://h.example/secret"}) == []
+
+
 def test_the_password_of_the_environment() -> None:
     flags = {"server": "h.example:1", "method": METHOD}
     environ = {PASSWORD_VARIABLE: KEY}

@@ -283,7 +283,9 @@ def test_a_lock_of_the_other_end_does_not_stop_this_one() -> None:
 
 @pytest.mark.parametrize("role", ["server", "local"])
 def test_an_end_needs_a_server(role: Role) -> None:
-    expected = "no server is named; give server, server_port, method and password, or -s, -m and -k"
+    expected = (
+        "no server is named; give server, server_port, method and password, or -s, -m and -k, or a link by --server-url"
+    )
     assert problems("{}", role) == [f"c.json:1: {expected}"]
     assert problems(None, role) == [f"command line: {expected}"]
     assert problems("{}") == []
@@ -370,7 +372,7 @@ def test_a_link_says_nothing_of_a_mode_so_both_are_served() -> None:
 def test_a_link_may_name_a_plugin_but_no_path() -> None:
     config = config_from_link(parse_link("ss://aes-256-gcm:x@h.example:1/?plugin=obfs-local%3Bobfs%3Dhttp"))
     assert config.servers[0].plugin == PluginConfig("obfs-local", Secret("obfs=http"))
-    with pytest.raises(ConfigError, match=r"^link: the plugin of a link is a name"):
+    with pytest.raises(ConfigError, match=r"^link: this names a plugin by its path"):
         config_from_link(parse_link("ss://aes-256-gcm:x@h.example:1/?plugin=/tmp/x"))
 
 

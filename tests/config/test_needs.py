@@ -32,7 +32,8 @@ def test_what_is_missing_or_taken_is_told() -> None:
     mark = Mark("c.json", 1)
     check_needs(False, [(ways_of(LOCAL), Mark("c.json", line), f"locals[{line}]") for line in (2, 3)], mark, findings)
     assert [str(problem) for problem in findings.problems] == [
-        "c.json:1: no server is named; give server, server_port, method and password, or -s, -m and -k",
+        "c.json:1: no server is named; give server, server_port, method and password, or -s, -m and -k, or a link "
+        "by --server-url",
         "c.json:3: locals[3]: 127.0.0.1:1080 is taken by an entry before this one; choose another port",
     ]
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shadesocks.config import Config, Mode, dump, load
+from shadesocks.config.export import to_rust
 from shadesocks.config.model import OnlineConfig
 from shadesocks.config.online import Offer, take_offers
 from shadesocks.core.secret import Secret
@@ -47,7 +48,7 @@ def test_several_addresses_and_the_scheme_of_outline() -> None:
 
 
 def test_options() -> None:
-    online = config_of({}, online_urls=(URL, f"{URL}2"), online_interval="60", online_plugins="a,b").online
+    online = config_of({}, online_urls=(URL, f"{URL}2"), online_interval="60", allowed_plugins="a,b").online
     assert online is not None
     assert [url.reveal() for url in online.urls] == [URL, f"{URL}2"]
     assert (online.interval, online.allowed_plugins) == (60.0, ("a", "b"))
@@ -79,12 +80,22 @@ def test_a_bad_address_is_a_problem_that_does_not_show_it(url: object) -> None:
 def test_it_is_written_as_it_was_read() -> None:
     for keys in (
         {"config_url": URL},
-        {"config_url": [URL, f"{URL}2"], "update_interval": 60, "allowed_plugins": ["a"]},
+        {"config_url": [URL, f"{URL}2"], "update_interval": 60},
     ):
         config = config_of({**SERVER, "online_config": keys, "timeout": 5})
         assert json.loads(dump(config))["online_config"] == keys
         assert load(dump(config), role="local") == config
         assert URL not in repr(config)
+
+
+def test_what_it_may_start_is_what_links_may_start() -> None:
+    keys = {"online_config": {"config_url": URL, "allowed_plugins": ["a"]}}
+    config = config_of({**SERVER, **keys})
+    assert config.allowed_plugins == ("a",)
+    assert config == config_of({**SERVER, "allowed_plugins": "a", "online_config": {"config_url": URL}})
+    assert json.loads(dump(config))["allowed_plugins"] == ["a"]
+    assert load(dump(config), role="local") == config
+    assert json.loads(to_rust(config, "local").text)["online_config"] == keys["online_config"]
 
 
 # What a document offers
@@ -126,7 +137,7 @@ def test_a_configuration_made_by_hand_will_do() -> None:
         (replace(OFFER, server="not a host"), "server: "),
         (replace(OFFER, server=""), "server: "),
         (replace(OFFER, server_port=0), "server_port: "),
-        (replace(OFFER, plugin="obfs-local"), "plugin: a document starts only what the config allows"),
+        (replace(OFFER, plugin="obfs-local"), "plugin: the plugin obfs-local is none of allowed_plugins"),
     ],
 )
 def test_one_that_cannot_be_used_is_left_out_and_named(bad: Offer, word: str) -> None:

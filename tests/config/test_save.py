@@ -233,3 +233,14 @@ def test_every_field_is_written() -> None:
             keys: dict[str, Any] = {field.name: not value if isinstance(value, bool) else value + 1}
             changed = replace(Config(), **keys)
             assert load(dump(changed)) == changed, field.name
+
+
+def test_what_moves_a_cursor_is_escaped_and_read_again() -> None:
+    keys = {**SERVER, "plugin": "p", "plugin_opts": "a=\x9b2J\u202e\U000e0041\x1b\né😀"}
+    text = dump(keys)
+    assert all(char.isprintable() for char in text.replace("\n", ""))
+    assert "é😀" in text
+    assert json.loads(text) == keys
+    plugin = load(text).servers[0].plugin
+    assert plugin is not None
+    assert plugin.options.reveal() == keys["plugin_opts"]

@@ -10,6 +10,7 @@ import pytest
 
 from shadesocks.config import Config, Mode, Outbound, ProxyConfig, ServerConfig, for_local, load
 from shadesocks.config.hosts import is_loopback
+from shadesocks.config.servers import LABEL_MAX
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError
 from shadesocks.core.secret import Secret
@@ -456,3 +457,12 @@ def test_one_time_auth_of_a_method_that_needs_none_warns() -> None:
     said = f"has no effect: method {METHOD} authenticates everything by itself"
     text = json.dumps({"servers": [{**SERVER, "one_time_auth": True}]})
     assert warnings(text) == [f"c.json:1: servers[0].one_time_auth: {said}"]
+
+
+def test_a_name_forges_no_line_and_moves_no_cursor() -> None:
+    name = "home\x1b[2J\nERROR forged\x9b\u202e\x00"
+    entry = {**json.loads(text_of()), "remarks": name, "id": f"{name}{'y' * 1000}"}
+    server = config_of(json.dumps({"servers": [entry]})).servers[0]
+    assert server.remarks == "home?[2J?ERROR forged???"
+    assert server.id.startswith("home?[2J?ERROR")
+    assert len(server.id) == LABEL_MAX

@@ -38,6 +38,7 @@ def test_what_is_taken(text: str, url: str, host: str) -> None:
         ("https://h.example/a secret", "begins with https:// or ssconf://"),
         ("https://h.example/secret\r\nHost: x", "begins with https:// or ssconf://"),
         ("https://h.example/" + "secret" * URL_MAX, "begins with https:// or ssconf://"),
+        ("https://" + "secret" * 100_000 + "#\nx", "begins with https:// or ssconf://"),  # at once, and not in hours
         ("https://h.example/sécret", "begins with https:// or ssconf://"),
         ("http://h.example/secret", "would let anybody on the way read the keys"),
         ("http://127.0.0.1.example/secret", "would let anybody on the way read the keys"),

@@ -6,7 +6,7 @@ import pytest
 
 from shadesocks.core.reasons import REASONS, reason
 
-UNAUTHENTICATED = {"short", "auth", "replay", "stale", "malformed", "left_early", "evicted", "unwelcome"}
+UNAUTHENTICATED = {"short", "auth", "replay", "stale", "malformed", "left_early", "unused", "evicted", "unwelcome"}
 OVER_A_LIMIT = {"disabled", "expired", "quota", "connections", "sources"}
 """Of users, who then look like strangers."""
 

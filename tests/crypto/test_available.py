@@ -75,7 +75,7 @@ def test_an_openssl_without_its_legacy_provider_and_no_pycryptodomex() -> None:
 def test_old_ciphers_are_not_loaded_for_anybody_else() -> None:
     code = """
 import sys
-import shadesocks.cli.programs, shadesocks.service.build
+import shadesocks.cli.programs, shadesocks.service.roles.server_port
 from shadesocks.crypto.available import missing
 from shadesocks.crypto.methods import METHODS
 from shadesocks.wire.editions import make_packets, make_shadow

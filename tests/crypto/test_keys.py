@@ -1,4 +1,4 @@
-"""Keys: derivations that depend on everything they should, and texts that are keys or are refused."""
+"""Keys: texts that are keys or are refused."""
 
 from __future__ import annotations
 
@@ -10,15 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadesocks.core.errors import KeyTextError
-from shadesocks.crypto.keys import (
-    evp_bytes_to_key,
-    identity_subkey,
-    key_hash,
-    make_key_text,
-    parse_keys,
-    subkey_blake3,
-    subkey_sha1,
-)
+from shadesocks.crypto.keys import evp_bytes_to_key, make_key_text, parse_keys
 from shadesocks.crypto.methods import METHODS, Edition, Method, find_method
 
 AES_128 = find_method("2022-blake3-aes-128-gcm")
@@ -45,28 +37,6 @@ def test_evp_is_a_chain_of_which_shorter_keys_are_the_beginning(password: bytes,
     first = md5(password, usedforsecurity=False).digest()
     second = md5(first + password, usedforsecurity=False).digest()
     assert evp_bytes_to_key(password, 32) == first + second
-
-
-@pytest.mark.parametrize("size", [16, 32])
-def test_a_subkey_depends_on_key_salt_and_purpose(size: int) -> None:
-    derivations = (subkey_sha1, subkey_blake3, identity_subkey)
-    key, salt = bytes(range(size)), bytes(range(100, 100 + size))
-    assert len({derive(key, salt) for derive in derivations}) == len(derivations)
-    for derive in derivations:
-        subkey = derive(key, salt)
-        assert len(subkey) == size
-        assert derive(salt, key) != subkey
-        assert derive(key, salt[:-1] + b"\0") != subkey
-
-
-def test_a_subkey_of_16_bytes_begins_the_output_for_the_same_material() -> None:
-    assert subkey_blake3(bytes(32), bytes(8))[:16] == subkey_blake3(bytes(16), bytes(24))
-
-
-@given(st.binary(max_size=40), st.binary(max_size=40))
-def test_key_hash_names_a_key(one: bytes, other: bytes) -> None:
-    assert len(key_hash(one)) == 16
-    assert (key_hash(one) == key_hash(other)) == (one == other)
 
 
 @pytest.mark.parametrize("method", METHODS_2022, ids=lambda method: method.name)

@@ -136,7 +136,7 @@ def name_spelling(name: str, words: frozenset[str] = frozenset({"denied"})) -> S
 
 def outlets(service: Service) -> int:
     """How many sockets towards targets its sessions have."""
-    crowd = service._crowd
+    crowd = service._shared.crowd
     assert crowd is not None
     return sum(session.outlet is not None for relay in crowd.relays for session in relay.sessions.values())
 

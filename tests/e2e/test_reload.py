@@ -107,7 +107,7 @@ class Visits:
     """So many connections a second, each from a thread of a pool, and what became of them."""
 
     def __init__(self, ports: tuple[int, ...], bare: int, target: int, rate: float) -> None:
-        self._ports, self._bare, self._target, self._rate = ports, bare, target, rate
+        self.ports, self._bare, self._target, self._rate = ports, bare, target, rate
         self._over = threading.Event()
         self.count = 0
         self.failures: list[str] = []
@@ -118,7 +118,7 @@ class Visits:
         with ThreadPoolExecutor(8) as pool:
             while not self._over.wait(1 / self._rate):
                 self.count += 1
-                pool.submit(self._visit, self._ports[self.count % len(self._ports)])
+                pool.submit(self._visit, self.ports[self.count % len(self.ports)])
             pool.shutdown(cancel_futures=True)  # on a busy machine some wait for a thread
 
     def _visit(self, port: int) -> None:

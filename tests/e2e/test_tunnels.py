@@ -60,11 +60,12 @@ async def ask(sock: socket.socket, near: Service, payload: bytes) -> bytes:
 async def trip(near: Service, payload: bytes) -> bytes:
     """Send this through a tunnel and end; return all that comes back."""
     reader, writer = await asyncio.open_connection(HOST, near.addresses[0].port)
-    writer.write(payload)
-    writer.write_eof()
-    got = await reader.read(-1)
-    writer.close()
-    return got
+    try:
+        writer.write(payload)
+        writer.write_eof()
+        return await reader.read(-1)
+    finally:
+        writer.close()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -90,7 +91,7 @@ def test_a_target_that_speaks_first_is_heard_by_a_silent_client(method: str, fas
 
     async def story() -> None:
         async with target(greet) as to, tunnel(to, method) as (far, near):
-            near._config = replace(near._config, fast_open=fast_open)
+            near._house.config = replace(near.config, fast_open=fast_open)
             await near.stop()
             await near.start()
             reader, writer = await asyncio.open_connection(HOST, near.addresses[0].port)

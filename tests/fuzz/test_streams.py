@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadesocks.core.address import Address
-from shadesocks.crypto.keys import parse_keys, subkey_blake3, subkey_sha1
+from shadesocks.crypto.keys import parse_keys
 from shadesocks.crypto.methods import Edition, Method, find_method
 from shadesocks.crypto.stream import CIPHERS
+from shadesocks.crypto.subkeys import subkey_sha1
+from shadesocks.crypto.subkeys_2022 import subkey_blake3
 from shadesocks.wire.chunks import Sealer
 from shadesocks.wire.editions import make_shadow
 from shadesocks.wire.shadow import NO_QUIRKS, Quirks

@@ -16,6 +16,7 @@ from shadesocks.core.secret import Secret
 from shadesocks.crypto.methods import METHODS
 from shadesocks.process.slots import Slots
 from shadesocks.service.given import GivenSockets, duplicate
+from shadesocks.service.ports import close_sockets
 from tests.peers import free_port
 
 HOST = "127.0.0.1"
@@ -150,7 +151,7 @@ def test_a_port_that_workers_are_about_to_leave_is_waited_for() -> None:
         assert slots.bind(wanted)[1] == []
         held = [duplicate(sock) for sock in slots.of(1)]
         slots.drop(Config())
-        leaving = threading.Timer(0.2, lambda: [sock.close() for sock in held])
+        leaving = threading.Timer(0.2, close_sockets, (held,))
         leaving.start()
         assert slots.bind(wanted)[1] == []
         leaving.join()

@@ -84,12 +84,25 @@ def test_who_waits_to_ask_can_be_told_from_all_others() -> None:
             strangers.hang_up()
             made.reactor.settle()
             assert await receive(socks["waits"]) == b""
-            await until(lambda: made.ledger.words == {"stopped": 1, "left_early": 1})
+            await until(lambda: made.ledger.words == {"stopped": 1, "unused": 1})
             await until(lambda: [first for _, first in made.target.dialled] == [b"first"])
             assert len(list(others.waiting)) == 1
             elsewhere.close()
             strangers.close()
             await until(lambda: not len(strangers))
+
+    run(story())
+
+
+def test_who_says_nothing_and_leaves_is_told_from_who_said_something() -> None:
+    async def story() -> None:
+        with stage() as made:
+            inbound = shadow_inbound(made, shadow_of(NAME), made.strangers(1000.0))
+            made.enter(inbound).close()
+            sock = made.enter(inbound)
+            sock.sendall(good(NAME)[:-1])
+            sock.close()
+            await until(lambda: made.ledger.words == {"unused": 1, "left_early": 1})
 
     run(story())
 

@@ -7,6 +7,9 @@ die           exit with status 3 at once;   die=0.5   after so many seconds
 hang          never listen;                 late=0.5  listen after so many seconds
 stubborn      ignore SIGTERM
 fork          have two children that ignore SIGTERM, too
+away          have a grandchild with a session of its own that ignores SIGTERM
+daemon        go on in the background, as a daemon does, and exit with status 0
+session       do the work in a child with a session of its own
 flood         write to stderr without an end
 greet, leak   write a line: a greeting, the value of the option `key`
 environ=FILE  write the environment and the command line there, and pids of children to FILE.pids
@@ -40,6 +43,15 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if "fork" in options:
         _fork(options.get("environ"))
+    if "away" in options:
+        _leave(options.get("environ"))
+    if "daemon" in options:
+        _be_daemon(options.get("environ"))
+    if "session" in options and (pid := os.fork()):
+        os.waitpid(pid, 0)
+        sys.exit(5)
+    if "session" in options:
+        os.setsid()
     if options.get("die") == "":
         sys.exit(3)
     if "die" in options:
@@ -72,6 +84,35 @@ def _fork(path: str | None) -> None:
     if path is not None:
         with open(f"{path}.pids", "w", encoding="utf-8") as file:
             json.dump(pids, file)
+
+
+def _leave(path: str | None) -> None:
+    if not os.fork():
+        os.setsid()
+        if not os.fork():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            _tell(path)
+            while True:
+                signal.pause()
+        os._exit(0)
+    os.wait()
+
+
+def _be_daemon(path: str | None) -> None:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _tell(path)
+
+
+def _tell(path: str | None) -> None:
+    if path is not None:
+        with open(f"{path}.new", "w", encoding="utf-8") as file:
+            json.dump([os.getpid()], file)
+        os.rename(f"{path}.new", f"{path}.pids")
 
 
 def _flood() -> None:

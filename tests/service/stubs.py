@@ -22,16 +22,16 @@ def stub(folder: Path, options: str = "", mode: Mode = DEFAULT_PLUGIN_MODE, args
     return PluginConfig(str(path), Secret(options), args, mode)
 
 
-def alive(group: int) -> list[int]:
-    """Return the processes of a group that run, and are no zombies whose reaper is another."""
+def alive(session: int) -> list[int]:
+    """Return the processes of a session that run, and are no zombies whose reaper is another."""
     found = []
     for name in os.listdir("/proc"):
         if name.isdecimal():
             try:
-                state, parent, pgrp = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[:3]
+                state, parent, _, sid = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[:4]
             except (OSError, ValueError):
                 continue
-            if int(pgrp) == group and (state != "Z" or int(parent) == os.getpid()):
+            if int(sid) == session and (state != "Z" or int(parent) == os.getpid()):
                 found.append(int(name))
     return found
 

@@ -31,7 +31,7 @@ async def server() -> AsyncIterator[Service]:
 
 async def connected(service: Service) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A connection that the service has accepted."""
-    (port,) = service._ports
+    (port,) = service.ports
     assert port.face.strangers is not None
     before = len(port.face.strangers)
     reader, writer = await asyncio.open_connection(HOST, service.addresses[0].port)
@@ -47,7 +47,7 @@ def test_without_anybody_it_takes_no_time() -> None:
     async def story() -> None:
         async with server() as service:
             began = service._shared.reactor.loop.time()
-            assert await last_requests(service._ports.every, LONG) > LONG - 0.5
+            assert await last_requests(service.ports.every, LONG) > LONG - 0.5
             assert service._shared.reactor.loop.time() - began < 0.5
             assert await last_requests((), 0.0) == 0.0
 
@@ -100,7 +100,7 @@ def test_who_stalls_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
         async with server() as service:
             _, writer = await connected(service)
             writer.write(b"half a salt")
-            (port,) = service._ports
+            (port,) = service.ports
             await until(lambda: not any(port.face.strangers.waiting))  # type: ignore[union-attr]  # it is a server
             await service.drain(LONG)
             writer.close()
@@ -112,7 +112,7 @@ def test_the_limit_of_the_drain_holds() -> None:
     async def story() -> None:
         async with server() as service:
             reader, writer = await connected(service)
-            assert await last_requests(service._ports.every, 0.0) == 0.0
+            assert await last_requests(service.ports.every, 0.0) == 0.0
             assert await reader.read(1) == b""
             writer.close()
 

@@ -8,6 +8,7 @@ from shadesocks.config.model import Config, LocalConfig, ServerConfig
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError, Problem
 from shadesocks.service.follow import OF_NAMES, OF_PORTS, differ, follow, usable
+from shadesocks.service.roles.server import FOLLOWED
 
 from .rig import HOST, server_config
 
@@ -17,13 +18,13 @@ AFTER = replace(BEFORE, servers=(B,), locals=(), nofile=200, dial_timeout=7.0, a
 
 
 def test_a_server_goes_by_its_servers() -> None:
-    config, changed = follow(BEFORE, AFTER, "server")
+    config, changed = follow(BEFORE, AFTER, FOLLOWED)
     assert changed == ["nofile"]
     assert config == replace(AFTER, nofile=100)
 
 
 def test_a_client_keeps_its_listeners_and_what_it_does_without_servers() -> None:
-    config, changed = follow(BEFORE, AFTER, "local")
+    config, changed = follow(BEFORE, AFTER)
     assert changed == ["locals", "dial_timeout", "nofile"]
     assert config == replace(BEFORE, servers=(B,), allow_none=True)
 
@@ -34,16 +35,16 @@ def test_what_is_followed_is_a_field_of_a_config() -> None:
     before = Config()
     after = replace(before, idle_timeout=1.0, dns_cache_size=7, udp_timeout=9.0, nofile=5)
     assert differ(before, after, OF_PORTS) == ("udp_timeout",)
-    assert follow(before, after, "server") == (replace(after, nofile=None), ["nofile"])
-    assert follow(before, after, "local") == (
+    assert follow(before, after, {*FOLLOWED, *OF_PORTS}) == (replace(after, nofile=None), ["nofile"])
+    assert follow(before, after) == (
         replace(after, nofile=None, udp_timeout=before.udp_timeout),
         list(differ(before, after, ("nofile", "udp_timeout"))),
     )
 
 
 def test_nothing_changed() -> None:
-    for role in ("server", "local"):
-        assert follow(BEFORE, BEFORE, role) == (BEFORE, [])
+    for also in (FOLLOWED, ()):
+        assert follow(BEFORE, BEFORE, also) == (BEFORE, [])
 
 
 def test_who_is_known_is_not_judged_again() -> None:

@@ -80,3 +80,12 @@ def test_a_stranger_whose_relay_was_reported_is_not_counted_again() -> None:
     journal = Journal(show_targets=False)
     journal.stranger(None, "bad_chunk")
     assert not journal.reasons
+
+
+def test_who_leaves_without_a_word_is_counted_and_no_line(heard: pytest.LogCaptureFixture) -> None:
+    """Each client that keeps connections ready lets go of some each half a minute."""
+    journal = Journal(show_targets=False, show_times=False)
+    journal.stranger(CLIENT, "unused")
+    journal.stranger(CLIENT, "left_early")
+    assert lines(journal, heard) == ["INFO 192.0.2.7:5000 up 0 down 0 0.000s handshake left_early"]
+    assert journal.reasons == {"unused": 1, "left_early": 1}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,9 +18,11 @@ from shadesocks.core.address import Address
 from shadesocks.proxy.balance.group import TCP, UDP
 from shadesocks.proxy.balance.member import Member
 from shadesocks.service.roster import Roster, Way
+from tests.config.dialects.samples import config_of
+from tests.proxy.balance.rig import is_spread
 
+from .furniture import shared_of
 from .rig import HOST, run, server_config
-from .test_build import shared_of
 
 BOTH = Mode.TCP_AND_UDP
 
@@ -42,6 +46,7 @@ class Prober:
 
     def __init__(self) -> None:
         self.watched: list[tuple[str, str]] = []
+        self.looks: list[tuple[str, str]] = []
         self.wants = 0
         self.closed = False
 
@@ -50,6 +55,10 @@ class Prober:
 
     def wanted(self) -> None:
         self.wants += 1
+
+    def look(self, key: tuple[Member, str]) -> bool:
+        self.looks.append((key[0].name, key[1]))
+        return True
 
     def close(self) -> None:
         self.closed = True
@@ -118,7 +127,7 @@ def in_a_world(*servers: ServerConfig, **options: Any) -> Callable[[Callable[[Wo
 class Relay:
     """A connection through a server."""
 
-    down = 0
+    up = down = 0
 
     def __init__(self, member: Member) -> None:
         self.member = member
@@ -129,7 +138,7 @@ class Relay:
 
     def close(self, word: str) -> None:
         self.word = word
-        self.member.ended(self.itself)
+        self.member.ended(self.itself, word)
 
 
 @in_a_world(A, B)
@@ -261,6 +270,10 @@ async def test_pins(here: World) -> None:
 
 @in_a_world(named("one", 1, id="x"), named("two", 2, id="y"), named("three", 2, id="y", group="g"))
 async def test_whom_to_pin(here: World) -> None:
+    here.roster.group("far")
+    with pytest.raises(LookupError, match="no listener uses 'one'"):
+        here.roster.pin("one")
+    here.roster.group("")
     for called, name in ("one", "one"), ("x", "one"), (f"{HOST}:1", "one"), ("three", "three"):
         assert here.roster.pin(called) == name
     for called in ("y", f"{HOST}:2", HOST):
@@ -269,7 +282,7 @@ async def test_whom_to_pin(here: World) -> None:
     for called in ("", "four"):
         with pytest.raises(LookupError, match="no server is called"):
             here.roster.pin(called)
-    assert [row["pinned"] for row in here.roster.table()] == [False, False, False], "no listener uses them"
+    assert [row["pinned"] for row in here.roster.table()] == [False, False, True], "what failed changed nothing"
 
 
 def test_a_pinned_one_that_goes_is_pinned_no_more(caplog: pytest.LogCaptureFixture) -> None:
@@ -285,6 +298,64 @@ def test_a_pinned_one_that_goes_is_pinned_no_more(caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.INFO):
         run(story())
     assert caplog.messages == ["a is pinned: all goes through it", "still a is pinned no more: it is gone"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "heir"),
+    [
+        (replace(A, id="x"), (replace(C, id="x"), named("a", 4)), "c"),
+        (replace(A, id="x"), (replace(C, id="y"), named("a", 4)), "a"),
+        (A, (named("a", 4), B), "a"),
+        (A, (named("a", 4), named("a", 5)), None),
+        (named("", 1), (named("", 4), B), None),
+    ],
+)
+def test_a_pin_follows_a_server_to_another_address(
+    before: ServerConfig, after: tuple[ServerConfig, ...], heir: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Subscriptions move their servers, and keep their ids."""
+
+    async def story() -> None:
+        async with world(before, B) as here:
+            group = here.roster.group("")
+            here.roster.pin(before.remarks or str(before.address))
+            old = group.pinned
+            here.roster.update(after)
+            new = group.pinned
+            assert new is not old, "another way is another server, with a record of its own"
+            assert (None if new is None else new.name) == heir
+
+    with caplog.at_level(logging.INFO):
+        run(story())
+    [_, line] = caplog.messages
+    assert line.endswith("is gone" if heir is None else f"{heir} stays pinned: it is reached another way now")
+
+
+@pytest.mark.parametrize("drops", [False, True])
+def test_a_pin_is_a_switch_too(drops: bool) -> None:
+    async def story() -> None:
+        async with world(A, B, replace(C, group="far"), named("d", 4), balancer_drops=drops) as here:
+            here.roster.group("")
+            here.roster.group("far")
+            relays = {name: Relay(here.member(name)) for name in "abc"}
+            here.roster.pin("b")
+            ended = {name: relay.word for name, relay in relays.items()}
+            assert ended == {"a": "switched" if drops else "", "b": "", "c": ""}, "c serves its own group on"
+
+    run(story())
+
+
+@in_a_world(A, B)
+async def test_a_server_whose_connections_come_to_nothing_is_probed(here: World) -> None:
+    here.roster.group("")
+    assert here.member("b").look_into()
+    assert here.prober.looks == [("b", TCP)]
+
+
+@in_a_world(A, B, balancer_policy="ordered")
+async def test_where_nobody_probes_it_fails(here: World) -> None:
+    here.roster._prober = None
+    assert not here.member("b").look_into()
 
 
 @in_a_world(replace(A, pool=3, id="x"), replace(B, group="far", udp_weight=0.5))
@@ -413,5 +484,35 @@ def test_addresses_without_names_are_said_as_such() -> None:
     async def story() -> None:
         async with world(replace(named("", 1), address=Address("::1", 8388))) as here:
             assert here.names == ["[::1]:8388"]
+
+    run(story())
+
+
+@pytest.mark.parametrize("dialect", ["python", "node"])
+def test_random_draws_host_and_port_each_by_itself_for_each_connection_and_session(
+    dialect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old Python and Node drew one of their hosts and one of their ports; what was drawn before is no matter."""
+    hosts, ports = ("a.example", "b.example", "c.example"), (8381, 8382, 8383, 8384)
+    text = {
+        "server": hosts,
+        "server_port": ports,
+        "local_port": 1080,
+        "password": "long words",
+        "method": "aes-256-cfb",
+    }
+    config = config_of(text, "local", dialect)
+    every = {f"{host}:{port}": 1.0 for host in hosts for port in ports}
+
+    async def story() -> None:
+        options = {"balancer_policy": config.balancer_policy}
+        async with world(*(replace(server, mode=BOTH) for server in config.servers), **options) as here:
+            group = here.roster.group("")
+            places = {member: server.address for server, member in here.roster.members.items()}
+            for transport in (TCP, UDP):
+                drawn = [places[group.order(transport, None, 0.0)[0]] for _ in range(6000)]
+                assert is_spread(Counter(map(str, drawn)), every)
+                repeats = sum(before == after for before, after in pairwise(drawn))
+                assert 0.5 * len(drawn) / len(every) < repeats < 1.5 * len(drawn) / len(every)
 
     run(story())

@@ -132,8 +132,8 @@ def test_drain_hears_who_came_last_and_waits_for_no_stranger(monkeypatch: pytest
         async with target(echo) as to, pair(Config(), server_config()) as (far, near):
             reader, writer = await asyncio.open_connection(HOST, near.addresses[0].port)
             _, stranger = await asyncio.open_connection(HOST, far.addresses[0].port)
-            await until(lambda: any(port.face.flow is not None and port.face.flow.greets for port in near._ports))
-            await until(lambda: any(port.face.flow is not None and port.face.flow.greets for port in far._ports))
+            await until(lambda: any(port.face.flow is not None and port.face.flow.greets for port in near.ports))
+            await until(lambda: any(port.face.flow is not None and port.face.flow.greets for port in far.ports))
             draining = asyncio.get_running_loop().create_task(near.drain(60))
             await until(lambda: not near.addresses)
             writer.write(b"\x05\x01\x00\x05\x01\x00" + to.pack() + b"x")

@@ -18,7 +18,7 @@ from shadesocks.config.model import Config, DestinationConfig, LocalConfig, Mode
 from shadesocks.config.users import clients_of
 from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
-from shadesocks.crypto.keys import key_hash
+from shadesocks.crypto.subkeys_2022 import key_hash
 from shadesocks.proxy.users.user import User
 from shadesocks.service.service import Service
 from shadesocks.service.users import destinations_of, users_of

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadesocks.core.address import Address
-from shadesocks.crypto.keys import IDENTITIES_MOST, key_hash
+from shadesocks.crypto.keys import IDENTITIES_MOST
 from shadesocks.crypto.methods import METHODS
+from shadesocks.crypto.subkeys_2022 import key_hash
 from shadesocks.wire.editions import make_packets, make_shadow
 from shadesocks.wire.identity import (
     ByIdentity,

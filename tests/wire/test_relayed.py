@@ -9,8 +9,8 @@ import pytest
 
 from shadesocks.core.address import Address
 from shadesocks.core.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
-from shadesocks.crypto.keys import key_hash
 from shadesocks.crypto.methods import METHODS
+from shadesocks.crypto.subkeys_2022 import key_hash
 from shadesocks.wire.editions import make_packets, make_shadow
 from shadesocks.wire.reader import Reader
 from shadesocks.wire.relayed import ByIdentity, RelayedShadow, RelayHost, RelayTalk

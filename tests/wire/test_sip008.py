@@ -59,6 +59,22 @@ def test_what_is_needed_to_reach_a_server_is_checked(key: str, value: object) ->
     assert key in str(read.left_out[0].error)
 
 
+@pytest.mark.parametrize(
+    ("keys", "word"),
+    [
+        ({"server": ""}, "server"),
+        ({"server": "x" * 256}, "server"),
+        ({"server": "a b.example"}, "server"),
+        ({"method": "2022-blake3-aes-128-gcm"}, "password"),
+        ({"method": "2022-blake3-aes-128-gcm", "password": ""}, "password"),
+    ],
+)
+def test_a_host_is_one_and_a_key_fits_its_method(keys: dict[str, str], word: str) -> None:
+    read = parse_document(document({**SERVER, **keys}, SERVER))
+    assert len(read.servers) == 1
+    assert word in str(read.left_out[0].error)
+
+
 @pytest.mark.parametrize("port", [0, -1, 65536, 1 << 70])
 def test_ports_are_those_there_are(port: int) -> None:
     assert parse_document(document({**SERVER, "server_port": port})).servers == ()

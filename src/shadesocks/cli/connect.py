@@ -47,12 +47,24 @@ curl -x socks5h://127.0.0.1:1080 https://example.com/
     help="Listen on this port only; 0 means any. Default: 1080, or the next free one.",
 )
 @click.option("--allow-legacy", is_flag=True, help="Allow an old cipher, for a server that knows nothing better.")
+@click.option(
+    "--allow-plugin",
+    "plugins",
+    metavar="NAME",
+    multiple=True,
+    help="Let the links start this plugin; the known ones need no leave.",
+)
 @click.option("-v", "verbose", count=True, help="Log more; twice for all.")
-def command_connect(links: tuple[str, ...], port: int | None, allow_legacy: bool, verbose: int) -> int:
+def command_connect(
+    links: tuple[str, ...], port: int | None, allow_legacy: bool, plugins: tuple[str, ...], verbose: int
+) -> int:
     """Open a SOCKS5 port on this machine whose connections and datagrams go out through the server of LINK.
 
     The port is one of TCP and of UDP (UDP ASSOCIATE). A link holds the key: treat it as a password. LINK may be - for
     stdin, or stand in SHADESOCKS_LINK. Of several servers the one that serves best is taken.
+
+    A link may name a plugin, which is a program: a known one with harmless options is started, any other only if
+    --allow-plugin names it.
     """
     from ..config.load import config_from_links
     from ..core.address import Address
@@ -65,7 +77,9 @@ def command_connect(links: tuple[str, ...], port: int | None, allow_legacy: bool
     texts = read_links(links)
     for text in texts:
         check_link(text)
-    config = config_from_links(texts, parse_link, where=LINK, role="local", allow_legacy=allow_legacy)
+    config = config_from_links(
+        texts, parse_link, where=LINK, role="local", allow_legacy=allow_legacy, allowed_plugins=plugins or None
+    )
     where = Address(HOST, _free_port() if port is None else port)
     local = replace(config.locals[0], address=where)
     config = replace(config, locals=(local,), log_level=("info", "debug", "trace")[min(verbose, 2)])

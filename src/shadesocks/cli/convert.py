@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
 FORMS: Final = ("own", "libev", "rust", "sip008", "uri")
 _ENDS: Final = ("server", "local")
-_SUBSCRIBED: Final = ("own", "rust")
+_SUBSCRIBED: Final = ("own", "rust", "uri")
 """Forms that can say where servers come from."""
+_FOR_CLIENTS: Final = ("sip008", "uri")
+"""Forms that are handed out, and tell where to connect to."""
+_NOWHERE: Final = (
+    "{} is where it listens, and nowhere to connect to; `shadesocks url -e FILE --host NAME` makes links with a name"
+)
 
 
 @command(
@@ -65,7 +70,7 @@ def command_convert(file: str, dialect: str | None, form: str, end: Role | None)
         raise Failed(f"{where}: there is no server in it", CONFIG)
     if end == "local":
         config = for_local(config, where=where)
-    export = _export(config, form, end or ("local" if config.locals else "server"))
+    export = _export(config, form, end or ("local" if config.locals or config.online else "server"))
     for line in export.lost:
         tell(f"left out: {line}")
     say(export.text.rstrip("\n"))
@@ -98,27 +103,44 @@ def _examine(text: str, where: str, dialect: str | None, end: Role | None) -> Re
 def _export(config: Config, form: str, end: Role) -> Export:
     from ..config.export import to_own, to_rust, to_sip008
     from ..config.export_libev import to_libev
+    from .links import remark_on_plugin
+    from .place import is_wildcard
 
     table = {"own": to_own, "rust": to_rust, "sip008": to_sip008, "libev": to_libev, "uri": _to_uri}
+    if form in _FOR_CLIENTS:
+        for index, server in enumerate(config.servers):
+            if is_wildcard(server.address.host):
+                tell(f"note: servers[{index}].server: {_NOWHERE.format(server.address.host)}")
+            remark = remark_on_plugin(server)
+            if remark:
+                tell(f"note: servers[{index}].plugin: {remark}")
     return table[form](config, end)
 
 
 def _to_uri(config: Config, end: Role) -> Export:
     from ..config.export import Export, lose_all_but_servers, lose_beside_link
+    from ..config.model import OnlineConfig
     from ..config.users import clients_of
-    from .links import link_of
-    from .place import is_wildcard
+    from ..wire.uri import UriError
+    from .links import document_links, link_of
 
     export = Export()
     links = []
     for index, server in enumerate(config.servers):
-        links += [link_of(client, None) for client in clients_of(server)]
-        if is_wildcard(server.address.host):
-            export.lost.append(
-                f"servers[{index}].server: {server.address.host} is where it listens, and nowhere to connect to; "
-                "`shadesocks url -e FILE --host NAME` puts a name there"
-            )
-        lose_beside_link(server, f"servers[{index}]", export)
-    lose_all_but_servers(config, end, export)
-    export.text = "\n".join(links)
+        path = f"servers[{index}]"
+        try:
+            links += [link_of(client, None) for client in clients_of(server)]
+        except UriError as error:
+            export.lose(path, str(error))
+            continue
+        lose_beside_link(server, path, export)
+    documents = document_links(config)
+    online = config.online
+    if online is not None:  # its addresses have a place here, and nothing else of it
+        if len(documents) < len(online.urls):
+            export.lose("online_config.config_url", "an address of this machine is of no use elsewhere")
+        if online.interval != OnlineConfig(online.urls).interval:
+            export.lose("online_config.update_interval", "there is no word for it")
+    lose_all_but_servers(replace(config, online=None), end, export)
+    export.text = "\n".join(links + documents)
     return export

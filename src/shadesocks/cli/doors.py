@@ -12,7 +12,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, NoReturn
+
+from ..core.later import put_off
 
 if TYPE_CHECKING:
     from ..config.setting import Role
@@ -26,6 +29,7 @@ _OURS: Final = {"ssurl": "url"}
 
 def main() -> NoReturn:
     """The program `shadesocks`, `python -m shadesocks`, and links of old programs' names to it."""
+    _leave_tls()
     name, words = _called(sys.argv[0]), sys.argv[1:]
     if is_old(name):
         as_program(name, words)
@@ -39,16 +43,19 @@ def main() -> NoReturn:
 
 def ssserver() -> NoReturn:
     """The program `ssserver`."""
+    _leave_tls()
     as_program("ssserver", sys.argv[1:])
 
 
 def sslocal() -> NoReturn:
     """The program `sslocal`."""
+    _leave_tls()
     as_program("sslocal", sys.argv[1:])
 
 
 def ssmanager() -> NoReturn:
     """The program `ssmanager`."""
+    _leave_tls()
     as_program("ssmanager", sys.argv[1:])
 
 
@@ -99,6 +106,12 @@ def _shared(role: Role, name: str, words: Sequence[str]) -> tuple[Sequence[str],
     # Both had UDP in reach: Python's always, the other's where a mode says so.
     fallbacks = {"mode": "tcp_and_udp"} if choice.whose == "common" else {}
     leave(command_named(role, fallbacks, choice.source), name, words)
+
+
+def _leave_tls() -> None:
+    """Let asyncio load TLS when somebody speaks it: it is 4.4 MiB with OpenSSL's library, for few of our processes."""
+    if find_spec("_ssl") is not None:  # else asyncio is to see for itself that there is none
+        put_off("ssl", "asyncio.sslproto")
 
 
 def _called(path: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..config.halves import client_half, may_be_servers
+from ..config.urls import OUTLINE
 from .place import default_address, is_wildcard
 
 if TYPE_CHECKING:
-    from ..config.model import ServerConfig
+    from ..config.model import Config, ServerConfig
 
 
 def link_of(server: ServerConfig, host: str | None, name: str | None = None) -> str:
@@ -18,10 +20,30 @@ def link_of(server: ServerConfig, host: str | None, name: str | None = None) -> 
     where = host or server.address.host
     tag = name or server.remarks or None
     link = Link(server.method.name, server.password.reveal(), where, server.address.port, tag=tag)
-    plugin = server.plugin
-    if plugin is not None:  # by its name: where it lies there, only that machine knows
-        link = replace(link, plugin=plugin.name.rpartition("/")[2], plugin_opts=plugin.options.reveal() or None)
+    if server.plugin is not None:  # by its name: where it lies there, only that machine knows
+        plugin, options = client_half(server.plugin.name, server.plugin.options.reveal())
+        link = replace(link, plugin=plugin, plugin_opts=options or None)
     return format_link(link)
+
+
+def remark_on_plugin(server: ServerConfig) -> str:
+    """Say which half of its plugin clients get, where the config of a server names the server's; else nothing."""
+    if server.plugin is None:
+        return ""
+    name, options = server.plugin.name.rpartition("/")[2], server.plugin.options.reveal()
+    client = client_half(name, options)
+    if client != (name, options):
+        half = "" if client[0] == name else f", {client[0]}"
+        return f"the config has the server's half of the plugin {name}; what is written has the client's{half}"
+    if may_be_servers(name):
+        return f"the plugin {name} seems to be the server's half; put the client's in its place, in what is written"
+    return ""
+
+
+def document_links(config: Config) -> list[str]:
+    """Return where the documents of servers lie that a config subscribes to, as ssconf:// links."""
+    urls = [url.reveal() for url in config.online.urls] if config.online is not None else []
+    return [f"{OUTLINE}://{url.partition('://')[2]}" for url in urls if url.startswith("https://")]
 
 
 def public_host(server: ServerConfig, host: str | None) -> tuple[str, str]:

@@ -18,10 +18,13 @@ _BLOCKS: Final = {(0, 0): " ", (1, 0): "▀", (0, 1): "▄", (1, 1): "█"}
 
 
 def render_qr(text: str) -> str:
-    """Return the lines of a QR code for `text`, each coloured and reset."""
+    """Return the lines of a QR code for `text`, each coloured and reset; nothing where it is too long for one."""
     import segno
 
-    code = segno.make_qr(text, error="l")
+    try:
+        code = segno.make_qr(text, error="l")
+    except segno.DataOverflowError:
+        return ""
     rows = [tuple(row) for row in code.matrix_iter(border=_BORDER)]
     if len(rows) % 2:
         rows.append((0,) * len(rows[0]))

@@ -1,6 +1,6 @@
 """Reads the config of a running service again: at a signal, when its file changes, when somebody asks for it.
 
-One reading after the other; all who asked before one began have its outcome.
+One reading after the other; all who asked before one began have its outcome. What few need is loaded by the first one.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any, Final
 from ..core.errors import ConfigError
 from ..process.heap import release
 from ..process.notify import Notifier, listening
-from ..process.watch import EVERY, FileWatch
-from ..service.reloaded import Reloaded, refused
-from ..service.rules import files_of
 from .logs import set_level, warn_of
 
 if TYPE_CHECKING:
     from ..config.model import Config
+    from ..process.watch import FileWatch
+    from ..service.reloaded import Reloaded
     from ..service.service import Service
 
 log = logging.getLogger("shadesocks.cli")
 
+EVERY: Final = 1.0
+"""Seconds between two looks at files (`process/watch.py`)."""
 AS_BEFORE: Final = "the config has mistakes: all goes on as before"
 
 
@@ -40,7 +41,7 @@ class Rereading:
         self._again: Final = again
         self._supervisor: Final = supervisor
         self._asked: list[asyncio.Future[Reloaded]] = []
-        self._watch: Final = FileWatch(lambda: files_of(service.config)) if service.config.watch else None
+        self._watch: Final = _watch(service) if service.config.watch else None
 
     async def ask(self) -> dict[str, Any]:
         """Read it, and return what came of that, as JSON has it."""
@@ -61,6 +62,8 @@ class Rereading:
             if not self._again.is_set():
                 continue
             self._again.clear()
+            from ..service.reloaded import Reloaded
+
             asked, self._asked = self._asked, []
             self._supervisor.reloading()
             try:
@@ -73,6 +76,8 @@ class Rereading:
 
     async def _read(self) -> str:
         """Serve what the config says now, and return how it is after that."""
+        from ..service.reloaded import Reloaded, refused
+
         service = self._service
         try:
             config = self._reread()
@@ -97,3 +102,11 @@ class Rereading:
         set_level(config.log_level, config.log_style)
         log.info("the config was read again; servers: %d", len(service.servers))
         return listening(service.addresses)
+
+
+def _watch(service: Service) -> FileWatch:
+    """Return what looks at the files of a service."""
+    from ..process.watch import FileWatch
+    from ..service.rules import files_of
+
+    return FileWatch(lambda: files_of(service.config))

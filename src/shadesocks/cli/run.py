@@ -147,11 +147,15 @@ async def _life(
         asyncio.get_running_loop().add_signal_handler(_USER1, again.set)
     service = await _ready(start, screen, told, host)
     from ..service.control.socket import Control
-    from ..service.metrics.opened import open_page
 
     control = Control(config.control, service.role, lambda: service.commands)
     control.open()
-    close_page = await open_page(config, service)
+    page = None
+    if config.metrics is not None:
+        from ..service.metrics.page import MetricsPage
+
+        page = MetricsPage(config.metrics, service)
+        await page.open()
     supervisor.serving(listening(service.addresses))
     reloading = None
     if reread is not None:
@@ -166,7 +170,8 @@ async def _life(
         await _end(reloading)
         if not stop.is_set():
             await control.close()
-            await close_page()
+            if page is not None:
+                await page.close()
             host.leaving()
             await _quit(service, stop)
         drain_timeout = 0 if host.at_once else service.config.drain_timeout
@@ -183,7 +188,8 @@ async def _life(
     finally:
         await _end(reloading)
         await control.close()
-        await close_page()
+        if page is not None:
+            await page.close()
         await service.stop()
         release()
         supervisor.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
@@ -68,7 +69,8 @@ class Running:
             SilentError: it did not answer.
         """
         try:
-            self.sock.sendall(pack_request(Request(do, args, next(self._numbers))))
+            with suppress(BrokenPipeError):  # who is not heard is told why before he speaks
+                self.sock.sendall(pack_request(Request(do, args, next(self._numbers))))
             while data := self.sock.recv(64 * 1024):
                 for line in self._lines.feed(data):
                     return parse_answer(line)
@@ -113,19 +115,19 @@ def find(path: str | None = None) -> Found:
         try:
             service = Running(place, connect(place, LIMIT))
         except PermissionError:
-            found.closed.append(place)
+            found.closed.append(shown(place))
             continue
         except (ConnectionRefusedError, FileNotFoundError):
             continue  # of a process that died, or is about to
         except OSError as error:
             if error.errno != errno.EPROTOTYPE:  # a manager's, which is one of datagrams
-                found.silent.append(f"{place}: {error.strerror or error}")
+                found.silent.append(shown(f"{place}: {error.strerror or error}"))
             continue
         try:
             service.introduce()
         except (SilentError, ControlError) as error:
             service.close()
-            found.silent.append(str(error))
+            found.silent.append(shown(error))
         else:
             found.services.append(service)
     return found

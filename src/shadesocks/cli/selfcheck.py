@@ -36,14 +36,13 @@ from ..net.reactor import Reactor
 from ..proxy.flow import Flow
 from ..proxy.outbound.shadowsocks import ShadowsocksDialer
 from ..proxy.seams import Dialing, First, OneWay, Request
-from ..service.build import shadow_inbound
 from ..service.journal import Journal
 from ..service.names import make_resolver
+from ..service.parts import packets_of, shadow_of
+from ..service.roles.server_port import shadow_inbound, users_of
 from ..service.rules import AclShelf
 from ..service.shared import Shared, wall
 from ..service.state import SaltMemory
-from ..service.users import users_of
-from ..service.ways import packets_of, shadow_of
 from ..wire.packet import HEADROOM
 from .exits import DIED, Failed
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from copy import copy
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..config.files import find_config
 from ..config.flags import PASSWORD_VARIABLE
 from ..config.load import load
 from ..core.errors import Problem
-from ..wire.uri import parse_link
+from ..core.later import later
 from .background import run_placed, set_up
 from .command import Command
 from .exits import COMMAND_LINE
-from .family.python import LIBRARIES, LIBRARY
+from .family.libraries import LIBRARIES, LIBRARY, check_library
 from .flags import dialect_option, make_options, overrides, strangers
 from .logs import log_screen, warn_of
 from .run import start_local, start_server
@@ -42,6 +41,7 @@ _HABITS: Final = {
 _LEVELS: Final = ("info", "debug", "trace")
 """Of no, one and two `-v`."""
 _START: Final = {"server": start_server, "local": start_local}
+_parse_link = later(__package__, "..wire.uri", "parse_link")
 
 
 def _serve(
@@ -72,12 +72,12 @@ def _serve(
 
 def _check_libraries(rows: dict[str, Any]) -> list[Problem]:
     """Take out the libraries that are named, and return what is to be said of them; none may be missing."""
-    flags = [(flag, rows.pop(flag.names[0].removeprefix("--"))) for flag in LIBRARIES]
+    flags = [(f"--{name}", rows.pop(name)) for name in LIBRARIES]
     for flag, path in flags:
-        refusal = flag.check(path) if flag.check and path is not None else ""
+        refusal = check_library(path) if path is not None else ""
         if refusal:
-            raise click.UsageError(f"{flag.names[0]}: {refusal}")
-    return [Problem(flag.names[0], None, "", LIBRARY) for flag, path in flags if path is not None]
+            raise click.UsageError(f"{flag}: {refusal}")
+    return [Problem(flag, None, "", LIBRARY) for flag, path in flags if path is not None]
 
 
 def _file(role: Role, file: str | None, given: Mapping[str, Given]) -> str | None:
@@ -85,6 +85,8 @@ def _file(role: Role, file: str | None, given: Mapping[str, Given]) -> str | Non
     if file is not None or not _SERVER_FLAGS.isdisjoint(given):
         return file
     # Who starts a program by its old name has that program's places in mind, and no other's.
+    from ..config.files import find_config
+
     by_old_name = click.get_current_context().find_root().info_name in _HABITS
     found = find_config(role, old_places=not by_old_name)
     if found is None:
@@ -103,7 +105,7 @@ def _read(role: Role, source: Source | None, dialect: str | None, given: Mapping
         role=role,
         overrides=given,
         fallbacks={**_HABITS.get(root.info_name or "", {}), **(root.obj or {})},
-        read_link=parse_link,
+        read_link=_parse_link,
         dialect=dialect,
         base="" if source is None else source.base,
     )
@@ -126,7 +128,7 @@ def _options(role: Role) -> list[click.Parameter]:
         click.Option(["-v", "verbose"], count=True, help="Log more; twice for all. The same as --log-level."),
         click.Option(["--daemonize-pid"], metavar="FILE", help="The same as --daemonize --pid-file FILE."),
         dialect_option(),
-        *(click.Option([*flag.names], metavar=flag.takes, hidden=True) for flag in LIBRARIES),
+        *(click.Option([f"--{name}"], metavar="PATH", hidden=True) for name in LIBRARIES),
     ]
 
 
@@ -135,44 +137,62 @@ def command_named(role: Role, fallbacks: Mapping[str, str], known: Source | None
 
     `known` is a config that was looked at already.
     """
-    command = copy(command_server if role == "server" else command_local)
+    command = copy(_made(f"command_{role}"))
     command.context_settings = {**command.context_settings, "obj": dict(fallbacks)}
     command.callback = partial(_serve, role, known=known)
     return command
 
 
-command_server: Final = Command(
-    "server",
-    usage="-c FILE  |  -s HOST:PORT -m METHOD -k PASSWORD",
-    help="""Run a Shadowsocks server: for TCP, and for UDP where the config or -U says so.
+def _server() -> Command:
+    return Command(
+        "server",
+        usage="-c FILE  |  -s HOST:PORT -m METHOD -k PASSWORD",
+        help="""Run a Shadowsocks server: for TCP, and for UDP where the config or -U says so.
 
     Flags go before the keys of the config. Without -c and -s the config is looked for: server.json, then config.json,
     in the working directory, in the user's config directory and in /etc, under shadesocks and shadowsocks-rust.""",
-    examples="""
+        examples="""
 shadesocks server -c config.json
 shadesocks server -c config.json -v
 shadesocks server -c config.json -U               TCP and UDP, where the config names no mode
 SS_SERVER_PASSWORD=… shadesocks server -s 0.0.0.0:8388 -m 2022-blake3-aes-256-gcm
 """,
-    params=_options("server"),
-    strangers=strangers("server"),
-    callback=partial(_serve, "server"),
-)
+        params=_options("server"),
+        strangers=strangers("server"),
+        callback=partial(_serve, "server"),
+    )
 
-command_local: Final = Command(
-    "local",
-    usage="-c FILE  |  -s HOST:PORT -m METHOD -k PASSWORD [-b HOST:PORT]  |  --server-url LINK [-b HOST:PORT]",
-    help="""Run a Shadowsocks client: a SOCKS5 port whose connections go out through a server, and datagrams where the
-    config or -U says so.
+
+def _local() -> Command:
+    return Command(
+        "local",
+        usage="-c FILE  |  -s HOST:PORT -m METHOD -k PASSWORD [-b HOST:PORT]  |  --server-url LINK [-b HOST:PORT]",
+        help="""Run a Shadowsocks client: a SOCKS5 port whose connections go out through a server, and datagrams where
+    the config or -U says so.
 
     Flags go before the keys of the config. Without -c and -s the config is looked for: local.json, then config.json,
     in the working directory, in the user's config directory and in /etc, under shadesocks and shadowsocks-rust.""",
-    examples="""
+        examples="""
 shadesocks local -c config.json
 shadesocks local -c config.json -b 127.0.0.1:1081
 SS_SERVER_PASSWORD=… shadesocks local -s example.org:8388 -m 2022-blake3-aes-256-gcm
 """,
-    params=_options("local"),
-    strangers=strangers("local"),
-    callback=partial(_serve, "local"),
-)
+        params=_options("local"),
+        strangers=strangers("local"),
+        callback=partial(_serve, "local"),
+    )
+
+
+_COMMANDS: Final = {"command_server": _server, "command_local": _local}
+
+
+@cache
+def _made(name: str) -> Command:
+    return _COMMANDS[name]()
+
+
+def __getattr__(name: str) -> Command:
+    """Make a command when it is asked for: each has a hundred options, and nobody calls both."""
+    if name not in _COMMANDS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _made(name)

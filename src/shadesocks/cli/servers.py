@@ -26,6 +26,7 @@ DEAD: Final = 10_000
 """The score of a server that answers nobody (`proxy/balance/health.py`)."""
 _HOME: Final = "\x1b[H\x1b[J"
 _NONE: Final = "-"
+_SHOW: Final = "show"
 _HINT: Final = "start one, as by `shadesocks local -c FILE`, or say where its socket is with --control PATH"
 
 
@@ -40,7 +41,7 @@ shadesocks servers pin tokyo                      let all connections go through
 shadesocks servers unpin                          let the client choose again
 """,
 )
-@click.argument("action", metavar="[ACTION]", type=click.Choice(["show", "pin", "unpin"]), default="show")
+@click.argument("action", metavar="[ACTION]", default=_SHOW)
 @click.argument("name", metavar="[NAME]", default="")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
@@ -51,11 +52,16 @@ def command_servers(action: str, name: str, as_json: bool, watch: bool, path: st
     """Show the servers of every client and server that runs on this machine and may be asked, and how they are.
 
     pin NAME lets all connections of a client go through one server, which is named by its name, its id or its address,
-    until unpin, its restart, or the end of that server in its config. Exit code 1 where nothing runs that can be asked.
+    until unpin, its restart, or the end of that server in its config. While that server fails, nothing gets through.
+    Exit code 1 where nothing runs that can be asked.
     """
-    if (action == "pin") != bool(name):
-        raise click.UsageError("pin takes the name of a server, and nothing else takes one")
-    if action != "show" and (watch or as_json):
+    if action not in (_SHOW, "pin", "unpin"):
+        raise click.UsageError(f"{shown(action)!r} is nothing to do with servers: write pin NAME, unpin, or no word")
+    if action == "pin" and not name:
+        raise click.UsageError("pin which one? Give its name, as in `shadesocks servers pin tokyo`")
+    if name and action != "pin":
+        raise click.UsageError(f"{action} takes no name")
+    if action != _SHOW and (watch or as_json):
         raise click.UsageError("--json and --watch are for the table alone")
     if watch:
         return _watch(path, as_json)
@@ -63,7 +69,7 @@ def command_servers(action: str, name: str, as_json: bool, watch: bool, path: st
     try:
         if not found.services:
             raise Failed(_nothing(found, path), NOTHING)
-        if action != "show":
+        if action != _SHOW:
             _pin(found.services, name) if action == "pin" else _unpin(found.services)
             return OK
         reports = _look(found)
@@ -201,7 +207,7 @@ def _text(reports: Sequence[dict[str, Any]], *, colours: bool) -> str:
 def _report(report: dict[str, Any], *, colours: bool) -> str:
     rows = report["servers"]
     chooses = report["role"] == "local"
-    parts = [report["role"], f"pid {report['pid']}", shown(report["config"])]
+    parts = [shown(report["role"]), f"pid {report['pid']}", shown(report["config"])]
     if chooses and rows:
         parts.append(f"policy {shown(rows[0].get('policy'))}")
     heading = ", ".join(part for part in parts if part)
@@ -209,7 +215,7 @@ def _report(report: dict[str, Any], *, colours: bool) -> str:
         return f"{heading}\nno servers"
     columns = _CLIENT if chooses else _SERVER
     cells = [line for row in rows for line in (_of_client(row) if chooses else [_of_server(row)])]
-    lines = aligned(columns, cells)
+    lines = aligned(columns, [[shown(cell) for cell in line] for line in cells])  # numbers, too: root asks everybody
     if colours:
         heading, lines[0] = click.style(heading, bold=True), click.style(lines[0], dim=True)
         lines[1:] = [
@@ -261,4 +267,5 @@ def _plugin(row: dict[str, Any]) -> str:
     if not plugin:
         return ""
     text = f"{shown(plugin['name'])} {shown(plugin['state'])}"
-    return f"{text}, {plugin['restarts']} restarts" if plugin["restarts"] else text
+    restarts = plugin["restarts"]
+    return f"{text}, {restarts} {'restart' if restarts == 1 else 'restarts'}" if restarts else text

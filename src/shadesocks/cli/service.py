@@ -301,8 +301,8 @@ def _only_one(directories: Iterable[Path]) -> Path:
 
 def _checked(role: Role, path: str, *, needs_whole_paths: bool) -> Config:
     """Return the config: one with mistakes becomes no service."""
-    from ..config.files import read_config
     from ..config.load import load
+    from ..config.text_file import read_config
     from ..wire.uri import parse_link
 
     if os.path.exists(path) and not os.access(path, os.R_OK):
@@ -349,9 +349,9 @@ def _closed_directory(program: Sequence[str]) -> Path | None:
 def _listens(role: Role, config: Config) -> Iterator[tuple[str, str]]:
     """What systemd is to listen on, each once: it takes addresses, and no names."""
     from ..config.manager import manager_place
-    from ..service.build import local_port, server_port
+    from ..service.roles import ports_of
 
-    ports = [*map(server_port, config.servers)] if role == "server" else [*map(local_port, config.locals)]
+    ports = ports_of(role, config)
     wanted: list[tuple[str, Address | str | None]] = []
     for port in ports:
         wanted += [("Stream", port.streams), ("Datagram", port.packets)]

@@ -10,10 +10,10 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from ..config.files import read_config
-from ..config.hops import scheme_of
+from ..config.hops import SHADOW, scheme_of
 from ..config.hosts import UnfitError
 from ..config.reader import Reading, read
+from ..config.text_file import read_config
 from ..config.urls import OUTLINE, check_url
 from ..core.errors import ConfigError, Problem
 from .exits import LINK
@@ -119,13 +119,25 @@ def check_link(text: str) -> None:
     """
     import click
 
-    if scheme_of(text) != OUTLINE:
+    scheme = scheme_of(text)
+    if scheme != OUTLINE:
+        if scheme != SHADOW:
+            raise click.UsageError(f"{LINK}: {_not_a_link(text, scheme)}")
         parse(text)
         return
     try:
         check_url(text)
     except UnfitError as unfit:
         raise click.UsageError(f"{LINK}: {unfit}") from None
+
+
+def _not_a_link(text: str, scheme: str) -> str:
+    """Say what is to be done with a text in the place of a link, without repeating it."""
+    if scheme == "https":
+        return "https:// is no link to a server; where a document names servers at that address, write ssconf:// for it"
+    if not scheme and os.path.isfile(text):
+        return "this is a file; `shadesocks local -c FILE` starts a client from a config, or from a list of links"
+    return "a link begins with ss://, or with ssconf:// where a document names the servers"
 
 
 def read_link(text: str | None) -> str:

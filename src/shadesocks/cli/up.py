@@ -123,7 +123,7 @@ def _exists(path: Path) -> bool:
 
 
 def _read(path: Path) -> str:
-    from ..config.files import read_config
+    from ..config.text_file import read_config
 
     return read_config(path)
 

@@ -1,9 +1,9 @@
-"""What the settings of several servers say together, and what probes can ask for."""
+"""What the settings of several servers say together: their weights, and what probes can ask for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..core.errors import LocalProtocolError
 from ..core.names import labels_of
@@ -13,7 +13,29 @@ from .setting import LOCAL_END
 
 if TYPE_CHECKING:
     from .findings import Findings
+    from .listeners import Locals, Servers
     from .sections import Section
+
+_WEIGHTS: Final = {"tcp": ("tcp_weight", "connections"), "udp": ("udp_weight", "datagrams")}
+
+
+def check_weights(servers: Servers, locals_: Locals, findings: Findings) -> None:
+    """Refuse weights that leave a listener without any server; subscriptions may bring others only later."""
+    if not findings.concerns(LOCAL_END):
+        return
+    known = [(section, server) for section, server in servers if server is not None]
+    listeners = [local for _, local in locals_ if local is not None]
+    for transport, (key, what) in _WEIGHTS.items():
+        serving = [(section, server) for section, server in known if getattr(server.mode, transport)]
+        for group in dict.fromkeys(local.group for local in listeners if getattr(local.mode, transport)):
+            mine = [(section, server) for section, server in serving if not group or server.group == group]
+            if mine and all(section.has(key) and not getattr(server, key) for section, server in mine):
+                of = f" of group {group}" if group else ""
+                text = (
+                    f"every server{of} has a weight of 0 here, so none would take {what}; give one of them more, or "
+                    f"say by mode that the listener takes no {what}"
+                )
+                _problem(mine[0][0], key, text, findings)
 
 
 def check_probes(top: Section, given: Mapping[str, Any], findings: Findings) -> None:

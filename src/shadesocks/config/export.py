@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ..crypto.methods import Edition
+from .halves import client_half
 from .model import DEFAULT_PLUGIN_MODE, Config, PluginConfig, ProxyConfig, ServerConfig
 from .nameservers import written
 from .save import dump, keys_of
@@ -53,7 +54,12 @@ def to_rust(config: Config, role: Role) -> Export:
     if online is not None and len(online.urls) > 1:
         config = replace(config, online=replace(online, urls=online.urls[:1]))
         export.lose("online_config.config_url", "shadowsocks-rust takes one; the first is kept")
-    keys = _cut(keys_of(config), Place.TOP, role, "", export)
+    own = keys_of(config)
+    if "allowed_plugins" in own:  # which it knows of subscriptions alone
+        allowed = own.pop("allowed_plugins")
+        if isinstance(online_keys := own.get("online_config"), dict):
+            online_keys["allowed_plugins"] = allowed
+    keys = _cut(own, Place.TOP, role, "", export)
     if config.dns:
         keys["dns"] = ",".join(written(config.dns))
     for server in config.servers:
@@ -114,7 +120,8 @@ def to_sip008(config: Config, role: Role) -> Export:
             entry |= {"server_port": server.address.port, "method": server.method.name}
             entry["password"] = client.password.reveal()
             if server.plugin is not None:
-                entry |= {"plugin": server.plugin.name, "plugin_opts": server.plugin.options.reveal()}
+                plugin, options = client_half(server.plugin.name, server.plugin.options.reveal())
+                entry |= {"plugin": plugin, "plugin_opts": options}
             servers.append(entry)
         lose_beside_link(server, f"servers[{index}]", export)
     lose_all_but_servers(config, role, export)
@@ -125,7 +132,7 @@ def to_sip008(config: Config, role: Role) -> Export:
 def lose_beside_link(server: ServerConfig, path: str, export: Export) -> None:
     """Note what a server has beside its address, method, password and name."""
     plain = ServerConfig(server.address, server.method, server.password)
-    for name in ("one_time_auth", "compat", "outbound_proxy", "outbound", "acl"):
+    for name in _BESIDE:
         if getattr(server, name) != getattr(plain, name):
             export.lose(f"{path}.{name}", "there is no place for it beside a server")
     if server.plugin is not None:
@@ -133,6 +140,12 @@ def lose_beside_link(server: ServerConfig, path: str, export: Export) -> None:
     if server.destinations:
         export.lose(f"{path}.destinations", "only this program stands in front of others")
     _lose_key(server, path, export)
+
+
+_BESIDE: Final = (
+    *("one_time_auth", "compat", "outbound_proxy", "outbound", "acl"),
+    *("pool", "tcp_weight", "udp_weight", "group"),
+)
 
 
 def lose_of_plugin(plugin: PluginConfig, path: str, keys: str, export: Export) -> None:
@@ -154,7 +167,7 @@ def lose_all_but_servers(config: Config, role: Role, export: Export) -> None:
     if role == "server":
         rest = [key for key in rest if key != "locals" and not key.startswith("local_")]
     if rest:
-        export.lost.append(f"only servers have a place in this form; left out are {', '.join(rest)}")
+        export.lose(", ".join(rest), "only servers have a place in this form")
 
 
 _OF_PLUGIN: Final = ("plugin", "plugin_opts", "plugin_args", "plugin_mode")

@@ -1,4 +1,4 @@
-"""The files of configurations: where they lie, how they are read, how one is written.
+"""The files of configurations: where they lie, and how one is written. How one is read: `text_file.py`.
 
 Files hold keys, so what is written here can be read by its owner only, and takes
 its place in one step: a reader sees the old file or the new one, whole.
@@ -7,16 +7,14 @@ its place in one step: a reader sees the old file or the new one, whole.
 from __future__ import annotations
 
 import os
-import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from ..core.errors import ConfigError, Problem
-from .reader import SIZE_MAX
 from .setting import Role
+from .text_file import problem_of, why
 
 NAME: Final = "config.json"
 """What all programs of the family call it."""
@@ -36,9 +34,6 @@ OLD_PLACES: Final = tuple(
 
 FILE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700
-
-_BYTES_MAX: Final = 4 * SIZE_MAX
-"""UTF-8 takes at most four bytes for a character."""
 
 
 def config_directory(environ: Mapping[str, str] | None = None) -> Path:
@@ -85,31 +80,6 @@ def find_config(
     return next((path for path in places if path.is_file()), None)
 
 
-def read_config(path: str | os.PathLike[str]) -> str:
-    """Return the text of a file, for `load(text, where=str(path))`.
-
-    Raises:
-        ConfigError: the file cannot be read, is too large, or is not UTF-8.
-    """
-    where = os.fspath(path)
-    try:
-        with open(path, "rb") as file:
-            if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
-                raise IsADirectoryError
-            data = file.read(_BYTES_MAX + 1)
-    except OSError as error:
-        raise _error(where, None, f"this file cannot be read: {_why(error)}") from None
-    if len(data) > _BYTES_MAX:
-        raise _error(where, None, f"this file is larger than {_BYTES_MAX} bytes; it is no configuration")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise _error(where, 1, "this file is UTF-16; save it as UTF-8")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise _error(where, line, "there are bytes here that are not UTF-8; save the file as UTF-8") from None
-
-
 def write_private(path: str | os.PathLike[str], text: str) -> None:
     """Write a file that only its owner can read, in one step; makes its directory where there is none.
 
@@ -121,13 +91,13 @@ def write_private(path: str | os.PathLike[str], text: str) -> None:
     try:
         target.parent.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
         if target.is_symlink():
-            raise _error(os.fspath(path), None, "this is a symbolic link; name the file that it points to")
+            raise problem_of(os.fspath(path), None, "this is a symbolic link; name the file that it points to")
         _write_new(temporary, text.encode())
         temporary.replace(target)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
-        raise _error(os.fspath(path), None, f"this file cannot be written: {_why(error)}") from None
+        raise problem_of(os.fspath(path), None, f"this file cannot be written: {why(error)}") from None
 
 
 def _write_new(path: Path, data: bytes) -> None:
@@ -137,11 +107,3 @@ def _write_new(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _why(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower()
-
-
-def _error(where: str, line: int | None, text: str) -> ConfigError:
-    return ConfigError([Problem(where, line, "", text)])

@@ -17,9 +17,9 @@ from .links import ReadLink, link_entries, parse_entry
 from .options import MODE_FLAGS
 from .reader import Mark, Node
 from .sections import Entry, Section
-from .setting import Place, Setting
+from .setting import LOCAL_END, Place, Setting
 from .settings import SETTINGS
-from .urls import OUTLINE
+from .urls import FOR_CLIENTS, OUTLINE
 
 Given = str | tuple[str, ...]
 """The text of an option, or the texts of one that may be given again."""
@@ -71,7 +71,9 @@ def add_links(top: Section, given: Given, mark: Mark, read_link: ReadLink | None
     texts = (given,) if isinstance(given, str) else given
     documents = [text for text in texts if scheme_of(text) == OUTLINE]
     nodes = [Node(text.strip(), mark) for text in texts if scheme_of(text) != OUTLINE]
-    if documents:
+    if documents and not findings.concerns(LOCAL_END):
+        findings.problem(mark, "", FOR_CLIENTS)
+    elif documents:
         top.entries["online_urls"] = _entry(SETTINGS["online_urls"], tuple(documents), mark)
     if len(nodes) > 1:
         top.lists.append((Place.SERVER, Entry("", mark, Node(tuple(nodes), mark))))
@@ -79,7 +81,7 @@ def add_links(top: Section, given: Given, mark: Mark, read_link: ReadLink | None
     for node in nodes:
         link = parse_entry(Entry("", mark, node), read_link, findings)
         if link is not None:
-            top.entries |= link_entries(link, "", mark, findings)
+            top.entries |= link_entries(link, "", mark)
 
 
 def _entries(overrides: Mapping[str, Given], findings: Findings) -> Iterator[tuple[str, Entry]]:

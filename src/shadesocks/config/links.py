@@ -7,6 +7,7 @@ then takes the same way as the keys of a file, and is judged by the same rules.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -14,6 +15,7 @@ from ..core.errors import ShadesocksError
 from .findings import Findings
 from .reader import BROKEN, Mark, Node
 from .sections import Entry
+from .urls import OUTLINE
 
 
 class LinkLike(Protocol):
@@ -39,7 +41,17 @@ ReadLink = Callable[[str], LinkLike]
 """Turns the text of a link into what it says, or raises a ShadesocksError that does not repeat it."""
 
 
-NO_PATH: Final = "the plugin of a {0} is a name, to be found in PATH: a {0} may come from somebody else"
+_PREFIX: Final = re.compile(r"[^?#]*\?(?:[^#]*&)?prefix=[^&#]")
+"""What Outline puts into the links of keys whose first bytes look like another protocol."""
+NO_PREFIX: Final = (
+    "prefix: has no effect: the first bytes of connections are random here, and look like no other protocol; where "
+    "they had to, this server may be out of reach"
+)
+
+
+def has_prefix(text: str) -> bool:
+    """True for a link that asks for first bytes of its own."""
+    return _PREFIX.match(text) is not None
 
 
 def parse_entry(entry: Entry, read_link: ReadLink | None, findings: Findings) -> LinkLike | None:
@@ -52,18 +64,21 @@ def parse_entry(entry: Entry, read_link: ReadLink | None, findings: Findings) ->
         problem = "links are not read here; the program that loads this configuration must pass read_link"
     else:
         try:
-            return read_link(text)
+            link = read_link(text)
+            if has_prefix(text):
+                findings.warn(entry.mark, entry.key, NO_PREFIX)
+            return link
         except ShadesocksError as error:
             problem = f"this is no usable link: {error}"
+            if text.strip().lower().startswith(f"{OUTLINE}://"):
+                problem = "ssconf:// is where a document of servers lies; it belongs into online_config.config_url"
     if problem:
         findings.problem(entry.mark, entry.key, problem)
     return None
 
 
-def link_entries(link: LinkLike, key: str, mark: Mark, findings: Findings) -> dict[str, Entry]:
+def link_entries(link: LinkLike, key: str, mark: Mark) -> dict[str, Entry]:
     """Return what a link says as entries of a server's section."""
-    if link.plugin and "/" in link.plugin:
-        findings.problem(mark, key, NO_PATH.format("link"))
     said: dict[str, str | int] = {
         "server": link.host,
         "server_port": link.port,
@@ -75,4 +90,4 @@ def link_entries(link: LinkLike, key: str, mark: Mark, findings: Findings) -> di
     if link.plugin:
         said["plugin"] = link.plugin
         said["plugin_opts"] = link.plugin_opts or ""
-    return {name: Entry(key, mark, Node(value, mark)) for name, value in said.items()}
+    return {name: Entry(key, mark, Node(value, mark), by_others=True) for name, value in said.items()}

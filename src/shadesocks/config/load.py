@@ -14,17 +14,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..core.errors import ConfigError, Problem
-from ..core.networks import NetworkSet, parse_network
-from .balance import check_probes
+from ..core.later import later
 from .dialects import DIALECTS, Taken, find_dialect, find_text_dialect
 from .findings import Findings, left_out
 from .flags import NO_FILE, Given, add_flags, add_links
-from .links import NO_PATH, LinkLike, ReadLink, link_entries, parse_entry
-from .listeners import build_local, check_listeners
-from .manager import build_template, check_manager, is_template, secret_of
+from .links import LinkLike, ReadLink, link_entries, parse_entry
 from .model import (
     DEFAULT_MODE,
     DEFAULT_OUTBOUND,
@@ -32,8 +29,7 @@ from .model import (
     ServerConfig,
 )
 from .needs import check_needs, filled, ways_of
-from .online import build_online
-from .plugins import check_top, check_workers
+from .plugins import check_top, check_workers, take_leave_from
 from .reader import BROKEN, Mark, Member, Node, Reading, read
 from .sections import Entry, Section, sort_members
 from .servers import (
@@ -48,9 +44,12 @@ from .servers import (
     outbound_of,
     timeouts,
 )
-from .setting import SERVER_END, Place, Role
+from .setting import Place, Role
 from .settings import SETTINGS
 from .values import shown
+
+if TYPE_CHECKING:
+    from .allowed_plugins import Allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +113,7 @@ def load(
         base=base,
         starts=starts,
     )
-    if report.config is None:
-        raise ConfigError(report.problems)
-    return report.config
+    return _unless_bad(report)
 
 
 def examine(
@@ -142,6 +139,8 @@ def examine(
         return Report(None, findings.problems, findings.warnings)
     root = taken.dialect.translate(tree, role, findings)
     top = sort_members(root, Place.TOP, "", findings, strict=strict)
+    if taken.dialect.is_document:
+        take_leave_from(top, findings)
     if overrides:
         add_flags(top, overrides, environ, read_link, findings)
     for name, value in (fallbacks or {}).items():
@@ -161,23 +160,23 @@ def examine(
 
 
 def config_from_link(
-    link: LinkLike, *, where: str = "link", role: Role | None = None, allow_legacy: bool = False
+    link: LinkLike,
+    *,
+    where: str = "link",
+    role: Role | None = None,
+    allow_legacy: bool = False,
+    allowed_plugins: Allowed = None,
 ) -> Config:
     """Return the configuration of the one server that a link names, over TCP and UDP.
 
     Raises:
-        ConfigError: the link asks for what this version cannot do.
+        ConfigError: the link asks for what this version cannot do, or for a program that it may not start.
     """
     findings = Findings(role)
     mark = Mark(where)
-    entries = link_entries(link, "", mark, findings) | {"mode": Entry("", mark, Node(LINK_MODE.value, mark))}
-    if allow_legacy:
-        entries["allow_legacy"] = Entry("", mark, Node(True, mark))
-    top = Section(Place.TOP, "", mark, entries)
-    report = _Builder(top, role, findings).report()
-    if report.config is None:
-        raise ConfigError(report.problems)
-    return report.config
+    top = _top_of_links(mark, allow_legacy, allowed_plugins)
+    top.entries |= link_entries(link, "", mark)
+    return _unless_bad(_Builder(top, role, findings).report())
 
 
 def config_from_links(
@@ -187,21 +186,33 @@ def config_from_links(
     where: str = "link",
     role: Role | None = None,
     allow_legacy: bool = False,
+    allowed_plugins: Allowed = None,
 ) -> Config:
     """Return the configuration of the servers that several links name, over TCP and UDP; ssconf:// is a subscription.
 
     Raises:
-        ConfigError: one of them is no usable link, or asks for what this version cannot do.
+        ConfigError: one of them is no usable link, or asks for what this version cannot do, or for a program that it
+            may not start.
     """
     findings = Findings(role)
     mark = Mark(where)
-    said = {"mode": LINK_MODE.value} | ({"allow_legacy": True} if allow_legacy else {})
-    top = Section(Place.TOP, "", mark, {key: Entry("", mark, Node(value, mark)) for key, value in said.items()})
+    top = _top_of_links(mark, allow_legacy, allowed_plugins)
     add_links(top, tuple(links), mark, read_link, findings)
-    report = _Builder(top, role, findings, read_link=read_link).report()
+    return _unless_bad(_Builder(top, role, findings, read_link=read_link).report())
+
+
+def _unless_bad(report: Report) -> Config:
     if report.config is None:
         raise ConfigError(report.problems)
     return report.config
+
+
+def _top_of_links(mark: Mark, allow_legacy: bool, allowed_plugins: Allowed) -> Section:
+    """Return what holds for servers that are named by nothing but links."""
+    said = {"mode": Node(LINK_MODE.value, mark), "allow_legacy": Node(allow_legacy, mark)}
+    if allowed_plugins is not None:
+        said["allowed_plugins"] = Node(tuple(Node(name, mark) for name in allowed_plugins), mark)
+    return Section(Place.TOP, "", mark, {key: Entry("", mark, node) for key, node in said.items()})
 
 
 def for_server(config: Config, *, where: str = "config") -> Config:
@@ -284,6 +295,24 @@ _PLAIN_FIELDS: Final = tuple(
     field.name for field in fields(Config) if field.name in SETTINGS and field.name not in _RESOLVED
 )
 
+# What few configurations say is looked at by modules that only those load.
+_build_local = later(__package__, ".listeners", "build_local")
+_check_listeners = later(__package__, ".listeners", "check_listeners")
+_check_weights = later(__package__, ".balance", "check_weights")
+_build_online = later(__package__, ".online", "build_online")
+_build_template = later(__package__, ".manager", "build_template")
+_secret_of = later(__package__, ".manager", "secret_of")
+_CHECKS: Final = (
+    (("dns_ttl_min", "dns_ttl_max"), later(__package__, ".bounds", "check_names")),
+    (("forbidden_ip",), later(__package__, ".bounds", "check_forbidden")),
+    (("manager_listen", "manager_address"), later(__package__, ".manager", "check_manager")),
+    (
+        ("balancer_best_interval", "balancer_probe_url", "balancer_probe_name"),
+        later(__package__, ".balance", "check_probes"),
+    ),
+)
+"""Settings of the top level, and who judges them beside others where one of them is given."""
+
 
 class _Builder:
     """Makes the models from the sections of one configuration."""
@@ -336,6 +365,7 @@ class _Builder:
             self._base,
             given.get("allow_legacy", defaults.allow_legacy),
             habits_of(top, NO_HABITS, findings),
+            allowed_plugins=given.get("allowed_plugins"),
             starts=self._starts,
         )
         if top.has("outbound_proxy"):
@@ -345,23 +375,25 @@ class _Builder:
         local_sections = [section for section, _ in self._sections(Place.LOCAL, _ONE_LOCAL)]
         if self._role == "local" and not local_sections:
             local_sections = [top]  # the default listener, with what the top level says of it
-        locals_ = [(section, build_local(section, top, around, findings)) for section in local_sections]
+        locals_ = [(section, _build_local(section, top, around, findings)) for section in local_sections]
         for section in (top, *server_sections, *local_sections):
             section.check(findings)
         if top.has("method") and top not in server_sections and not top.has("manager_listen"):
             entry = top.entries["method"]
             findings.warn(entry.mark, entry.key, "this method is of no server: each entry of servers[] names its own")
-        managed = top.has("manager_listen")
-        check_top(top, top in server_sections or managed, findings)
-        if any(server is not None and server.plugin is not None for _, server in servers) and not managed:
+        managed_file = top.has("manager_listen")
+        check_top(top, top in server_sections or managed_file, findings)
+        if any(server is not None and server.plugin is not None for _, server in servers) and not managed_file:
             check_workers(top, findings)
             given["workers"] = 1
-        check_listeners(top, servers, locals_, findings)
-        _check_names(top, given, findings)
-        _check_forbidden(top, given, findings)
-        check_manager(top, findings)
-        online = build_online(top, around, findings)
-        check_probes(top, given, findings)
+        if locals_:
+            _check_listeners(top, servers, locals_, findings)
+        for names, check in _CHECKS:
+            if top.has(*names):
+                check(top, given, findings)
+        online = _build_online(top, around, findings) if top.has("online_urls") else None
+        if online is None and any(section.has("tcp_weight", "udp_weight") for section in server_sections):
+            _check_weights(servers, locals_, findings)
         if top.has("manager_listen") or self._role == "local":
             given["workers"] = 1  # a server's; and whoever asked for more beside a manager was told
         if self._role is not None:
@@ -381,9 +413,9 @@ class _Builder:
             outbound=around.outbound,
             acl=around.acl,
             online=online,
-            manager_secret=secret_of(top, findings),
+            manager_secret=_secret_of(top, findings) if top.has("manager_secret") else None,
             where=top.mark.where,
-            template=build_template(top, around, servers, findings) if top.has("manager_listen") else None,
+            template=_build_template(top, around, servers, findings) if managed_file else None,
             **given,
         )
 
@@ -393,17 +425,19 @@ class _Builder:
         for section, findings in self._sections(Place.SERVER, _ONE_SERVER):
             server = build_server(section, around, findings)
             section.check(findings)
-            plugin = section.value("plugin", findings) if self._is_document else None
-            if isinstance(plugin, str) and "/" in plugin:
-                findings.problem(section.mark, section.key("plugin"), NO_PATH.format("document"))
             if self._may_stay(section.mark, section.path, findings):
                 servers.append((section, server))
         return servers
 
+    @property
+    def _is_template(self) -> bool:
+        """True where the top level names no server of its own, but what those that a manager adds have in common."""
+        return self._top.has("manager_listen") and not self._top.has("server_port", "password")
+
     def _sections(self, place: Place, single: tuple[str, ...]) -> list[tuple[Section, Findings]]:
         """Return the entries of one list that are in use, the one of the top level first, and who hears of faults."""
         found: list[tuple[Section, Findings]] = []
-        if self._top.has(*single) and not (place is Place.SERVER and is_template(self._top)):
+        if self._top.has(*single) and not (place is Place.SERVER and self._is_template):
             found.append((self._top, self._findings))
         for at, entry in self._top.lists:
             if at is not place or entry.node.value is BROKEN:
@@ -424,12 +458,11 @@ class _Builder:
 
     def _item(self, item: Node, place: Place, path: str, findings: Findings) -> Section | None:
         if isinstance(item.value, Mapping):
-            return sort_members(item, place, path, findings, strict=self._strict)
+            section = sort_members(item, place, path, findings, strict=self._strict)
+            return section.of_others() if self._is_document else section
         if isinstance(item.value, str) and place is Place.SERVER:
             link = parse_entry(Entry(path, item.mark, item), self._read_link, findings)
-            return (
-                None if link is None else Section(place, path, item.mark, link_entries(link, path, item.mark, findings))
-            )
+            return None if link is None else Section(place, path, item.mark, link_entries(link, path, item.mark))
         if item.value is not BROKEN:
             also = " or a link in quotes" if place is Place.SERVER else ""
             findings.problem(item.mark, path, f"expected an object in braces{also}, found {shown(item)}")
@@ -445,47 +478,3 @@ class _Builder:
         else:
             self._findings.adopt(findings)
         return not problems
-
-
-# What the top level says of names and targets
-
-
-def _check_names(top: Section, given: Mapping[str, Any], findings: Findings) -> None:
-    """Report bounds of the cache that leave nothing between them."""
-    least, most = (given.get(name, SETTINGS[name].default) for name in ("dns_ttl_min", "dns_ttl_max"))
-    if most < least:
-        entry = top.entries.get("dns_ttl_max") or top.entries["dns_ttl_min"]
-        text = f"dns_ttl_max ({most} s) is less than dns_ttl_min ({least} s); change one of them"
-        findings.problem(entry.mark, entry.key, text)
-
-
-_SAFE_DEFAULT: Final = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.169.254")
-"""What most of those who write a list of their own do not want to open: `net/origin.py` has the whole table."""
-
-
-def _check_forbidden(top: Section, given: Mapping[str, Any], findings: Findings) -> None:
-    """Warn of what a list of closed addresses leaves open."""
-    networks = given.get("forbidden_ip")
-    if networks is None:
-        return
-    entry = top.entries["forbidden_ip"]
-    if entry.mark.default:
-        text = 'private networks are open to clients, as in that program; "allow_private": false closes them'
-        findings.warn(entry.mark, entry.key, text, SERVER_END)
-        return
-    if not networks:
-        text = (
-            "this list is empty, so private networks are open: clients reach the loopback, the local network and the "
-            'metadata addresses of the server; to close them, remove it, and write "allow_private": false'
-        )
-        findings.warn(entry.mark, entry.key, text, SERVER_END)
-        return
-    closed = NetworkSet(map(parse_network, networks))
-    left = [text for text in _SAFE_DEFAULT if not closed.holds(parse_network(text).first.to_bytes(4))]
-    if left:
-        text = "this list takes the place of the safe default, so these are open: "
-        text += f"{', '.join(left)}; add them to close them"
-        findings.warn(entry.mark, entry.key, text, SERVER_END)
-    if any("/" not in network and network.endswith(".0") for network in networks):
-        text = "an address that ends in .0 is one address here, and no network; write its size, as in 10.0.0.0/8"
-        findings.warn(entry.mark, entry.key, text, SERVER_END)

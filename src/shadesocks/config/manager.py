@@ -49,7 +49,7 @@ def manager_place(text: str) -> Address | str:
     return Address(check_host(host), int(port))
 
 
-def check_manager(top: Section, findings: Findings) -> None:
+def check_manager(top: Section, _given: Mapping[str, Any], findings: Findings) -> None:
     """Look at where the manager listens: whoever reaches it commands the server; and at who is told what passed."""
     _check_report(top, findings)
     text = top.value("manager_listen", findings) if top.has("manager_listen") else None
@@ -125,11 +125,6 @@ def _check_report(top: Section, findings: Findings) -> None:
             manager_place(text)
     except UnfitError as unfit:
         findings.problem(entry.mark, entry.key, str(unfit))
-
-
-def is_template(top: Section) -> bool:
-    """True where the top level names no server of its own, but what those that a manager adds have in common."""
-    return top.has("manager_listen") and not top.has("server_port", "password")
 
 
 def build_template(

@@ -1,7 +1,7 @@
 """What a configuration is once it has been read: frozen values, every one of them valid.
 
 Made by `load.py`, or by hand in a test or an embedding program; read by
-`service/build.py`, the only place that turns them into parts. Defaults come
+`service/`, whose roles turn them into parts. Defaults come
 from the table in `settings.py`. Passwords are `Secret`, so that no repr, log
 line or traceback of a model shows one.
 """
@@ -224,7 +224,7 @@ class OnlineConfig:
     interval: float = _float("online_interval")
     """Seconds from one fetch to the next."""
     allowed_plugins: tuple[str, ...] = ()
-    """What a document may start."""
+    """Resolved: what a document may start. It changes while nobody looks, so where the file says nothing, nothing."""
     template: ServerConfig | None = None
     """What its servers have where a document has no word for it; without address and password. None: the defaults."""
 
@@ -282,6 +282,8 @@ class Config:
     forbidden_port: tuple[tuple[int, int], ...] = ()
     """Ranges, first and last port included."""
     allow_private: bool = _bool("allow_private")
+    allowed_plugins: tuple[str, ...] | None = None
+    """What links and documents may start; None: what `config/allowed_plugins.py` knows."""
     allow_none: bool = _bool("allow_none")
     allow_legacy: bool = _bool("allow_legacy")
     stream_replay: str = _str("stream_replay")

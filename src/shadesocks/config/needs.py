@@ -14,8 +14,15 @@ from .findings import Findings
 from .model import DEFAULT_LOCAL, Config, LocalConfig, Mode, ServerConfig
 from .reader import Mark
 from .setting import Role
+from .settings import SETTINGS
 
-_NO_SERVER: Final = "no server is named; give server, server_port, method and password, or -s, -m and -k"
+_NO_SERVER: Final = (
+    "no server is named; give server, server_port, method and password, or -s, -m and -k, or a link by --server-url"
+)
+_NAMING: Final = frozenset(
+    word for name in ("server_url", "online_urls") for word in (SETTINGS[name].path, *SETTINGS[name].flags)
+)
+"""Keys and flags that name servers as a whole: what is wrong with one was told, and it was meant to be a server."""
 
 Way = tuple[str, Address]
 """What follows "is taken", and an address to listen on: a port of TCP and the same port of UDP are two."""
@@ -38,7 +45,7 @@ def ways_of(entry: ServerConfig | LocalConfig) -> Iterator[Way]:
 
 def check_needs(has_server: bool, listeners: Iterable[Listener], mark: Mark, findings: Findings) -> None:
     """Report what an end lacks to be started."""
-    if not has_server:
+    if not has_server and not any({problem.where, problem.key} & _NAMING for problem in findings.problems):
         findings.problem(mark, "", _NO_SERVER)
     seen: set[Way] = set()
     for ways, place, key in listeners:

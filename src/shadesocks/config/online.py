@@ -56,7 +56,7 @@ def build_online(top: Section, around: Surroundings, findings: Findings) -> Onli
     """Return the subscriptions of a file; None where there are none."""
     urls = top.value("online_urls", findings) if top.has("online_urls") else None
     interval = top.value("online_interval", findings) if top.has("online_interval") else None
-    plugins = top.value("online_plugins", findings) if top.has("online_plugins") else None
+    plugins = top.value("allowed_plugins", findings) if top.has("allowed_plugins") else None
     if not isinstance(urls, tuple) or not urls:
         return None
     template = ServerConfig(
@@ -98,7 +98,7 @@ def take_offers(offers: Iterable[Offer], config: Config, where: str) -> Taken:
     findings = Findings("local")
     for index, offer in enumerate(offers):
         alone = Findings("local")
-        server = _build(offer, index, where, around, online, alone)
+        server = _build(offer, index, where, around, alone)
         if server is None or alone.problems:
             refused.append(_refusal(offer, index, where, alone.problems))
         else:
@@ -122,12 +122,11 @@ def _around(online: OnlineConfig, config: Config) -> Surroundings:
         "",
         config.allow_legacy,
         Habits(template.one_time_auth, template.compat, template.pool),
+        allowed_plugins=online.allowed_plugins,
     )
 
 
-def _build(
-    offer: Offer, index: int, where: str, around: Surroundings, online: OnlineConfig, findings: Findings
-) -> ServerConfig | None:
+def _build(offer: Offer, index: int, where: str, around: Surroundings, findings: Findings) -> ServerConfig | None:
     mark = Mark(where)
     path = f"servers[{index}]"
     said: dict[str, str | int | None] = {
@@ -140,12 +139,10 @@ def _build(
         "plugin": offer.plugin,
         "plugin_opts": offer.plugin_opts if offer.plugin else None,
     }
-    if offer.plugin and offer.plugin not in online.allowed_plugins:
-        text = "a document starts only what the config allows, and this plugin is none of online_config.allowed_plugins"
-        findings.problem(mark, "plugin", text)
-        return None
     entries = {
-        name: Entry(f"{path}.{name}", mark, Node(value, mark)) for name, value in said.items() if value is not None
+        name: Entry(f"{path}.{name}", mark, Node(value, mark), by_others=True)
+        for name, value in said.items()
+        if value is not None
     }
     section = Section(Place.SERVER, path, mark, entries)
     server = build_server(section, around, findings)

@@ -1,7 +1,8 @@
 """The plugin of a server: a program that this process starts, so who may name one is judged here.
 
-A name is looked up in PATH; a path is absolute, since nobody knows where a service is started. A link says a name
-only, and a command to a manager none but the one of the config: both may come from somebody else.
+A name is looked up in PATH; a path is absolute, since nobody knows where a service is started. A link or a document
+says what `allowed_plugins.py` lets it, and a command to a manager none but the one of the config: all of them may come
+from somebody else.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..core.secret import Secret
+from .allowed_plugins import Allowed, shown_name, why_not
 from .findings import Findings
 from .model import Mode, PluginConfig
 from .sections import Section
@@ -19,7 +21,13 @@ _PARTS: Final = ("plugin_opts", "plugin_args", "plugin_mode")
 
 
 def build_plugin(
-    section: Section, common: PluginConfig | None, findings: Findings, *, commanded: bool = False
+    section: Section,
+    common: PluginConfig | None,
+    findings: Findings,
+    *,
+    commanded: bool = False,
+    allowed: Allowed = None,
+    starts: bool = True,
 ) -> PluginConfig | None:
     """Return the plugin of a section, None where it has none, and after a problem.
 
@@ -28,6 +36,8 @@ def build_plugin(
         common: of whoever names none; None for a server of a file.
         findings: where problems go.
         commanded: the section is a command, so it may name no other than that one.
+        allowed: what a section of somebody else's may name.
+        starts: False where nothing is started: then whoever will start it is warned.
     """
     name = section.value("plugin", findings) if section.has("plugin") else None
     if not name and common is not None:
@@ -41,6 +51,12 @@ def build_plugin(
     if text := _judge(name):
         return _problem(section, "plugin", text, findings)
     options = section.value("plugin_opts", findings) if section.has("plugin_opts") else None
+    if section.has("plugin") and section.entries["plugin"].by_others:
+        text = why_not(name, options if isinstance(options, str) else "", allowed)
+        if text and (starts or "/" in name):
+            return _problem(section, "plugin", text, findings)
+        if text:
+            _warn_of_stranger(section, name, findings)
     if isinstance(options, str) and not _fits_environment(options):
         return _problem(
             section, "plugin_opts", "this cannot stand in an environment: it holds NUL, or is no UTF-8", findings
@@ -82,6 +98,15 @@ def _problem(section: Section, name: str, text: str, findings: Findings) -> Plug
     return None
 
 
+def _warn_of_stranger(section: Section, name: str, findings: Findings) -> None:
+    entry = section.entries["plugin"]
+    text = (
+        f"{shown_name(name)} comes with what was read; in a config that is the owner's word, so it is run without "
+        "asking: see that you know it"
+    )
+    findings.warn(entry.mark, entry.key, text)
+
+
 def _warn_of_parts(section: Section, findings: Findings) -> None:
     if section.has("plugin"):  # which is empty: SIP008 has them side by side
         return
@@ -116,6 +141,14 @@ def check_top(top: Section, used: bool, findings: Findings) -> None:
         return
     text = "this plugin is of no server: each entry of servers[] names its own; move it there"
     _problem(top, "plugin", text, findings)
+
+
+def take_leave_from(document: Section, findings: Findings) -> None:
+    """Take from a document what it says of the plugins that it may start: that is not for it to say."""
+    entry = document.entries.pop("allowed_plugins", None)
+    if entry is not None:
+        text = "has no effect in a document, which may come from somebody else; give it as --allow-plugin NAME"
+        findings.warn(entry.mark, entry.key, text)
 
 
 def check_workers(top: Section, findings: Findings) -> None:

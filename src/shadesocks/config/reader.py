@@ -17,6 +17,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Final, NoReturn
 
 SIZE_MAX: Final = 1 << 20
@@ -108,18 +109,19 @@ def plain(node: Node) -> object:
 
 
 _SPACE = re.compile(r"[\s\ufeff]+|//[^\n]*|\#[^\n]*|/\*.*?\*/", re.DOTALL)
-_NAME = re.compile(r"[^\W\d][\w$]*|\$[\w$]*")
 _WORD = re.compile(r"[^\s,:\[\]{}\"'#/，：、｛｝［］“”„‟＂‘’＇]+")
-_PLAIN = {'"': re.compile(r'[^"\\\n]*'), "'": re.compile(r"[^'\\\n]*")}
-_HEX4 = re.compile(r"[0-9a-fA-F]{4}")
-_HEX2 = re.compile(r"[0-9a-fA-F]{2}")
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)")
-_HEXADECIMAL = re.compile(r"[+-]?0[xX][0-9a-fA-F]+")
-_FRACTION = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_STOPS = re.compile(r"[,\]}\n]")
+_PLAIN = {'"': r'[^"\\\n]*', "'": r"[^'\\\n]*"}
+# What few files have is compiled when it is met: a pattern costs a millisecond of every start.
+_NAME = r"[^\W\d][\w$]*|\$[\w$]*"
+_HEX4 = r"[0-9a-fA-F]{4}"
+_HEX2 = r"[0-9a-fA-F]{2}"
+_HEXADECIMAL = r"[+-]?0[xX][0-9a-fA-F]+"
+_FRACTION = r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_STOPS = r"[,\]}\n]"
 _SOLID: Final = frozenset("{}[]:,\"'")
 """What most often stands where there may be white space, and is none."""
-_BEGINS = {"{": re.compile(r"""["'$\w]"""), "[": re.compile(r"""["'{\[+.\w-]""")}
+_BEGINS = {"{": r"""["'$\w]""", "[": r"""["'{\[+.\w-]"""}
 """What the next member or item may begin with."""
 
 _ESCAPES: Final = {
@@ -146,6 +148,9 @@ _LOOKALIKES: Final = {
 _WORDS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null": None}
 _CLOSERS: Final = {"{": "}", "[": "]"}
 _NOUNS: Final = {"{": "object", "[": "list"}
+
+
+_compiled = cache(re.compile)
 
 
 class _StopError(Exception):
@@ -219,7 +224,7 @@ class _Reader:
 
     def _skip_rest(self) -> None:
         """After a fault: go to where the next value may begin."""
-        found = _STOPS.search(self._text, self._at)
+        found = _compiled(_STOPS).search(self._text, self._at)
         self._at = found.start() if found else len(self._text)
 
     # Values
@@ -244,10 +249,10 @@ class _Reader:
             self._at += len(word)
             return _WORDS[word]
         if len(word) <= DIGITS_MAX and word.isascii():
-            if _INTEGER.fullmatch(word) or _HEXADECIMAL.fullmatch(word):
+            if _INTEGER.fullmatch(word) or _compiled(_HEXADECIMAL).fullmatch(word):
                 self._at += len(word)
                 return int(word, 16 if "x" in word.lower() else 10)
-            if _FRACTION.fullmatch(word):
+            if _compiled(_FRACTION).fullmatch(word):
                 self._at += len(word)
                 return float(word)
         if not word:
@@ -260,10 +265,10 @@ class _Reader:
         return BROKEN
 
     def _string(self, quote: str) -> str | Broken:
-        start, pieces, good = self._at, list[str](), True
+        start, pieces, good, plain = self._at, list[str](), True, _compiled(_PLAIN[quote])
         self._at += 1
         while True:
-            found = _PLAIN[quote].match(self._text, self._at)
+            found = plain.match(self._text, self._at)
             assert found is not None  # the pattern matches nothing, too
             pieces.append(found.group())
             self._at = found.end()
@@ -290,7 +295,7 @@ class _Reader:
         at = self._at
         letter = self._text[at + 1 : at + 2]
         for sign, digits in (("u", _HEX4), ("x", _HEX2)):
-            if letter == sign and (found := digits.match(self._text, at + 2)):
+            if letter == sign and (found := _compiled(digits).match(self._text, at + 2)):
                 self._at = found.end()
                 return chr(int(found.group(), 16))
         self._at = at + 2 if letter else at + 1
@@ -332,7 +337,7 @@ class _Reader:
         key: str | Broken
         if head in _PLAIN:
             key = self._string(head)
-        elif found := _NAME.match(self._text, at):
+        elif found := _compiled(_NAME).match(self._text, at):
             key, self._at = found.group(), found.end()
         else:
             self._fault("a key is expected here: a name in quotes, then a colon and a value")
@@ -378,7 +383,7 @@ class _Reader:
             self._sure = True
         elif head and head not in "]}":
             self._fault("a comma is missing after this value", after)
-            if not _BEGINS[opener].match(self._text, self._at):
+            if not _compiled(_BEGINS[opener]).match(self._text, self._at):
                 self._skip_rest()
                 if self._peek() == ",":
                     self._at += 1

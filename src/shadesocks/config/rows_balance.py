@@ -120,27 +120,22 @@ ROWS: Final = (
         high=1000,
         since="0.3",
     ),
-    Setting(
-        "tcp_weight",
-        Kind.NUMBER,
-        "How much the server is preferred to others for connections; 0: it takes none.",
-        places=(Place.SERVER,),
-        roles=LOCAL_END,
-        default=1.0,
-        high=WEIGHT_MOST,
-        source=RUST,
-        since="0.3",
-    ),
-    Setting(
-        "udp_weight",
-        Kind.NUMBER,
-        "The same for datagrams.",
-        places=(Place.SERVER,),
-        roles=LOCAL_END,
-        default=1.0,
-        high=WEIGHT_MOST,
-        source=RUST,
-        since="0.3",
+    *(
+        Setting(
+            name,
+            Kind.NUMBER,
+            text,
+            places=(Place.SERVER,),
+            roles=LOCAL_END,
+            default=1.0,
+            high=WEIGHT_MOST,
+            source=RUST,
+            since="0.3",
+        )
+        for name, text in (
+            ("tcp_weight", "How much the server is preferred to others for connections; 0: it takes none."),
+            ("udp_weight", "The same for datagrams."),
+        )
     ),
     Setting(
         "pool",

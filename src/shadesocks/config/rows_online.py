@@ -33,16 +33,4 @@ ROWS: Final = (
         source=RUST,
         since="0.3",
     ),
-    Setting(
-        "online_plugins",
-        Kind.NAMES,
-        "Plugins that a document may start, by name, or by path where the document says that path; a server with "
-        "another one is left out.",
-        key="online_config.allowed_plugins",
-        roles=LOCAL_END,
-        default_text="none",
-        flags=("--online-config-allowed-plugin",),
-        source=RUST,
-        since="0.3",
-    ),
 )

@@ -52,4 +52,15 @@ ROWS: Final = (
         source=RUST,
         since="0.3",
     ),
+    Setting(
+        "allowed_plugins",
+        Kind.NAMES,
+        "Plugins that links, documents and subscriptions may start, since they come from others: by name, or by path "
+        "where they say that very path. What `plugin` says needs no leave.",
+        default_text="the known ones for a link or a file, none for a subscription",
+        flags=("--allow-plugin", "--online-config-allowed-plugin"),
+        aliases=("online_config.allowed_plugins",),
+        source=RUST,
+        since="0.3",
+    ),
 )

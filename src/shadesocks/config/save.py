@@ -39,7 +39,10 @@ def dump(config: Config | Mapping[str, object]) -> str:
     keys = keys_of(config) if isinstance(config, Config) else config
     import json  # a service reads configurations with a reader of its own, and writes none
 
-    return json.dumps(keys, indent=INDENT, ensure_ascii=False) + "\n"
+    text = json.dumps(keys, indent=INDENT, ensure_ascii=False)
+    # JSON escapes what moves a cursor in the oldest terminals only, and links and documents may hold anything.
+    odd = {ord(char): json.dumps(char)[1:-1] for char in set(text) if not char.isprintable() and char != "\n"}
+    return text.translate(odd) + "\n"
 
 
 def keys_of(config: Config) -> dict[str, object]:
@@ -97,6 +100,7 @@ _WRITERS: Final[dict[Kind, Callable[[Any], object]]] = {
     Kind.NAME_SERVERS: lambda servers: list(written(servers)),
     Kind.NETWORKS: list,
     Kind.SECRET: lambda secret: secret.reveal(),
+    Kind.NAMES: list,
     Kind.SECONDS: _seconds,
     Kind.NUMBER: _seconds,
     Kind.ADDRESS: lambda address: str(address) if address.port else address.host,
@@ -168,8 +172,6 @@ def _online(online: OnlineConfig) -> dict[str, object]:
     keys: dict[str, object] = {"config_url": urls[0] if len(urls) == 1 else urls}
     if online.interval != SETTINGS["online_interval"].default:
         keys["update_interval"] = _seconds(online.interval)
-    if online.allowed_plugins:
-        keys["allowed_plugins"] = list(online.allowed_plugins)
     return keys
 
 

@@ -9,7 +9,7 @@ programs and unknown ones reported. Values are not looked at; `load.py` does tha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from .findings import Findings
@@ -31,6 +31,8 @@ class Entry:
     """The whole path, as in `servers[0].port`; empty where a flag gave it."""
     mark: Mark
     node: Node
+    by_others: bool = False
+    """True for what a link or a document says: it may come from anybody."""
 
 
 _TREES: Final = (Kind.LINK, Kind.HOPS, Kind.USERS, Kind.DESTINATIONS)
@@ -58,6 +60,11 @@ class Section:
     def has(self, *names: str) -> bool:
         """True when one of these settings is given."""
         return not self.entries.keys().isdisjoint(names)
+
+    def of_others(self) -> Section:
+        """Return a section that says the same, and comes from somebody else."""
+        theirs = {name: replace(entry, by_others=True) for name, entry in self.entries.items()}
+        return replace(self, entries=theirs)
 
     def value(self, name: str, findings: Findings) -> object:
         """Return the value of a setting, None where it is not given or not fit (which is reported once)."""

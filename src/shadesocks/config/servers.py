@@ -13,9 +13,11 @@ from typing import Final
 
 from ..core.address import Address
 from ..core.errors import KeyTextError
+from ..core.later import later
 from ..core.secret import Secret
 from ..crypto.keys import parse_keys
 from ..crypto.methods import Edition, Method
+from .allowed_plugins import Allowed
 from .findings import Findings
 from .hops import SHADOW, from_environment, parse_proxy, scheme_of
 from .hosts import UnfitError, is_loopback
@@ -26,7 +28,9 @@ from .plugins import build_plugin, check_plugin
 from .reader import BROKEN
 from .sections import Entry, Section
 from .setting import LOCAL_END, SERVER_END, Place
-from .users import build_destinations, build_users
+
+_build_users = later(__package__, ".users", "build_users")
+_build_destinations = later(__package__, ".users", "build_destinations")
 
 _MISSING: Final = {
     "server": 'is missing; add the host, as in "server": "203.0.113.5", or give -s HOST:PORT',
@@ -35,6 +39,8 @@ _MISSING: Final = {
 }
 SHADOW_HOPS_MOST: Final = 2
 """Shadowsocks servers in a chain: `wire/nested.py` has buffers for three, and a client's own server is one of them."""
+LABEL_MAX: Final = 256
+"""Characters of a server's name or id; a UUID has 36, and no screen shows more."""
 LINK_MODE: Final = Mode.TCP_AND_UDP
 """Of the server that a link names: SIP002 has no word for it, and what the server does not serve nobody asks it for."""
 
@@ -71,6 +77,8 @@ class Surroundings:
     habits: Habits = NO_HABITS
     plugin: PluginConfig | None = None
     """Of whoever names none."""
+    allowed_plugins: Allowed = None
+    """What links and documents may start."""
     commanded: bool = False
     """True for a server that a manager's command makes."""
     dialled: bool = False
@@ -95,7 +103,14 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
     if section.place is Place.SERVER and section.has("outbound_proxy"):
         proxy = build_hops(section.entries["outbound_proxy"], around, findings)
     mode, acl = mode_of(section, around.mode, findings), acl_of(section, around.acl, around.base, findings)
-    plugin = build_plugin(section, around.plugin, findings, commanded=around.commanded)
+    plugin = build_plugin(
+        section,
+        around.plugin,
+        findings,
+        commanded=around.commanded,
+        allowed=around.allowed_plugins,
+        starts=around.starts,
+    )
     if plugin is not None:
         check_plugin(section, plugin, acl, bool(proxy), findings)
     covered = plugin is not None and plugin.mode in (mode, Mode.TCP_AND_UDP)
@@ -115,8 +130,8 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         Address(host, port),
         method,
         password,
-        remarks if isinstance(remarks, str) else "",
-        server_id if isinstance(server_id, str) else "",
+        _label(remarks),
+        _label(server_id),
         handshake,
         dial,
         proxy,
@@ -130,9 +145,15 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         habits.pool,
         group_of(section, findings),
         plugin,
-        build_users(*them) if shared else None,
-        build_destinations(*them) if shared else (),
+        _build_users(*them) if shared else None,
+        _build_destinations(*them) if shared else (),
     )
+
+
+def _label(value: object) -> str:
+    """Return a name as logs and tables can show it: a link or a document may put anything there."""
+    text = value[:LABEL_MAX] if isinstance(value, str) else ""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _weights(section: Section, findings: Findings) -> tuple[float, float]:
@@ -187,7 +208,7 @@ def _build_hop(entry: Entry, around: Surroundings, findings: Findings) -> Hop | 
         text = "a proxy on the way has no plugin: that would connect by itself, and not through the others"
         findings.problem(entry.mark, entry.key, text)
         return None
-    section = Section(Place.SERVER, entry.key, entry.mark, link_entries(link, entry.key, entry.mark, findings))
+    section = Section(Place.SERVER, entry.key, entry.mark, link_entries(link, entry.key, entry.mark))
     alone = replace(around, outbound_proxy=(), mode=LINK_MODE, outbound=DEFAULT_OUTBOUND, acl=None, dialled=True)
     return build_server(section, alone, findings)
 
@@ -339,7 +360,7 @@ def _password(section: Section, method: Method | None, around: Surroundings, fin
         other = section.entries["password"]
         findings.warn(other.mark, other.key, "has no effect beside key, which goes before it; remove one of the two")
     try:
-        text = from_environment(text, around.environ)
+        text = from_environment(text, {} if entry.by_others else around.environ)
     except UnfitError as unfit:
         findings.problem(entry.mark, entry.key, str(unfit))
         return None

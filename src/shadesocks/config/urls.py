@@ -18,6 +18,7 @@ URL_MAX: Final = 4096
 """Characters: servers of the Web refuse longer ones (most of them above 8,000)."""
 OUTLINE: Final = "ssconf"
 """Outline's scheme of addresses of documents."""
+FOR_CLIENTS: Final = "ssconf:// is where a client finds its servers; a server has no use for it"
 
 _SHAPE: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(?:#.*)?")
 _EXPECTED: Final = "this is no address of a document: one begins with https:// or ssconf:// and the name of a host"
@@ -34,8 +35,11 @@ def check_url(text: str) -> str:
         UnfitError: it is none.
     """
     text = text.strip()
+    # Before the shape, which takes a time that grows with the square of what a line end is in.
+    if len(text) > URL_MAX or not (text.isascii() and text.isprintable()) or " " in text:
+        raise UnfitError(_EXPECTED)
     found = _SHAPE.fullmatch(text)
-    if found is None or len(text) > URL_MAX or not (text.isascii() and text.isprintable()) or " " in text:
+    if found is None:
         raise UnfitError(_EXPECTED)
     scheme, place, path = found[1].lower(), found[2], found[3]
     if scheme not in ("https", "http", OUTLINE):

@@ -47,6 +47,7 @@ _TABLE: Final = (
     Reason("stale", "the time stamp is more than 30 s from our clock", _GENERAL, silent=True),
     Reason("malformed", "the request is against the rules of the protocol", _GENERAL, silent=True),
     Reason("left_early", "the peer ended before its handshake did", _GENERAL, silent=True),
+    Reason("unused", "the peer left without having said anything", _GENERAL, silent=True),
     Reason("unwelcome", "the access list does not let this client in", _GENERAL, silent=True),
     Reason("disabled", "the user is switched off, or gone", _GENERAL, silent=True),
     Reason("expired", "the user's time is over", _GENERAL, silent=True),

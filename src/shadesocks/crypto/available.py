@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
-
-from .aead import CIPHERS
 from .methods import Edition, Method
 
 _HERE: Final[set[str]] = set()
@@ -20,6 +17,8 @@ def missing(method: Method) -> str:
     """
     if not method.legacy or method.name in _HERE:
         return ""
+    from cryptography.exceptions import UnsupportedAlgorithm
+
     key = bytes(method.key_size)
     try:
         if method.edition is Edition.STREAM:
@@ -27,6 +26,8 @@ def missing(method: Method) -> str:
 
             STREAM_CIPHERS[method.cipher](key)
         else:
+            from .aead import CIPHERS
+
             CIPHERS[method.cipher](key)
     except ImportError:
         return f"{method.name} needs pycryptodomex: pip install 'shadesocks[legacy]'"

@@ -1,8 +1,7 @@
-"""From a password to a key, and from a key and a salt to the key of one stream.
+"""From a password to a key.
 
-Who calls it: `config/` to judge a key's text, the codecs of `wire/` for each
-stream. Specifications: protocol §3 (EVP_BytesToKey, pre-shared keys), §6 (HKDF),
-§7 and §8 (BLAKE3 in derive_key mode).
+Who calls it: `config/` to judge a key's text, `service/` to make a codec. Specification: protocol §3
+(EVP_BytesToKey, pre-shared keys). From a key to that of one stream: `subkeys.py`, `subkeys_2022.py`.
 """
 
 from __future__ import annotations
@@ -10,26 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from hashlib import md5, sha1
 from typing import Final
 
-from blake3 import blake3
-
 from ..core.errors import KeyTextError
+from .digests import md5
 from .methods import Edition, Method
-
-_SESSION = "shadowsocks 2022 session subkey"  # SIP022 §3.1.1
-_IDENTITY = "shadowsocks 2022 identity subkey"  # SIP023
-
-# HMAC (RFC 2104) of SHA-1, which the protocol names (SIP004) and which does not rest on its collisions: the key,
-# filled up to a block, with every byte changed one way within and another way around.
-_SHA1_SIZE = 20
-_BLOCK_SIZE = 64
-_INNER, _INNER_FILL = bytes(byte ^ 0x36 for byte in range(256)), b"\x36" * _BLOCK_SIZE
-_OUTER, _OUTER_FILL = bytes(byte ^ 0x5C for byte in range(256)), b"\x5c" * _BLOCK_SIZE
-_INNER_REST = _INNER_FILL[_SHA1_SIZE:]
-_OUTER_REST = _OUTER_FILL[_SHA1_SIZE:]
-
 
 IDENTITIES_MOST: Final = 16
 """Identity keys of one client: 256 bytes before each datagram, for which `wire/packet.py` has room. Each leads to one
@@ -43,48 +27,6 @@ def evp_bytes_to_key(password: bytes, size: int) -> bytes:
         block = md5(block + password, usedforsecurity=False).digest()
         key += block
     return key[:size]
-
-
-def deriver_sha1(key: bytes) -> Callable[[bytes], bytes]:
-    """Return what makes subkeys of a key: salt to HKDF-SHA1 with info "ss-subkey", as long as `key` (SIP004, RFC 5869).
-
-    Salt and key have at most 64 bytes, the key 40. Every AEAD datagram needs a subkey of its own: written out over
-    `sha1` one costs 1.9 us, as the library's HKDF object 2.3, with `hmac.digest` 3.6 (docs/adr/0010).
-    """
-    size = len(key)
-
-    def derive(salt: bytes) -> bytes:
-        fill = _BLOCK_SIZE - len(salt)
-        inner = sha1(salt.translate(_INNER) + _INNER_FILL[:fill] + key).digest()
-        extracted = sha1(salt.translate(_OUTER) + _OUTER_FILL[:fill] + inner).digest()
-        inward = extracted.translate(_INNER) + _INNER_REST
-        outward = extracted.translate(_OUTER) + _OUTER_REST
-        first = sha1(outward + sha1(inward + b"ss-subkey\x01").digest()).digest()
-        if size <= _SHA1_SIZE:
-            return first[:size]
-        return first + sha1(outward + sha1(inward + first + b"ss-subkey\x02").digest()).digest()[: size - _SHA1_SIZE]
-
-    return derive
-
-
-def subkey_sha1(key: bytes, salt: bytes) -> bytes:
-    """The subkey of one salt; see `deriver_sha1`."""
-    return deriver_sha1(key)(salt)
-
-
-def subkey_blake3(key: bytes, salt: bytes) -> bytes:
-    """The session subkey of SIP022 §3.1.1; as long as `key`. For UDP the salt is the 8-byte session id."""
-    return blake3(key + salt, derive_key_context=_SESSION).digest(len(key))
-
-
-def identity_subkey(key: bytes, salt: bytes) -> bytes:
-    """The key of one identity header (SIP023); as long as `key`."""
-    return blake3(key + salt, derive_key_context=_IDENTITY).digest(len(key))
-
-
-def key_hash(key: bytes) -> bytes:
-    """The 16 bytes that name a key in an identity header (SIP023)."""
-    return blake3(key).digest(16)
 
 
 def parse_keys(method: Method, text: str, *, raw: bool = False) -> tuple[bytes, ...]:

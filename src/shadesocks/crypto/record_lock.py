@@ -8,7 +8,6 @@ apart: what they guard belongs to one.
 from __future__ import annotations
 
 import os
-import tempfile
 from fcntl import LOCK_EX, LOCK_UN, lockf
 
 
@@ -18,6 +17,8 @@ class RecordLock:
     __slots__ = ("_fd", "_number")
 
     def __init__(self) -> None:
+        import tempfile  # 0.4 MiB; a process that serves alone has no such lock
+
         with tempfile.TemporaryFile(buffering=0) as file:
             self._fd = os.dup(file.fileno())
         self._number = 0

@@ -14,15 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from .methods import Edition
-from .replay_2022 import LAYOUT_2022, Salts2022
-from .replay_aead import AEAD_LAYOUT, AeadSalts
-from .replay_file import SaltFile
-from .replay_stream import StreamSalts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-__all__ = ["AeadSalts", "Salts", "Salts2022", "StreamSalts", "open_salts"]
 
 
 class Salts(Protocol):
@@ -64,7 +58,15 @@ def open_salts(directory: str | None, edition: Edition, *, clock: Callable[[], f
         shared: other processes use the same directory at this moment, and say so too. Open it after the fork.
     """
     if edition is Edition.STREAM:
+        from .replay_stream import StreamSalts
+
         return StreamSalts()
+    from .replay_file import SaltFile
+
     if edition is Edition.AEAD2022:
+        from .replay_2022 import LAYOUT_2022, Salts2022
+
         return Salts2022(SaltFile(LAYOUT_2022, directory, shared=shared), clock)
+    from .replay_aead import AEAD_LAYOUT, AeadSalts
+
     return AeadSalts(SaltFile(AEAD_LAYOUT, directory, shared=shared))

@@ -25,10 +25,10 @@ A mapped table would save about 1.5, but each new salt would make another 4 KiB 
 from __future__ import annotations
 
 import os
-from hashlib import blake2b
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
+from .digests import blake2b
 from .replay_file import PAGE, Layout
 
 if TYPE_CHECKING:

@@ -20,9 +20,10 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock, lockf
-from hashlib import blake2b
 from stat import S_IMODE, S_ISREG
 from typing import Final
+
+from .digests import blake2b
 
 PAGE: Final = 4096
 """Bytes. What never crosses a page is never half written, whenever the process is killed."""

@@ -34,8 +34,8 @@ class Via(Protocol):
     def began(self, relay: Relay) -> None:
         """A relay with this at one of its ends begins."""
 
-    def ended(self, relay: Relay) -> None:
-        """It is over."""
+    def ended(self, relay: Relay, word: str) -> None:
+        """It is over, for this reason."""
 
 
 class Meter(Protocol):

@@ -11,7 +11,6 @@ import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from socket import AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_TCP, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, SocketType
 from typing import Any, Final
 
@@ -29,7 +28,7 @@ _BIND_ADDRESS_NO_PORT: Final = 24
 """IP_BIND_ADDRESS_NO_PORT of <linux/in.h>: the port is chosen by the connect, so 64,000 for each far end."""
 _FASTOPEN_QUEUE: Final = 1024
 """Connections with data in their SYN that may wait to be accepted."""
-_FASTOPEN_SYSCTL: Final = Path("/proc/sys/net/ipv4/tcp_fastopen")
+_FASTOPEN_SYSCTL: Final = "/proc/sys/net/ipv4/tcp_fastopen"
 _FASTOPEN_DIAL, _FASTOPEN_LISTEN = 1, 2
 """Bits of that file (Linux, ip-sysctl): setting the option succeeds without them, and does nothing."""
 
@@ -224,7 +223,8 @@ def fast_open_is_off(*, listens: bool, dials: bool) -> str:
     """Return what to do where the system has TCP Fast Open switched off; empty where nothing is to be done."""
     wanted = _FASTOPEN_LISTEN * listens | _FASTOPEN_DIAL * dials
     try:
-        bits = int(_FASTOPEN_SYSCTL.read_text())
+        with open(_FASTOPEN_SYSCTL, encoding="ascii") as file:
+            bits = int(file.read())
     except (OSError, ValueError):
         return ""
     if bits & wanted == wanted:

@@ -9,7 +9,6 @@ socket is closed.
 
 from __future__ import annotations
 
-import ctypes
 import struct
 import sys
 from collections import Counter
@@ -85,6 +84,8 @@ class Steering:
 def _attach(sock: SocketType, steps: Sequence[tuple[int, int, int, int]]) -> bool:
     if not LINUX:
         return False
+    import ctypes  # 0.4 MiB; only a service that shares its ports steers
+
     program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
     try:
         sock.setsockopt(SOL_SOCKET, _ATTACH, struct.pack("@HP", len(steps), ctypes.addressof(program)))

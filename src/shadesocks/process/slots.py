@@ -25,8 +25,8 @@ from ..net.datagrams import bind_socket
 from ..net.listen import bind
 from ..net.options import LINUX, socket_address, stream_socket
 from ..net.steer import Steering
-from ..service.build import server_port
 from ..service.ports import not_bound
+from ..service.roles.server_port import server_port
 from ..service.sockets import accepted_options, datagram_options
 
 if TYPE_CHECKING:

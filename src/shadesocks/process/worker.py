@@ -24,7 +24,6 @@ from ..core.errors import ConfigError, Problem
 from ..net.loop import run as run_loop
 from ..service.control.socket import Control
 from ..service.given import GivenSockets
-from ..service.metrics.opened import open_page
 from ..service.reloaded import Reloaded, refused
 from ..service.service import Service
 from . import line as said
@@ -110,7 +109,12 @@ class _Worker:
             service.reread = self._ask
         control = Control(self._config.control, service.role, lambda: service.commands, alone=False)
         control.open()
-        close_page = await open_page(self._config, service)
+        page = None
+        if self._config.metrics is not None:
+            from ..service.metrics.page import MetricsPage
+
+            page = MetricsPage(self._config.metrics, service)
+            await page.open()
         self._line.send(said.READY)
         self._beat()
         self._tell()
@@ -121,11 +125,13 @@ class _Worker:
             await asyncio.wait((rereading,))
             if not self._stops.is_set():
                 await control.close()
-            await close_page()  # the next one in this place has the same
+            if page is not None:
+                await page.close()  # the next one in this place has the same
             await self._end()
         finally:
             await control.close()
-            await close_page()
+            if page is not None:
+                await page.close()
             await self._service.stop()
             release()  # not at a reload: what all workers have in common would be each one's own from then on
             for timer in (self._beating, self._telling):

@@ -135,9 +135,9 @@ class Flow:
         self.relays.discard(relay)
         self.moved += relay.up + relay.down
         if relay.right.via is not None:
-            relay.right.via.ended(relay)
+            relay.right.via.ended(relay, word)
         if relay.left.via is not None:
-            relay.left.via.ended(relay)
+            relay.left.via.ended(relay, word)
         self._ledger.ended(relay, word)
 
     @property

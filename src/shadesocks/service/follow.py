@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Final
 
@@ -34,19 +34,18 @@ OF_PORTS: Final = frozenset(
         *("strict_first_read", "bad_handshake", "stream_replay"),
     ),
 )
-"""What the parts of a server's port are made with: they are made anew on the same sockets, for new connections."""
-_OF_EACH_SERVER: Final = frozenset(("handshake_timeout", "dial_timeout", "outbound", "acl"))
-"""Every server has them itself. A client goes by them where it has no server: at its own ports, and straight ways."""
-_BY_ROLE: Final = {
-    "server": frozenset((*_FOLLOWED, *_AT_ONCE, *OF_PORTS, *_OF_EACH_SERVER, "locals")),
-    "local": _FOLLOWED | _AT_ONCE,
-}
-"""The fields that are followed; all others need a restart."""
+"""What the parts of a server's port are made with: they are made anew on the same sockets, for new connections. A
+server follows them."""
+_BY_BOTH: Final = _FOLLOWED | _AT_ONCE
+"""The fields that both ends follow."""
 
 
-def follow(before: Config, after: Config, role: str) -> tuple[Config, list[str]]:
-    """Return the configuration to go by, and the fields of `after` that it has not got."""
-    kept = [field.name for field in fields(Config) if field.name not in _BY_ROLE[role]]
+def follow(before: Config, after: Config, also: Collection[str] = ()) -> tuple[Config, list[str]]:
+    """Return the configuration to go by, and the fields of `after` that it has not got.
+
+    `also` has the fields that one end follows beside those of both; all others need a restart.
+    """
+    kept = [field.name for field in fields(Config) if field.name not in _BY_BOTH and field.name not in also]
     return replace(after, **{name: getattr(before, name) for name in kept}), list(differ(before, after, kept))
 
 

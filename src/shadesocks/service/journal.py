@@ -38,6 +38,9 @@ log = logging.getLogger("shadesocks.access")
 LINES_MAX: Final = 10_000
 """Lines of one batch: more than the connections one core serves in a second. A flood writes no more than this."""
 
+_NO_LINE: Final = frozenset(("unused",))
+"""Is counted, and no more: a client keeps connections ready and lets go of them each half a minute, and whoever looks
+whether a port is open says nothing either."""
 _MAPPED: Final = "::ffff:"
 """How an IPv4 client looks to a listener of both families."""
 _ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))} | {
@@ -130,7 +133,7 @@ class Journal:
         """A connection ended before its relay began."""
         self.accepted += 1
         self.reasons[word] += 1
-        if self._wanted:
+        if self._wanted and (word not in _NO_LINE or self._speaker is not None):
             self._note((client, target, stage, 0, 0, 0.0, word), user)
 
     def stranger(self, client: Any, word: str) -> None:

@@ -30,8 +30,8 @@ from .sockets import accepted_options, datagram_options
 if TYPE_CHECKING:
     from ..config.model import Config, ServerConfig
     from ..net.listen import Listener
-    from .build import Face, Port
     from .given import GivenSockets
+    from .port import Face, Port
     from .sessions import Numbers
     from .speaker import Speaker
 

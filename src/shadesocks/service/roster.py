@@ -1,6 +1,6 @@
 """The servers of a client: made, kept and let go, as its file and its subscriptions name them.
 
-    Roster.update(servers) -> Member for each -> Group for each name -> Balancer, BalancerBack (`ways.py`)
+    Roster.update(servers) -> Member for each -> Group for each name -> Balancer, BalancerBack (`roles/client_ways.py`)
 
 A server that stays keeps all that is known of it, and whatever goes through it, even where it has another name or
 weight now. One that is gone takes nothing new; it is let go when the last connection through it has ended.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..proxy.balance.group import TCP, UDP, Group
@@ -60,9 +61,9 @@ class Way:
 
 
 MakeWay = Callable[["Shared", "ServerConfig"], Way]
-"""`ways.client_way`."""
+"""`roles.client_ways.client_way`."""
 MakeProber = Callable[["Shared", "Roster"], "Prober | None"]
-"""`ways.client_prober`."""
+"""`roles.client_ways.client_prober`."""
 
 
 class Roster:
@@ -121,13 +122,25 @@ class Roster:
         for server, same in kept.items():
             member = self._members[server] = same or self._make(server)
             self._rename(member, server)
+        called = {member: (server.id, server.remarks) for server, member in before.items()}
         for name, group in self._groups.items():
             pinned = group.pinned
             group.take(self._of(name))
             if pinned is not None and group.pinned is None:
-                log.info("%s is pinned no more: it is gone", pinned.name)
+                self._pin_heir(group, pinned, *called[pinned])
         self._watch()
         self.settle()
+
+    def _pin_heir(self, group: Group, gone: Member, server_id: str, remarks: str) -> None:
+        """Keep a pin on the server that has the place of one that is gone: it is called so, at another address."""
+        there = [(server, member) for server, member in self._members.items() if member in group.members]
+        heirs = [member for server, member in there if server_id and server.id == server_id]
+        heirs = heirs or [member for server, member in there if remarks and server.remarks == remarks]
+        if len(heirs) == 1:
+            group.pinned = heirs[0]
+            log.info("%s stays pinned: it is reached another way now", heirs[0].name)
+        else:
+            log.info("%s is pinned no more: it is gone", gone.name)
 
     def settle(self) -> None:
         """Let go of servers that are gone, once nothing goes through them."""
@@ -159,7 +172,8 @@ class Roster:
         tcp = Health(interval, longest)
         # Datagrams that get lost tell nobody: where nobody probes, connections find out for both.
         udp = Health(interval, longest) if shared.config.balancer_policy in PROBED else tcp
-        member = Member("", "", Side("", tcp, 1.0), Side("", udp, 1.0))
+        member = Member("", "", Side("", tcp, 1.0), Side("", udp, 1.0), shared.reactor.loop.time)
+        member.look_into = partial(self._look_into, member)
         way = self._ways[member] = self._make_way(shared, server)
         member.dialer, member.fresh = way.dialer, way.fresh or way.dialer
         way.listen(lambda word, _seconds: member.dialled(shared.reactor.loop.time(), word))
@@ -187,6 +201,10 @@ class Roster:
         """A program asks for a server."""
         if self._prober is not None:
             self._prober.wanted()
+
+    def _look_into(self, member: Member) -> bool:
+        """Let the prober find out at once how a server is; False where nobody probes it."""
+        return self._prober is not None and self._prober.look((member, TCP))
 
     def _watch(self) -> None:
         """Let the prober look at all that are chosen from, where there is a choice."""
@@ -249,13 +267,20 @@ class Roster:
         """Let all connections go through one server, named by its name, id or address; return its name.
 
         Raises:
-            LookupError: none, or more than one, is called so. Nothing changed.
+            LookupError: none, or more than one, is called so, or no listener uses it. Nothing changed.
         """
         member = self._find(name)
-        for group in self._groups.values():
-            if member in group.members:
-                group.pinned = member
+        groups = [group for group in self._groups.values() if member in group.members]
+        if not groups:
+            raise LookupError(f"no listener uses {member.name!r}: its group has none")
+        for group in groups:
+            group.pinned = member
         log.info("%s is pinned: all goes through it", member.name)
+        if self._shared.config.balancer_drops:
+            kept = {other for group in self._groups.values() if group not in groups for other in group.members}
+            for other in {other for group in groups for other in group.members} - {member} - kept:
+                for transport in (TCP, UDP):
+                    self.drop(other, transport)
         return member.name
 
     def unpin(self) -> bool:

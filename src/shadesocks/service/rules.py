@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from ..core.errors import ConfigError, Problem
 from ..core.networks import NetworkSet, parse_network
 from ..net.origin import OriginPolicy
-from ..proxy.acl_file import parse_acl
-from ..proxy.targets import TargetRules
 
 if TYPE_CHECKING:
     from ..config.model import Config
     from ..proxy.acl import Acl
+    from ..proxy.targets import TargetRules
+
+    TargetJudge = OriginPolicy | TargetRules
+    """What judges the targets of a server."""
 
 
 class AclShelf:
@@ -96,6 +98,8 @@ def read_acl(path: str, dialect: str) -> Acl:
             text = file.read()
     except OSError as error:
         raise ConfigError([Problem(path, None, "acl", f"this access list cannot be read: {error.strerror}")]) from None
+    from ..proxy.acl_file import parse_acl  # 1 MiB, for whoever has some
+
     return parse_acl(text, path, "libev" if dialect == "libev" else "rust")
 
 
@@ -112,8 +116,10 @@ def has_rules(config: Config, acl: Acl | None) -> bool:
     return acl is not None or bool(config.forbidden_port) or config.forbidden_ip is not None
 
 
-def target_judge(config: Config, origin: OriginPolicy, acl: Acl | None) -> OriginPolicy | TargetRules:
+def target_judge(config: Config, origin: OriginPolicy, acl: Acl | None) -> TargetJudge:
     """The judge of what one server dials."""
     if acl is None and not config.forbidden_port:
         return origin
+    from ..proxy.targets import TargetRules
+
     return TargetRules(origin, acl, config.forbidden_port)

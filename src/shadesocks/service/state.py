@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..crypto.methods import Edition
-from ..crypto.replay import Salts, StreamSalts, open_salts
+from ..crypto.replay import open_salts
 
 if TYPE_CHECKING:
+    from ..crypto.replay import Salts
     from .siblings import Siblings
 
 log = logging.getLogger(__name__)
@@ -29,11 +29,9 @@ def state_directory(configured: str | None) -> str | None:
     if given := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
         return given
     if base := os.environ.get("XDG_STATE_HOME", ""):
-        return str(Path(base) / FOLDER)
-    try:
-        return str(Path.home() / ".local" / "state" / FOLDER)
-    except RuntimeError:
-        return None
+        return os.path.join(base, FOLDER)
+    home = os.path.expanduser("~")  # which is itself where there is none
+    return None if home == "~" else os.path.join(home, ".local", "state", FOLDER)
 
 
 class SaltMemory:
@@ -72,6 +70,8 @@ class SaltMemory:
         if siblings is None:
             return open_salts(self._directory, edition, clock=self._clock, shared=self._shared)
         if edition is Edition.STREAM:
+            from ..crypto.replay_stream import StreamSalts
+
             return StreamSalts(siblings.stream_salts)
         store = open_salts(self._directory, edition, clock=self._clock, shared=True)
         if self._directory is None or store.notes:

@@ -190,6 +190,7 @@ _GO: Final = Voice(
         CONNECTING: (Said(DEBUG, "connecting {target}"),),
         SUSPECT: (Said(INFO, "error getting request {client} {why}"),),
         "left_early": (Said(INFO, "error getting request {client} {why}"),),
+        "unused": (Said(INFO, "error getting request {client} {why}"),),
         "short": (Said(INFO, "error getting request {client} {why}"),),
         "limit": (Said(INFO, "dial error: dial tcp {target}: too many open files"),),
         **dict.fromkeys(_DIALS, (Said(INFO, "error connecting to: {target} {why}"),)),

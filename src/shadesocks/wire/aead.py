@@ -14,8 +14,8 @@ from typing import Final
 from ..core.address import Address, parse_address
 from ..core.errors import AuthenticationError, RemoteProtocolError, ReplayError
 from ..crypto.aead import TAG_SIZE
-from ..crypto.keys import deriver_sha1
 from ..crypto.methods import Method
+from ..crypto.subkeys import deriver_sha1
 from .chunks import SIZE_SIZE, Opener, Sealer, SealStart
 from .shadow import Known, Parser, Random, ShadowRequest, WallClock
 

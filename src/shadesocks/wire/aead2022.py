@@ -21,8 +21,8 @@ from ..core.address import Address, parse_address
 from ..core.errors import AuthenticationError, RemoteProtocolError, ReplayError
 from ..crypto.aead import TAG_SIZE
 from ..crypto.block import BLOCK_SIZE
-from ..crypto.keys import subkey_blake3
 from ..crypto.methods import Method
+from ..crypto.subkeys_2022 import subkey_blake3
 from .chunks import Opener, Sealer, SealStart
 from .identity import ByIdentity, StreamIdentities, stream_tag, unknown_user
 from .shadow import Known, Parser, Random, ShadowRequest, WallClock

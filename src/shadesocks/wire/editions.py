@@ -1,32 +1,67 @@
-"""From a method and its keys to the wire format that speaks it: a literal table, no registry."""
+"""From a method and its keys to the wire format that speaks it: a literal table, no registry.
+
+Each edition is loaded, with its ciphers and digests, when a method of it is first asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..core.errors import LocalProtocolError
 from ..crypto.available import missing
 from ..crypto.methods import Edition, Method, is_ready
-from .aead import AeadShadow
-from .aead2022 import Aead2022Shadow
-from .identity import ByIdentity
-from .packet import PacketShadow
-from .packet_aead import AeadPackets, NewSalt
-from .packet_aead2022 import Aead2022Packets, Claim
-from .packet_plain import PlainPackets
-from .plain import PlainShadow
 from .shadow import NO_QUIRKS, Quirks, Random, Shadow
+
+if TYPE_CHECKING:
+    from .identity import ByIdentity
+    from .packet import PacketShadow
+    from .packet_aead import NewSalt
+    from .packet_aead2022 import Claim
+
+
+# Streams
+
+
+def _plain(_method: Method, _keys: Sequence[bytes], _quirks: Quirks, _users: ByIdentity | None) -> Shadow:
+    from .plain import PlainShadow
+
+    return PlainShadow()
 
 
 def _stream(method: Method, keys: Sequence[bytes], quirks: Quirks, _users: ByIdentity | None) -> Shadow:
-    from .stream import StreamShadow  # with its ciphers: for old peers only
+    from .stream import StreamShadow
 
     return StreamShadow(method, keys[0], quirks)
 
 
+def _aead(method: Method, keys: Sequence[bytes], _quirks: Quirks, _users: ByIdentity | None) -> Shadow:
+    from .aead import AeadShadow
+
+    return AeadShadow(method, keys[0])
+
+
 def _aead2022(method: Method, keys: Sequence[bytes], _quirks: Quirks, users: ByIdentity | None) -> Shadow:
+    from .aead2022 import Aead2022Shadow
+
     return Aead2022Shadow(method, keys[-1], identities=keys[:-1], users=users)
+
+
+_EDITIONS: Final[dict[Edition, Callable[[Method, Sequence[bytes], Quirks, ByIdentity | None], Shadow]]] = {
+    Edition.PLAIN: _plain,
+    Edition.STREAM: _stream,
+    Edition.AEAD: _aead,
+    Edition.AEAD2022: _aead2022,
+}
+
+
+# Datagrams
+
+
+def _plain_packets(*_of_others: object) -> PacketShadow:
+    from .packet_plain import PlainPackets
+
+    return PlainPackets()
 
 
 def _stream_packets(
@@ -37,12 +72,12 @@ def _stream_packets(
     return StreamPackets(method, keys[0], random, insert, quirks)
 
 
-_EDITIONS: Final[dict[Edition, Callable[[Method, Sequence[bytes], Quirks, ByIdentity | None], Shadow]]] = {
-    Edition.PLAIN: lambda _method, _keys, _quirks, _users: PlainShadow(),
-    Edition.STREAM: _stream,
-    Edition.AEAD: lambda method, keys, _quirks, _users: AeadShadow(method, keys[0]),
-    Edition.AEAD2022: _aead2022,
-}
+def _aead_packets(
+    method: Method, keys: Sequence[bytes], random: Random, insert: NewSalt, *_of_others: object
+) -> PacketShadow:
+    from .packet_aead import AeadPackets
+
+    return AeadPackets(method, keys[0], random, insert)
 
 
 def _aead2022_packets(
@@ -54,16 +89,15 @@ def _aead2022_packets(
     claim: Claim | None,
     users: ByIdentity | None,
 ) -> PacketShadow:
+    from .packet_aead2022 import Aead2022Packets
+
     return Aead2022Packets(method, keys[-1], random, claim, identities=keys[:-1], users=users)
 
 
-_MakePackets = Callable[
-    [Method, Sequence[bytes], Random, NewSalt, Quirks, Claim | None, ByIdentity | None], PacketShadow
-]
-_PACKETS: Final[dict[Edition, _MakePackets]] = {
-    Edition.PLAIN: lambda *_: PlainPackets(),
+_PACKETS: Final[dict[Edition, Callable[..., PacketShadow]]] = {
+    Edition.PLAIN: _plain_packets,
     Edition.STREAM: _stream_packets,
-    Edition.AEAD: lambda method, keys, random, insert, *_: AeadPackets(method, keys[0], random, insert),
+    Edition.AEAD: _aead_packets,
     Edition.AEAD2022: _aead2022_packets,
 }
 

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 from ..core.errors import AuthenticationError, RemoteProtocolError
 from ..crypto.block import BLOCK_SIZE, Block, open_block, seal_block
-from ..crypto.keys import identity_subkey, key_hash
+from ..crypto.subkeys_2022 import identity_subkey, key_hash
 
 
 class Holder(Protocol):

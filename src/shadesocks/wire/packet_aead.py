@@ -15,8 +15,8 @@ from typing import Final
 from ..core.address import IPV4
 from ..core.errors import AuthenticationError, RemoteProtocolError, ReplayError
 from ..crypto.aead import CIPHERS, TAG_SIZE, InvalidTag
-from ..crypto.keys import deriver_sha1
 from ..crypto.methods import Method
+from ..crypto.subkeys import deriver_sha1
 from .packet import IPV4_SIZE, Span, payload_at
 from .shadow import Random
 

@@ -25,8 +25,8 @@ from ..core.address import IPV4
 from ..core.errors import AuthenticationError, RemoteProtocolError, ReplayError
 from ..crypto.aead import CIPHERS, TAG_SIZE, InvalidTag, Keyed
 from ..crypto.block import BLOCK_SIZE, Block
-from ..crypto.keys import key_hash, subkey_blake3
 from ..crypto.methods import Method
+from ..crypto.subkeys_2022 import key_hash, subkey_blake3
 from ..crypto.window import Window
 from .aead2022 import PADDING_MAX, REQUEST, RESPONSE, SKEW_MAX
 from .identity import ByIdentity, Holder, PacketDoor, PacketIdentities, unknown_user

@@ -50,7 +50,9 @@ def _put(pairs: list[Pair], key: str | None, word: list[str]) -> None:
 def format_options(pairs: Iterable[Pair]) -> str:
     """Return the text of options: `parse_options` reads the same from it, but for flags without a letter."""
     return ";".join(
-        _escape(key) if value is None else f"{_escape(key)}={_escape(value)}" for key, value in pairs if key or value
+        _escape(key) if value is None else f"{_escape(key)}={_escape(value)}"
+        for key, value in pairs
+        if key or value is not None
     )
 
 

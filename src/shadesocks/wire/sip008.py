@@ -15,7 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..core.errors import ProtocolError
+from ..core.address import Address
+from ..core.errors import KeyTextError, LocalProtocolError, ProtocolError
+from ..crypto.keys import parse_keys
 from ..crypto.methods import find_method
 
 VERSION: Final = 1
@@ -161,15 +163,25 @@ def _parse_server(entry: object) -> OnlineServer:
         _optional(entry, "plugin"),
         _optional(entry, "plugin_opts"),
     )
-    try:
-        find_method(server.method)
-    except KeyError:
-        unknown = True
-    else:
-        unknown = False
-    if unknown:
-        raise Sip008Error("bad_server", "its method is none of the Shadowsocks family")
+    why = _fault(server)
+    if why:
+        raise Sip008Error("bad_server", why)
     return server
+
+
+def _fault(server: OnlineServer) -> str:
+    """Return what keeps a server from being reached; empty for nothing. Whether it is wise to, `config/` judges."""
+    try:
+        parse_keys(find_method(server.method), server.password)
+    except KeyError:
+        return "its method is none of the Shadowsocks family"
+    except KeyTextError as wrong:
+        return f"its password is no key of its method: {wrong}"
+    try:
+        Address(server.server, server.server_port).pack()
+    except LocalProtocolError:
+        return "its server is no name of a host and no address"
+    return ""
 
 
 def _text(entry: Mapping[str, object], key: str) -> str:

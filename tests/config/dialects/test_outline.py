@@ -69,3 +69,11 @@ def test_what_is_wrong() -> None:
     assert warnings(bad, "server") == [
         "servers[0]: this server is left out: password: expected a password: text in quotes, found 7"
     ]
+
+
+def test_a_newer_key_is_called_by_its_name() -> None:
+    transport = {"$type": "shadowsocks", "endpoint": "h.example:443", "secret": PASSWORD}
+    keys = {"transport": {"$type": "tcpudp", "tcp": transport, "udp": transport}}
+    (problem,) = problems(keys)
+    assert problem.startswith("transport: this is an access key of Outline whose servers stand under `transport`")
+    assert PASSWORD not in problem

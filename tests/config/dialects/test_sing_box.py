@@ -61,3 +61,11 @@ def test_one_bad_server_costs_no_other() -> None:
 def test_what_is_wrong() -> None:
     assert problems({"outbounds": {}})[0] == "outbounds: expected a list of objects, in square brackets"
     assert problems({"server": "h"}, "local", "sing-box")[0] == "outbounds: is missing; this is no file of sing-box"
+
+
+def test_outbounds_of_v2ray_are_called_by_their_name() -> None:
+    freedom = {"protocol": "freedom"}
+    server = {"address": "h.example", "port": 1, "method": "aes-256-gcm", "password": "p"}
+    (problem, *_) = problems({"outbounds": [freedom, {"protocol": "shadowsocks", "settings": {"servers": [server]}}]})
+    assert problem.startswith("outbounds: these are outbounds of V2Ray or Xray")
+    assert len(config_of({"outbounds": [ONE, freedom]}).servers) == 1

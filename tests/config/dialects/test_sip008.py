@@ -67,13 +67,12 @@ def test_a_file_of_ours_with_a_version_is_ours() -> None:
 
 
 def test_a_plugin_is_a_name_and_no_path() -> None:
-    entries = [{**ENTRY, "plugin": name, "plugin_opts": "a=b"} for name in ("obfs-local", "/srv/x", "./x")]
+    entries = [{**ENTRY, "plugin": name, "plugin_opts": "obfs=tls"} for name in ("obfs-local", "/srv/x", "./x")]
     keys = {**DOCUMENT, "servers": entries}
     (server,) = config_of(keys, "local").servers
     assert server.plugin is not None
-    assert (server.plugin.name, server.plugin.options.reveal()) == ("obfs-local", "a=b")
-    left = "this server is left out: plugin: the plugin of a document is a name"
+    assert (server.plugin.name, server.plugin.options.reveal()) == ("obfs-local", "obfs=tls")
     assert [warning.partition(",")[0] for warning in warnings(keys, "local")] == [
-        f"servers[1]: {left}",
-        f"servers[2]: {left}",
+        "servers[1]: this server is left out: plugin: this names a plugin by its path",
+        "servers[2]: this server is left out: plugin: a path begins with / here; give the absolute path",
     ]

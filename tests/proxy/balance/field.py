@@ -29,7 +29,8 @@ async def serving(method: str = METHODS[0], **options: Any) -> AsyncIterator[Ser
 
 @asynccontextmanager
 async def client_of(server: ServerConfig, **options: Any) -> AsyncIterator[tuple[Service, Member]]:
-    """A client, and the server as it knows it."""
+    """A client, and the server as it knows it. Unless the test says so, nobody is there whom a probe could ask."""
+    options = {"balancer_probe_url": f"http://{HOST}:9/", "balancer_probe_dns": Address(HOST, 9), **options}
     config = Config(servers=(server,), locals=(LocalConfig(Address(HOST, 0), mode=BOTH),), **options)
     async with started(Service.local(config)) as near:
         [roster] = near._shared.rosters

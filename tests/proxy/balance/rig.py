@@ -22,8 +22,10 @@ def make_sides(*weights: float) -> tuple[Side, ...]:
     return tuple(make_side(chr(ord("a") + number), weight) for number, weight in enumerate(weights))
 
 
-def make_member(name: str, tcp: float = 1.0, udp: float = 1.0, group: str = "") -> Member:
-    return Member(name, group, make_side(name, tcp), make_side(name, udp))
+def make_member(
+    name: str, tcp: float = 1.0, udp: float = 1.0, group: str = "", time: Callable[[], float] = lambda: 0.0
+) -> Member:
+    return Member(name, group, make_side(name, tcp), make_side(name, udp), time)
 
 
 def names(sides: Iterable[Side | Member]) -> str:

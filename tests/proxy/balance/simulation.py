@@ -15,6 +15,7 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
+from types import SimpleNamespace
 from typing import Any, cast
 
 from shadesocks.core.address import Address
@@ -49,6 +50,8 @@ class Host:
     """Connections are made even then, and nothing comes through them: there is a plugin before it."""
     loss: float = 0.0
     """Of dials that are refused at any time."""
+    dead: float = 0.0
+    """Of targets that are not there: the server takes the connection, and ends it without a word."""
 
     def is_up(self, now: float) -> bool:
         return not any(start <= now < end for start, end in self.outages)
@@ -88,14 +91,20 @@ class Sleep:
 
 
 class Relay:
-    """A connection that brings bytes as long as its server is up."""
+    """A connection that brings bytes as long as its server is up; its program ends it, or gives up."""
 
-    def __init__(self, world: World, host: Host) -> None:
+    up = 100
+
+    def __init__(self, world: World, host: Host, target: str) -> None:
         self._world, self._host, self._began_at = world, host, world.now
+        self.started_at = world.now
+        self.label = ("a program", Address(target, 443))
+        self.is_dead = host.dead > 0 and world.chance.random() < host.dead
+        self.right = SimpleNamespace(shut=not self.is_dead)
 
     @property
     def down(self) -> int:
-        if not self._host.is_up(self._began_at):
+        if self.is_dead or not self._host.is_up(self._began_at):
             return 0
         until = min([start for start, _ in self._host.outages if start > self._began_at] + [self._world.now])
         return int(RATE * (until - self._began_at))
@@ -158,8 +167,9 @@ class World:
         self._balancer = Balancer(self.group, self.time, self.prober.wanted if self.prober else lambda: None)
 
     def _join(self, host: Host) -> Member:
-        member = make_member(host.name, host.weight, host.weight)
+        member = make_member(host.name, host.weight, host.weight, time=self.time)
         member.dialer = cast("Any", Way(self, host))
+        member.look_into = lambda: self.prober is not None and self.prober.look((member, TCP))
         return member
 
     def _told(self, _group: Group, transport: str, before: Member | None, after: Member, why: str) -> None:
@@ -238,9 +248,9 @@ class World:
             name = "" if member is None else member.name
             self.requests.append(Request(began_at, self.now - began_at, name))
             if member is not None:
-                relay = cast("Any", Relay(self, self.hosts[name]))
+                relay = cast("Any", Relay(self, self.hosts[name], host))
                 member.began(relay)
-                self.call_at(self.now + lasts, partial(member.ended, relay))
+                self.call_at(self.now + lasts, partial(member.ended, relay, "done"))
 
         self.tell(story(), done)
 

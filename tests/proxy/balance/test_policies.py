@@ -10,6 +10,8 @@ from itertools import pairwise
 from random import Random
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from shadesocks.config.settings import SETTINGS
 from shadesocks.core.address import Address
@@ -298,3 +300,83 @@ def test_a_name_is_drawn_by_the_same_numbers_in_each_version() -> None:
     policy = make("sticky")
     found = " ".join(policy.order(sides, Address(host, 443), 0.0)[0].name for host in HOSTS[:8])
     assert found == "tokyo oslo tokyo home home tokyo tokyo oslo"
+
+
+# -- whatever happens ----------------------------------------------------------------------------
+
+WEIGHT = st.sampled_from([0.1, 0.5, 1.0, 2.0, 7.0, 1000.0])
+STATE = st.tuples(WEIGHT, st.integers(0, 40), st.integers(0, 5))
+"""Of a server: its weight, what goes through it, and how often it failed."""
+STATES = st.lists(STATE, min_size=2, max_size=8)
+HOST = st.sampled_from(HOSTS[:200])
+
+
+def sides_of(states: Sequence[tuple[float, int, int]]) -> tuple[Side, ...]:
+    sides = make_sides(*[weight for weight, _, _ in states])
+    for side, (_, live, failures) in zip(sides, states, strict=True):
+        side.live = live
+        fail(side, failures)
+    return sides
+
+
+def fails(side: Side) -> bool:
+    return side.health.failures(0.0) > 0
+
+
+@given(st.sampled_from(UNPROBED), STATES, st.lists(HOST, min_size=1, max_size=20), st.integers(0, 99))
+def test_whoever_works_stands_before_whoever_failed(
+    word: str, states: list[tuple[float, int, int]], hosts: list[str], seed: int
+) -> None:
+    """Nobody is left out, nobody stands there twice, and only a trial comes before its turn."""
+    chance = Random(seed)  # noqa: S311 - the same draws each time
+    chance.randrange = lambda limit: 1  # type: ignore[method-assign, misc, assignment]  # no trial
+    policy, sides = POLICIES[word](0.2, chance, lambda *_: None), sides_of(states)
+    for host in hosts:
+        order = list(policy.order(sides, Address(host, 443), 0.0))
+        assert sorted(names(order)) == sorted(names(sides))
+        assert [fails(side) for side in order] == sorted(map(fails, sides))
+
+
+@given(STATES)
+def test_ordered_is_the_order_of_the_configuration(states: list[tuple[float, int, int]]) -> None:
+    policy, sides = POLICIES["ordered"](0.2, Drawn(), lambda *_: None), sides_of(states)
+    assert list(policy.order(sides, TARGET, 0.0)) == sorted(sides, key=fails), "which keeps the order of equals"
+
+
+@given(STATES, st.integers(0, 99))
+def test_least_connections_never_takes_a_fuller_one(states: list[tuple[float, int, int]], seed: int) -> None:
+    sides = sides_of([(weight, live, 0) for weight, live, _ in states])
+    order = make("least-connections", seed).order(sides, TARGET, 0.0)
+    loads = [(side.live + 1) / side.share for side in order]
+    assert all(before <= after * (1 + 1e-8) for before, after in pairwise(loads))
+
+
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=6), st.integers(0, 5))
+def test_round_robin_owes_nobody_more_than_a_turn_for_each_other(weights: list[int], rest: int) -> None:
+    policy, sides = make("round-robin"), make_sides(*map(float, weights))
+    counts, total = Counter[str](), sum(weights)
+    for number in range(1, 2 * total + rest):
+        counts[policy.order(sides, TARGET, 0.0)[0].name] += 1
+        owed = [number * side.weight / total - counts[side.name] for side in sides]
+        assert max(map(abs, owed)) < len(sides)
+        if number % total == 0:
+            assert [counts[side.name] for side in sides] == [weight * number // total for weight in weights]
+
+
+@given(st.lists(WEIGHT, min_size=3, max_size=8), HOST, st.data())
+def test_sticky_has_one_order_for_a_target_whoever_else_is_there(
+    weights: list[float], host: str, data: st.DataObject
+) -> None:
+    """Who goes leaves the order of the others as it was, so its targets go where they would have gone without it."""
+    sides = make_sides(*weights)
+    some = data.draw(st.permutations(sides).map(lambda all_: tuple(all_[: len(all_) - 1])))
+    order = list(make("sticky").order(sides, Address(host, 443), 0.0))
+    without = list(make("sticky").order(some, Address(host, 80), 0.0))
+    assert without == [side for side in order if side in some]
+
+
+@given(st.lists(WEIGHT, min_size=2, max_size=4), st.integers(0, 9))
+def test_random_leaves_nobody_for_last_for_ever(weights: list[float], seed: int) -> None:
+    assume(max(weights) / min(weights) <= 20)
+    policy, sides = make("random", seed), make_sides(*weights)
+    assert set(firsts(lambda: policy.order(sides, TARGET, 0.0), 3000)) == set(names(sides))

@@ -282,6 +282,29 @@ def test_an_error_of_our_own_is_told_and_probing_goes_on() -> None:
     assert len(world.times("a")) == 2
 
 
+def test_a_server_is_looked_at_now_where_connections_come_to_nothing() -> None:
+    world = two()
+    doubted = world.members[0]
+    assert not world.prober.look((doubted, TCP)), "nobody wants a server: nobody is asked"
+    world.prober.wanted()
+    world.go(SPREAD)
+    doubted.moved += 1  # which would stand for a probe else
+    before = len(world.probed)
+    assert world.prober.look((doubted, TCP))
+    assert world.prober.look((doubted, TCP)), "once is enough"
+    world.go(TAKES)
+    assert [whom for _, whom, _ in world.probed[before:]] == ["a"]
+    world.go(INTERVAL * (1 + JITTER))
+    assert len(world.times("a")) == 3, "and at its interval from then on"
+    assert not world.prober.look((doubted, UDP)), "nobody looks at its datagrams"
+    world.waits = True
+    world.go(INTERVAL * (1 + JITTER))
+    begun = len(world.stories)
+    assert world.prober.look((doubted, TCP))
+    world.go(0)
+    assert len(world.stories) == begun, "one is under way"
+
+
 def test_servers_that_come_go_and_stay() -> None:
     world = two()
     a, b = world.members

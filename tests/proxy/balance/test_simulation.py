@@ -193,6 +193,31 @@ def test_a_server_behind_a_plugin_that_takes_everything_is_found_out_by_probes(p
     assert set(world.served(DEATH + 2 * ROUND, REVIVAL)) == {"b"}
 
 
+@pytest.mark.parametrize("policy", UNMEASURED)
+def test_without_probes_it_is_found_out_by_what_comes_of_its_connections(policy: str) -> None:
+    world = World(
+        policy, Host("a", QUICK, outages=[(DEATH, REVIVAL)], takes_all=True), Host("b", SLOW), Host("c", SLOW)
+    )
+    world.traffic(5, 1300, hosts=1_000_000)
+    world.run(1400)
+    before, during = world.served(0, DEATH), world.served(DEATH + 60, REVIVAL)
+    share = before["a"] / before.total()
+    assert share > 0.3
+    assert 0 < during["a"] / during.total() < 1 / 20, "but for trials"
+    after = world.served(REVIVAL + 400)
+    assert after["a"] / after.total() > 0.9 * share, "it is taken again once a trial was answered"
+
+
+@pytest.mark.parametrize("policy", EVERY)
+def test_targets_that_are_dead_move_nobody_while_others_answer(policy: str) -> None:
+    """Half of what is asked for is not there: a server ends that without a word."""
+    world = World(policy, *(Host(name, dead=0.5) for name in "abc"))
+    world.traffic(5, 300)
+    world.run(400)
+    assert all(member.tcp.health.failed_at is None for member in world.group.members)
+    assert not world.lost
+
+
 # -- flapping ------------------------------------------------------------------------------------
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from shadesocks.core.address import Address
-from shadesocks.crypto.keys import key_hash
 from shadesocks.crypto.methods import METHODS
+from shadesocks.crypto.subkeys_2022 import key_hash
 from shadesocks.net.datagrams import DatagramOptions
 from shadesocks.net.packets import DNS_IDLE, PacketRelay
 from shadesocks.proxy.outbound.relayed import RelayedBack

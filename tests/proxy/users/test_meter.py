@@ -48,7 +48,7 @@ class User:
         assert self.meter.admit(CLIENT) is None
 
         def ended(relay: Relay, word: str) -> None:
-            self.meter.ended(relay)
+            self.meter.ended(relay, word)
             world.note(relay, word)
 
         relay = Relay(world.reactor, world.scratch, left, right, ended, label=(CLIENT, None))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shadesocks.crypto.keys import key_hash
+from shadesocks.crypto.subkeys_2022 import key_hash
 from shadesocks.proxy.users.table import UserTable
 from shadesocks.proxy.users.user import User
 

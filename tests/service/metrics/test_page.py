@@ -17,7 +17,6 @@ from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError
 from shadesocks.service import needs
 from shadesocks.service.metrics import page as file
-from shadesocks.service.metrics.opened import open_page
 from shadesocks.service.metrics.page import CLIENTS_MOST, HEAD_MOST, MetricsPage
 from shadesocks.service.service import Service
 
@@ -136,11 +135,12 @@ def test_a_place_that_is_taken_is_waited_for(monkeypatch: pytest.MonkeyPatch, ca
 def test_it_is_there_where_the_config_wants_it() -> None:
     async def story() -> None:
         async with started(Service.server(CONFIG)) as service:
-            await (await open_page(CONFIG, service))()
+            await MetricsPage(None, service).open()
             port = free_port()
-            close = await open_page(replace(CONFIG, metrics=Address(HOST, port)), service)
+            page = MetricsPage(Address(HOST, port), service)
+            await page.open()
             reader, writer = await asyncio.open_connection(HOST, port)
-            await close()
+            await page.close()
             with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection(HOST, port)
             writer.close()

@@ -87,12 +87,12 @@ def test_where_a_server_behind_a_plugin_is(tmp_path: Path) -> None:
             await ready(far)
             (public,) = far.addresses
             assert [server.address for server in far.servers] == [public]
-            (port,) = far._ports
+            (port,) = far.ports
             assert port.listener is not None
             behind = port.listener.address
             assert behind.host == HOST
             assert behind.port != public.port
-            assert far._own_ports == port.numbers == {public.port, behind.port}
+            assert far._house.numbers == port.numbers == {public.port, behind.port}
             reached = replace(config.servers[0], address=behind, plugin=None)
             local = Config(servers=(reached,), locals=(LocalConfig(Address(HOST, 0)),))
             async with started(Service.local(local)) as near:
@@ -213,7 +213,7 @@ def test_servers_with_plugins_come_and_go(tmp_path: Path) -> None:
             assert len(plugins_of(far)) == 1
             await far.change(replace(plugged, address=place, plugin=None))
             assert plugins_of(far) == []
-            (port,) = (port for port in far._ports if place in port.addresses)
+            (port,) = (port for port in far.ports if place in port.addresses)
             assert port.listener is not None
             assert port.listener.address == place
             await far.change(replace(plugged, address=place))

@@ -46,6 +46,13 @@ def test_secrets_are_not_shown() -> None:
     assert "hunter22" not in output.last
 
 
+@pytest.mark.parametrize("seen", range(1, 9))
+def test_the_beginning_of_a_secret_is_not_shown_where_a_line_is_cut(seen: int) -> None:
+    output = Output(("hunter22",))
+    (line,) = output.feed(b"x" * (LINE_MOST - seen) + b"hunter22 and more\n", 0.0)
+    assert line == "x" * (LINE_MOST - seen) + ("hu"[:seen] if seen < 3 else "" if seen < 8 else "…") + " …"
+
+
 def test_a_flood_is_counted_and_not_shown() -> None:
     output = Output()
     shown = []

@@ -1,4 +1,4 @@
-"""Whose a port is: that of a group of processes, another's, nobody's."""
+"""Whose a port is: that of a process or of what it started, another's, nobody's."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sock(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
 def test_ours_and_anothers(sock: tuple[str, int]) -> None:
     kind, port = sock
     assert owner_of(HOST, port, kind, os.getpid()) is Owner.OURS
-    assert owner_of(HOST, port, kind, os.getpgrp()) is Owner.OURS
+    assert owner_of(HOST, port, kind, os.getppid()) is Owner.OURS
     assert owner_of("0.0.0.0", port, kind, os.getpid()) is Owner.OURS
     assert owner_of("a.name.example", port, kind, os.getpid()) is Owner.OURS
     child = subprocess.Popen(["/bin/sleep", "1000"], start_new_session=True)
@@ -71,7 +71,7 @@ def test_a_connection_is_no_listener() -> None:
 
 
 def test_without_proc_nobody_knows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module, "_PROC", str(tmp_path))
+    monkeypatch.setattr(module, "PROC", str(tmp_path))
     assert owner_of(HOST, 1, "tcp", os.getpid()) is Owner.UNKNOWN
 
 

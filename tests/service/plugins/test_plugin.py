@@ -12,8 +12,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,34 +21,36 @@ import pytest
 from shadesocks.config.model import Mode, PluginConfig
 from shadesocks.core.address import Address
 from shadesocks.core.errors import DialError
+from shadesocks.core.secret import Secret
+from shadesocks.service.plugins import errand as errands
 from shadesocks.service.plugins import plugin as module
 from shadesocks.service.plugins.child import Child
-from shadesocks.service.plugins.plugin import (
-    DOWN,
-    STARTING,
-    UP,
-    Errand,
-    Plugin,
-    clean_environment,
-    clean_path,
-    find_program,
-    free_place,
-    is_free,
-)
+from shadesocks.service.plugins.errand import ClientErrand, Errand, ServerErrand
+from shadesocks.service.plugins.places import free_place, is_free
+from shadesocks.service.plugins.plugin import DOWN, STARTING, UP, Plugin
 
 from ..rig import HOST, echo, run, target
 from ..stubs import alive, children, stub
 
 REMOTE = Address(HOST, 1)
-ANY = Address(HOST, 0)
+
+
+linux_alone = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers and such signals")
 
 
 @asynccontextmanager
 async def living(
-    config: PluginConfig, remote: Address = REMOTE, local: Address = ANY, **more: Any
+    config: PluginConfig, remote: Address = REMOTE, host: str = HOST, **more: Any
 ) -> AsyncIterator[Plugin]:
+    """Start a plugin of a client, and end it whatever happens."""
+    async with doing(ClientErrand(config, remote, host), **more) as plugin:
+        yield plugin
+
+
+@asynccontextmanager
+async def doing(errand: Errand, **more: Any) -> AsyncIterator[Plugin]:
     """Start a plugin, and end it whatever happens."""
-    plugin = Plugin(Errand(config, remote, local), **more)
+    plugin = Plugin(errand, **more)
     plugin.start()
     try:
         yield plugin
@@ -205,7 +206,7 @@ def test_a_port_race_is_lost_and_another_port_won(
         async with target(echo) as taken:
             places = iter((taken, taken))
             monkeypatch.setattr(
-                module, "free_place", lambda host, **kind: next(places, None) or free_place(host, **kind)
+                errands, "free_place", lambda host, **kind: next(places, None) or free_place(host, **kind)
             )
             async with living(stub(tmp_path, options)) as plugin:
                 if not options:
@@ -257,7 +258,7 @@ def test_one_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Path, mo
             await up(plugin)
             pid = plugin.status.pid
             assert pid is not None
-            assert len(alive(pid)) == 3
+            assert len(alive(pid)) == 4  # with the launcher
         await until(lambda: alive(pid) == [])
 
     run(story())
@@ -272,6 +273,64 @@ def test_children_of_one_that_dies_die_with_it(tmp_path: Path) -> None:
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
             await until(lambda: alive(pid) == [])
+
+    run(story())
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def written(told: Path) -> list[int]:
+    path = Path(f"{told}.pids")
+    pids: list[int] = json.loads(path.read_text()) if path.exists() else []
+    return pids
+
+
+def running(folder: Path) -> list[int]:
+    """Return the processes that run a program of a folder, wherever they went."""
+    found = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with suppress(OSError):
+            if os.fsencode(folder) in Path(f"/proc/{name}/cmdline").read_bytes():
+                found.append(int(name))
+    return found
+
+
+async def pids_of(told: Path) -> list[int]:
+    path = Path(f"{told}.pids")
+    await until(path.exists)
+    return written(told)
+
+
+@linux_alone
+@pytest.mark.parametrize("options", ["away", "daemon", "away;die=0.1"])
+def test_what_left_its_session_ends_with_it(options: str, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+
+    async def story() -> None:
+        async with living(stub(tmp_path, f"{options};environ={told}")) as plugin:
+            (pid,) = await pids_of(told)
+            if "d" in options.partition(";")[2] or options == "daemon":
+                await until(lambda: plugin.status.state == DOWN)
+            else:
+                await up(plugin)
+                assert not is_gone(pid)
+        await until(lambda: is_gone(pid))
+
+    run(story())
+
+
+@linux_alone
+def test_one_that_works_in_another_session_is_known_and_ended(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with target(echo) as far, living(stub(tmp_path, "session"), far) as plugin:
+            place = await up(plugin)
+            await trip(place)
+        assert is_free(place, tcp=True, udp=False)
 
     run(story())
 
@@ -303,6 +362,37 @@ def test_what_it_says_of_its_options_is_not_shown(tmp_path: Path, caplog: pytest
     assert "plugin stub-plugin: the key is …" in caplog.text
 
 
+def test_a_secret_is_not_shown_however_it_is_escaped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "leaky"
+    path.write_text(
+        '#!/bin/sh\necho "$SS_PLUGIN_OPTIONS" | sed "s/key=//; p; s/.;/XX/; p; s/XX/../"; exec sleep 1000\n'
+    )
+    path.chmod(0o700)
+    config = PluginConfig(str(path), Secret("key=hunter22\\;correct;x"))
+
+    async def story() -> None:
+        async with living(config) as plugin:
+            await until(lambda: ".." in plugin.status.words)
+
+    with caplog.at_level(logging.DEBUG):
+        run(story())
+    assert "plugin leaky: " in caplog.text
+    assert "hunter22" not in caplog.text
+    assert "correct" not in caplog.text
+
+
+def test_options_that_no_environment_holds_end_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        async with living(stub(tmp_path, "a\0b")) as plugin:
+            with pytest.raises(DialError):
+                await plugin.waiting()
+
+    with caplog.at_level(logging.WARNING):
+        run(story())
+    assert "it cannot be started: its name, its options or its words hold NUL" in caplog.text
+    assert "internal error" not in caplog.text
+
+
 @pytest.mark.parametrize("mode", [Mode.UDP_ONLY, Mode.TCP_AND_UDP])
 def test_datagrams(mode: Mode, tmp_path: Path) -> None:
     async def story() -> None:
@@ -318,7 +408,7 @@ def test_a_servers_plugin_listens_where_the_server_would(tmp_path: Path) -> None
     async def story() -> None:
         async with target(echo) as behind:
             public = free_place(HOST, tcp=True, udp=False)
-            async with living(stub(tmp_path, "server"), public, behind) as plugin:
+            async with doing(ServerErrand(stub(tmp_path, "server"), public, behind)) as plugin:
                 await up(plugin)
                 await trip(public)
 
@@ -327,12 +417,12 @@ def test_a_servers_plugin_listens_where_the_server_would(tmp_path: Path) -> None
 
 def test_the_loopback_of_ipv6(tmp_path: Path) -> None:
     try:
-        local = replace(free_place("::1", tcp=True, udp=False), port=0)
+        host = free_place("::1", tcp=True, udp=False).host
     except OSError:
         pytest.skip("this machine has no ::1")
 
     async def story() -> None:
-        async with target(echo) as far, living(stub(tmp_path), far, local) as plugin:
+        async with target(echo) as far, living(stub(tmp_path), far, host) as plugin:
             place = await up(plugin)
             assert place.host == "::1"
             await trip(place)
@@ -374,17 +464,22 @@ def test_where_no_descriptor_tells_of_an_end_a_timer_looks(tmp_path: Path, monke
     run(story())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
-def test_a_plugin_dies_with_us(tmp_path: Path) -> None:
-    config = stub(tmp_path)
+@linux_alone
+@pytest.mark.parametrize("options", ["", "stubborn;fork", "stubborn;away", "session"])
+def test_a_plugin_dies_with_us_and_what_it_started(options: str, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    config = stub(tmp_path, f"{options};environ={told}")
     program = f"""
         import asyncio, os, signal
         from shadesocks.config.model import PluginConfig
         from shadesocks.core.address import Address
-        from shadesocks.service.plugins.plugin import Errand, Plugin
+        from shadesocks.core.secret import Secret
+        from shadesocks.service.plugins.errand import ClientErrand
+        from shadesocks.service.plugins.plugin import Plugin
 
         async def main():
-            plugin = Plugin(Errand(PluginConfig({config.name!r}), Address("{HOST}", 1), Address("{HOST}", 0)))
+            config = PluginConfig({config.name!r}, Secret({config.options.reveal()!r}))
+            plugin = Plugin(ClientErrand(config, Address("{HOST}", 1), "{HOST}"))
             plugin.start()
             await plugin.waiting()
             print(plugin.status.pid, flush=True)
@@ -398,22 +493,26 @@ def test_a_plugin_dies_with_us(tmp_path: Path) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
     pid = int(done.stdout)
 
+    pids = written(told)
+
     async def story() -> None:
         await until(lambda: alive(pid) == [])
+        await until(lambda: all(map(is_gone, pids)))
 
     run(story())
+    assert len(pids) == (2 if "fork" in options else "away" in options)
 
 
 @pytest.mark.timeout(1800)
 def test_many_starts_leave_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Of every kind in turn; 1,000 of them with `--whole`."""
     count = 1000 if request.config.getoption("--whole", default=False) else 20
-    kinds = ("", "die", "fork", "die=0.05", "fork;die=0.1", "greet")
-    config = [stub(tmp_path, options) for options in kinds]
+    kinds = ("", "die", "fork", "die=0.05", "fork;die=0.1", "greet", "away", "daemon", "away;stubborn;die=0.1")
     groups: set[int] = set()
 
     async def one(number: int) -> None:
-        plugin = Plugin(Errand(config[number % len(kinds)], REMOTE, Address(HOST, 0)))
+        config = stub(tmp_path, kinds[number % len(kinds)])
+        plugin = Plugin(ClientErrand(config, REMOTE, HOST))
         plugin.start()
         try:
             if number % 4:
@@ -429,6 +528,7 @@ def test_many_starts_leave_nothing(tmp_path: Path, request: pytest.FixtureReques
         for number in range(0, count, 4):
             await asyncio.gather(*(one(each) for each in range(number, min(number + 4, count))))
         await until(lambda: not any(map(alive, groups)))
+        await until(lambda: running(tmp_path) == [])
         assert children() == []
 
     async def limited() -> None:
@@ -437,33 +537,3 @@ def test_many_starts_leave_nothing(tmp_path: Path, request: pytest.FixtureReques
 
     asyncio.run(limited())
     assert len(groups) >= count // 3
-
-
-# Programs, environments and ports
-
-
-def test_programs_are_found_in_a_clean_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stub(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", f".::{tmp_path.name}:/nowhere")
-    assert find_program("stub-plugin") is None
-    assert find_program("./stub-plugin") is None
-    monkeypatch.setenv("PATH", f".:{tmp_path}")
-    assert find_program("stub-plugin") == find_program(str(tmp_path / "stub-plugin")) == str(tmp_path / "stub-plugin")
-    assert find_program(str(tmp_path)) is None
-
-
-def test_environments_are_clean() -> None:
-    assert clean_path("/bin:.::/usr/bin:x") == "/bin:/usr/bin"
-    environ = {"PATH": ":/bin", "HOME": "/", "LISTEN_FDS": "2", "SS_SERVER_PASSWORD": "x", "SS_PLUGIN_OPTIONS": "y"}
-    assert clean_environment(environ) == {"PATH": "/bin", "HOME": "/"}
-    assert clean_environment({}) == {}
-
-
-@pytest.mark.parametrize(("tcp", "udp"), [(True, False), (False, True), (True, True)])
-def test_a_free_port_is_free_for_what_is_wanted(tcp: bool, udp: bool) -> None:
-    place = free_place(HOST, tcp=tcp, udp=udp)
-    assert is_free(place, tcp=tcp, udp=udp)
-    with socket.socket(type=socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as sock:
-        sock.bind((place.host, place.port))
-        assert not is_free(place, tcp=tcp, udp=udp)

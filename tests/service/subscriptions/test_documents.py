@@ -62,6 +62,7 @@ def test_what_is_left_out_is_said() -> None:
         "servers[0]",
     ]
     assert read_document(json.dumps({**SERVER, "prefix": "x"})).notes[0].startswith("prefix: has no effect")
+    assert read_document(f"{LINK}/?prefix=x").notes[0].startswith("servers[0]: prefix: has no effect")
 
 
 def test_no_server_may_be_the_truth() -> None:
@@ -80,6 +81,10 @@ def test_no_server_may_be_the_truth() -> None:
         (json.dumps({"version": 2, "servers": [SERVER]}), "its version is not 1"),
         (json.dumps({"servers": [SERVER]}), "its version is not 1"),
         ("vmess://x", "it is neither"),
+        (f"proxies:\n  - password: {PASSWORD}\n", "this is YAML of Clash"),
+        (f"transport:\n  secret: {PASSWORD}\n", "this is an access key of Outline"),
+        (json.dumps({"transport": {"secret": PASSWORD}}), "this is an access key of Outline"),
+        ("<!DOCTYPE html>", "this is a web page"),
         (f"ss://{PASSWORD}", "none of its links can be used"),
         ("\n".join([LINK] * 1001), "it holds more than 1000 servers"),
     ],

@@ -12,6 +12,7 @@ from contextlib import closing
 
 import pytest
 
+from shadesocks.service.subscriptions import download
 from shadesocks.service.subscriptions.download import (
     REDIRECTS_MAX,
     SIZE_MAX,
@@ -79,6 +80,10 @@ def test_nothing_new() -> None:
 def test_gzip() -> None:
     text = "x" * 100_000
     assert fetch(answer(gzip.compress(text.encode()), Content_Encoding="gzip")) == Fetched(text)
+
+
+def test_a_document_by_the_default_type_of_php_is_one() -> None:
+    assert fetch(answer("c3M6Ly8=", Content_Type="text/html; charset=UTF-8")) == Fetched("c3M6Ly8=")
 
 
 def test_a_byte_order_mark_is_no_part_of_it() -> None:
@@ -201,9 +206,32 @@ def test_few_of_them() -> None:
     assert refusal(redirect("/other")) == f"it is redirected more than {REDIRECTS_MAX} times"
 
 
-@pytest.mark.parametrize("to", ["http://h.example/secret", "file:///secret", "ftp://127.0.0.1/", "", "https://u:p@h/"])
+@pytest.mark.parametrize(
+    "to",
+    [
+        *("http://h.example/secret", "file:///secret", "ftp://127.0.0.1/", "", "https://u:p@h/", "javascript:alert(1)"),
+        *("https://[", "https://[::1", "https://h:99999/", "https://h:x/", "//[", "https://h/" + "a" * 5000),
+    ],
+)
 def test_where_none_may_lead(to: str) -> None:
     assert refusal(redirect(to)) == "it is redirected to a place that is not https://"
+
+
+def test_from_the_internet_into_a_private_network_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = iter((None, "loopback"))
+    monkeypatch.setattr(download, "special", lambda _ip: next(places))
+
+    async def story() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as inside:
+            inside.settimeout(20)
+            ways = iter((download.straight, lambda _host, _port: socket.create_connection(inside.getsockname())))
+            async with document_server(redirect("/other")) as server:
+                with pytest.raises(DownloadError, match=r"^it is redirected from the Internet into a private network$"):
+                    await Download(server.url(), connect=lambda host, port: next(ways)(host, port)).run()
+            with inside.accept()[0] as visitor:
+                assert visitor.recv(1) == b""  # not a word was said
+
+    asyncio.run(story())
 
 
 def test_from_https_to_http_never() -> None:
@@ -241,7 +269,7 @@ def test_certificates_that_do_not() -> None:
     with pytest.raises(DownloadError, match=r"^its certificate cannot be trusted: .* '127\.0\.0\.1'"):
         over_tls(["other.example"], authority.client(), authority)
     for stranger in (Authority().client(), None):
-        with pytest.raises(DownloadError, match="its certificate cannot be trusted: "):
+        with pytest.raises(DownloadError, match=r"its certificate cannot be trusted: .* SSL_CERT_FILE names"):
             over_tls(["127.0.0.1"], stranger, authority)
 
 

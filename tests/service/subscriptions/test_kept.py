@@ -66,3 +66,23 @@ def test_a_place_that_cannot_be_written_is_no_error(tmp_path: Path, caplog: pyte
     (tmp_path / "file").write_text("")
     KeptCopy(str(tmp_path / "file"), URL).write(FETCHED)
     assert "a subscription is not kept for the next start" in caplog.text
+
+
+def test_what_somebody_else_put_there_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = KeptCopy(str(tmp_path / "state"), URL)
+    copy.write(FETCHED)
+    assert copy.path is not None
+    theirs = copy.path.rename(tmp_path / "theirs")
+    copy.path.symlink_to(theirs)
+    assert copy.read() is None
+    copy.path.unlink()
+    theirs.rename(copy.path)
+    assert copy.read() == FETCHED
+    with monkeypatch.context() as patch:
+        patch.setattr("os.geteuid", lambda: 12345)
+        if copy.path.stat().st_uid:  # root's are taken
+            assert copy.read() is None
+    assert caplog.text.count("is somebody else's, and is passed over") >= 1
+    assert "secret" not in caplog.text

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -17,6 +18,9 @@ from shadesocks.core.secret import Secret
 from shadesocks.service.subscriptions.subscription import JITTER, NOTES_MAX, RETRY_FIRST, Source, Subscriptions
 from tests.certificates import Authority
 from tests.document_server import Answer, DocumentServer, answer, document_server
+
+if TYPE_CHECKING:
+    from shadesocks.service.subscriptions.passage import Passage
 
 PASSWORD = "mVt5-kd93Qpz_0Lr2xWc"
 
@@ -407,3 +411,85 @@ def test_the_address_is_in_no_repr() -> None:
     config = config_of("https://h.example/secret")
     assert "secret" not in repr(config)
     assert "secret" not in repr(replace(config, log_level="debug"))
+
+
+# Another way
+
+
+class OtherWay:
+    """A passage that leads to a document server, whatever host is asked for."""
+
+    def __init__(self, port: int, leads: bool = True) -> None:
+        self._port = port
+        self._leads = leads
+        self.asked: list[str] = []
+
+    def leads_to(self, host: str) -> bool:
+        self.asked.append(host)
+        return self._leads
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        self.asked.append(f"{host}:{port}")
+        return socket.create_connection(("127.0.0.1", self._port))
+
+
+def with_other_way(
+    story: Callable[[Source, OtherWay], Awaitable[None]], *answers: Answer, straight: Answer | None = None, **how: bool
+) -> None:
+    """Run a story of a source that is out of reach, or answers `straight`, but for another way."""
+
+    async def run() -> None:
+        async with document_server(*answers) as documents, document_server(straight or cut_off) as near:
+            way = OtherWay(documents.port, **how)
+            config = config_of(near.url())
+            (source,) = Subscriptions(config, Told().take, passage=cast("Passage", way), limit=20).sources
+            await story(source, way)
+
+    asyncio.run(run())
+
+
+async def cut_off(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+def test_what_does_not_come_straight_comes_through_the_servers(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def story(source: Source, way: OtherWay) -> None:
+        assert await source.fetch()
+        assert ports(source.servers) == [1]
+        assert await source.fetch()
+        assert ports(source.servers) == [2]
+        host, port = source.host.split(":")
+        assert way.asked == [host, f"{host}:{port}"] * 2
+
+    with_other_way(story, document(1), document(2))
+    told = [record.getMessage() for record in caplog.records if "through the servers" in record.getMessage()]
+    assert len(told) == 1, "once, and not again for the same reason"
+    assert "it is fetched through the servers, since the straight way failed: " in told[0]
+
+
+def test_where_no_way_leads_both_reasons_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(source: Source, _way: OtherWay) -> None:
+        assert not await source.fetch()
+
+    with_other_way(story, answer(status=500))
+    (told,) = warnings(caplog)
+    assert "; and through the servers: the server answers 500; it has brought no server yet" in told
+
+
+@pytest.mark.parametrize("said", [answer(status=404), answer("<html>", Content_Type="text/html"), answer("hello")])
+def test_an_answer_is_an_answer(said: bytes) -> None:
+    async def story(source: Source, way: OtherWay) -> None:
+        assert not await source.fetch()
+        assert way.asked == []
+
+    with_other_way(story, document(1), straight=said)
+
+
+def test_nothing_goes_where_the_way_does_not_lead() -> None:
+    async def story(source: Source, way: OtherWay) -> None:
+        assert not await source.fetch()
+        assert way.asked == [source.host.split(":")[0]]
+
+    with_other_way(story, document(1), leads=False)

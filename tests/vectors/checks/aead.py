@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from shadesocks.crypto.keys import subkey_sha1
+from shadesocks.crypto.subkeys import subkey_sha1
 from shadesocks.wire.chunks import Sealer
 from tests.vectors.checks.streams import (
     generated,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from shadesocks.core.errors import RemoteProtocolError
 from shadesocks.crypto.block import BLOCK_SIZE, Block
-from shadesocks.crypto.keys import key_hash, parse_keys, subkey_blake3
+from shadesocks.crypto.keys import parse_keys
+from shadesocks.crypto.subkeys_2022 import key_hash, subkey_blake3
 from shadesocks.wire import relayed
 from shadesocks.wire.aead2022 import Aead2022Shadow
 from shadesocks.wire.editions import make_packets, make_shadow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shadesocks.core.errors import KeyTextError
-from shadesocks.crypto import keys
+from shadesocks.crypto import keys, subkeys, subkeys_2022
 from shadesocks.crypto.methods import find_method
 from shadesocks.crypto.stream import rc4_md5_key as key_of_stream
 from shadesocks.crypto.table import table_of
@@ -22,25 +22,31 @@ def hkdf_sha1(vector: Vector) -> str:
     if "password" in vector and "method" in vector:
         (key,) = keys.parse_keys(find_method(vector.text("method")), vector.text("password"))
         same(key, vector.data("key_hex"), "key")
-    same(keys.subkey_sha1(vector.data("key_hex"), vector.data("salt_hex")), vector.data("subkey_hex"), "subkey")
+    same(subkeys.subkey_sha1(vector.data("key_hex"), vector.data("salt_hex")), vector.data("subkey_hex"), "subkey")
     return ""
 
 
 def blake3_session(vector: Vector) -> str:
     """A pre-shared key and a salt become a 2022 stream's key."""
-    same(keys.subkey_blake3(vector.data("psk_hex"), vector.data("salt_hex")), vector.data("subkey_hex"), "subkey")
+    same(
+        subkeys_2022.subkey_blake3(vector.data("psk_hex"), vector.data("salt_hex")), vector.data("subkey_hex"), "subkey"
+    )
     return ""
 
 
 def blake3_identity(vector: Vector) -> str:
     """A pre-shared key and a salt become the key of an identity header."""
-    same(keys.identity_subkey(vector.data("psk_hex"), vector.data("salt_hex")), vector.data("subkey_hex"), "subkey")
+    same(
+        subkeys_2022.identity_subkey(vector.data("psk_hex"), vector.data("salt_hex")),
+        vector.data("subkey_hex"),
+        "subkey",
+    )
     return ""
 
 
 def psk_hash(vector: Vector) -> str:
     """The name of a key in an identity header."""
-    same(keys.key_hash(vector.data("psk_hex")), vector.data("hash16_hex"), "hash")
+    same(subkeys_2022.key_hash(vector.data("psk_hex")), vector.data("hash16_hex"), "hash")
     return ""
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from shadesocks.core.errors import RemoteProtocolError
 from shadesocks.crypto.aead import CIPHERS, TAG_SIZE
 from shadesocks.crypto.block import BLOCK_SIZE, Block
-from shadesocks.crypto.keys import subkey_blake3
+from shadesocks.crypto.subkeys_2022 import subkey_blake3
 from shadesocks.wire.editions import make_packets
 from shadesocks.wire.shadow import NO_QUIRKS, Quirks
 from tests.vectors.checks.streams import keys_of

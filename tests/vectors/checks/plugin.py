@@ -29,7 +29,11 @@ def told(vector: Vector) -> str:
     host = host.removeprefix("[").removesuffix("]")
     remote = Address(config["server"], config["server_port"])
     same(host, loopback_of(remote.host), "loopback")
-    same(environment(remote, Address(host, int(port)), config["plugin_opts"] or ""), vector.table("env"), "environment")
+    same(
+        environment(remote, Address(host, int(port)), config.get("plugin_opts") or ""),
+        vector.table("env"),
+        "environment",
+    )
     return ""
 
 

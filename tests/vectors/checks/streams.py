@@ -5,8 +5,10 @@ from __future__ import annotations
 from hashlib import sha256, shake_256
 from typing import TYPE_CHECKING
 
-from shadesocks.crypto.keys import parse_keys, subkey_blake3, subkey_sha1
+from shadesocks.crypto.keys import parse_keys
 from shadesocks.crypto.methods import Edition
+from shadesocks.crypto.subkeys import subkey_sha1
+from shadesocks.crypto.subkeys_2022 import subkey_blake3
 from shadesocks.wire.editions import make_shadow
 from tests.vectors.vector import Vector, holds, same
 from tests.wire.splits import all_splits, bytewise, random_splits

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from ...config.dialects.python import LOG_FILE, PID_FILE
+from .libraries import LIBRARIES, check_library
 from .program import HELP, OLD_NAME, Act, Flag, Need, OldProgram
 from .python_daemon import ACTIONS, command
 from .python_words import PythonWords
@@ -23,16 +23,6 @@ def _daemon(word: str) -> str:
     return "" if word in ACTIONS else f"unsupported daemon command {word}: expected {', '.join(ACTIONS)}"
 
 
-def check_library(path: str) -> str:
-    """Say why a library cannot be used; that it is not needed any more is a note."""
-    return "" if os.path.exists(path) else "there is no such file; leave this flag out, ciphers come with this program"
-
-
-LIBRARY: Final = "is no longer needed: ciphers come with this program"
-LIBRARIES: Final = tuple(
-    Flag((f"--{name}",), f"accepted; {name} is no longer needed", "PATH", key=name, check=check_library)
-    for name in ("libopenssl", "libmbedtls", "libsodium")
-)
 _GENERAL: Final = (
     Flag(("-d",), "start, stop or restart as a daemon", "ACTION", key="daemon", check=_daemon),
     Flag(("--pid-file",), f"file of the daemon's number; default {PID_FILE}", "FILE", key="pid-file"),
@@ -40,7 +30,10 @@ _GENERAL: Final = (
     Flag(("--user",), "user to become once all ports are open", "NAME", key="user"),
     Flag(("-v",), "log more; twice for all", key="verbose", constant=1, act=Act.COUNT),
     Flag(("-q",), "log less; twice for errors only", key="verbose", constant=-1, act=Act.COUNT),
-    *LIBRARIES,
+    *(
+        Flag((f"--{name}",), f"accepted; {name} is no longer needed", "PATH", key=name, check=check_library)
+        for name in LIBRARIES
+    ),
     HELP,
     Flag(("--version",), "show the version and exit", act=Act.VERSION),
 )

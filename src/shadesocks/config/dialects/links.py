@@ -12,6 +12,7 @@ from ..link_list import LinkLine, find_links
 from ..reader import Mark, Member, Node
 from ..servers import LINK_MODE
 from ..setting import LOCAL_END
+from ..urls import FOR_CLIENTS
 
 _NONE: Final = "there is no link in it that begins with ss:// or ssconf://; such links name Shadowsocks servers"
 
@@ -31,7 +32,7 @@ def read_links(text: str, where: str, findings: Findings) -> Node | None:
         members["servers"] = _member(found.servers, where)
     if found.documents:
         if not findings.concerns(LOCAL_END):
-            findings.problem(mark, "", "ssconf:// is where a client finds its servers; a server has no use for it")
+            findings.problem(mark, "", FOR_CLIENTS)
         members["online_config"] = Member(mark, Node({"config_url": _member(found.documents, where)}, mark))
     return Node(members, mark)
 

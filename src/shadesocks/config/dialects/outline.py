@@ -2,6 +2,7 @@
 
     {"server", "server_port", "password", "method", "prefix"}             behind ssconf://; also with ss:// in its place
     {"accessKeys": [{"id", "name", "password", "port", "method"}]}        shadowbox_config.json of the server
+    {"transport": {...}}                                                  a newer key, not read: mostly it is YAML
 
 A `prefix` makes the first bytes look like another protocol. They stand in the place of random ones of the salt, so a
 server takes connections without them; a censor may not.
@@ -13,13 +14,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..findings import Findings
+from ..links import NO_PREFIX
 from ..reader import Member, Node
 from ..servers import LINK_MODE
-from ..setting import Role
+from ..setting import OUTLINE, Role
+from ..unread import OUTLINE_TRANSPORT
 from .draft import Draft, said_as
 from .go import every_address
-
-PROGRAM: Final = "Outline"
 
 _NAMES: Final = {
     "port": "server_port",
@@ -34,14 +35,13 @@ _NAMES: Final = {
 
 def translate(root: Node, role: Role | None, findings: Findings) -> Node:
     """Return the tree in our own form."""
-    draft = Draft(root, PROGRAM, findings)
+    draft = Draft(root, OUTLINE, findings)
     prefix = draft.pop("prefix")
     if prefix is not None and prefix.node.value != "":
-        text = (
-            "has no effect: the first bytes of connections are random here, and look like no other protocol; where "
-            "they had to, this server may be out of reach"
-        )
-        draft.warn(prefix, "prefix", text)
+        draft.warn(prefix, "prefix", NO_PREFIX.removeprefix("prefix: "))
+    transport = draft.pop("transport")
+    if transport is not None:
+        draft.problem(transport, "transport", OUTLINE_TRANSPORT)
     if draft.has("accessKeys"):
         _take_keys(draft, role)
     draft.default("mode", LINK_MODE.value)

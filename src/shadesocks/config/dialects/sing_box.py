@@ -9,10 +9,8 @@ from typing import Final
 from ..findings import Findings
 from ..reader import Member, Node, printable
 from ..servers import LINK_MODE
-from ..setting import LOCAL_END, Role
+from ..setting import LOCAL_END, SING_BOX, Role
 from .draft import Draft, said_as
-
-PROGRAM: Final = "sing-box"
 
 _NAMES: Final = {
     "server": "server",
@@ -28,6 +26,10 @@ _GROUPS: Final = frozenset(("selector", "urltest", "direct", "block", "dns"))
 """Outbounds that are no servers: which server is taken is `balancer.policy` here."""
 _NAMES_MAX: Final = 12
 """Keys that a message names; such a file has ten at its top level."""
+_V2RAY: Final = (
+    "these are outbounds of V2Ray or Xray (protocol, settings), which are not read here; write what stands under "
+    "settings.servers of a Shadowsocks one as servers: server, server_port, method, password"
+)
 _NO_EFFECT: Final = {
     "multiplex": "connections are not multiplexed here; the server must take them one by one, which it does by default",
     "udp_over_tcp": "datagrams go as datagrams here, or not at all",
@@ -37,17 +39,20 @@ _NO_EFFECT: Final = {
 
 def translate(root: Node, _role: Role | None, findings: Findings) -> Node:
     """Return the tree in our own form."""
-    draft = Draft(root, PROGRAM, findings)
+    draft = Draft(root, SING_BOX, findings)
     outbounds = draft.pop("outbounds")
     if outbounds is None:
-        findings.problem(root.mark, "outbounds", f"is missing; this is no file of {PROGRAM}")
+        findings.problem(root.mark, "outbounds", f"is missing; this is no file of {SING_BOX}")
     others = draft.keep(lambda key: False)
     if others:
         names = [printable(key) for key in others]
         more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
-        text = f"only outbounds are read of a file of {PROGRAM}; left out are {', '.join(names[:_NAMES_MAX])}{more}"
+        text = f"only outbounds are read of a file of {SING_BOX}; left out are {', '.join(names[:_NAMES_MAX])}{more}"
         draft.warn(next(iter(others.values())), names[0], text)
     items = outbounds.node.value if outbounds is not None else ()
+    if outbounds is not None and _are_of_v2ray(items):
+        draft.problem(outbounds, "outbounds", _V2RAY)
+        return draft.build()
     if outbounds is not None and not isinstance(items, tuple):
         draft.problem(outbounds, "outbounds", "expected a list of objects, in square brackets")
     entries: list[dict[str, Member]] = []
@@ -65,6 +70,12 @@ def translate(root: Node, _role: Role | None, findings: Findings) -> Node:
     draft.append("servers", entries)
     draft.default("mode", LINK_MODE.value)
     return draft.build()
+
+
+def _are_of_v2ray(items: object) -> bool:
+    """True where no outbound says what it is as sing-box has it, and one does in V2Ray's way."""
+    found = [item.value for item in items if isinstance(item.value, Mapping)] if isinstance(items, tuple) else []
+    return any("protocol" in members for members in found) and not any("type" in members for members in found)
 
 
 def _entry(members: Mapping[str, Member], path: str, findings: Findings) -> dict[str, Member]:

@@ -23,11 +23,6 @@ _FIELDS: Final = frozenset(
 _OF_DOCUMENT: Final = ("version", "bytes_used", "bytes_remaining")
 
 
-def is_document(members: Mapping[str, Node]) -> bool:
-    """True for what is a document and nothing more."""
-    return {"version", "servers"} <= members.keys() and not any(key.startswith("local") for key in members)
-
-
 def translate(root: Node, _role: Role | None, findings: Findings) -> Node:
     """Return the tree in our own form."""
     draft = Draft(root, SIP008, findings)

@@ -14,9 +14,7 @@ from typing import Final
 from ...crypto.methods import find_method
 from ..hosts import split_port
 from ..reader import Node
-from ..setting import GO, LIBEV, LITE, NODE, PROCURATOR, PYTHON, RUST
-from . import outline, sing_box
-from .sip008 import is_document
+from ..setting import GO, LIBEV, LITE, NODE, OUTLINE, PROCURATOR, PYTHON, RUST, SING_BOX
 
 PROGRAMS: Final = {
     "rust": RUST,
@@ -36,9 +34,9 @@ _OURS: Final = (
 )
 """Keys of shadowsocks-rust that nobody else has, and that stand in no other program's file."""
 
-_AT_ONCE: Final = {"accessKeys": "outline", "prefix": "outline", "outbounds": "sing-box"}
+_AT_ONCE: Final = {"accessKeys": "outline", "prefix": "outline", "transport": "outline", "outbounds": "sing-box"}
 """Keys of programs outside the family, which are in no file of it."""
-_ELSEWHERE: Final = {"outline": outline.PROGRAM, "sing-box": sing_box.PROGRAM}
+_ELSEWHERE: Final = {"outline": OUTLINE, "sing-box": SING_BOX}
 
 _KEYS: Final[dict[str, str]] = {
     **dict.fromkeys(("pid-file", "log-file", "daemon", "verbose", "one_time_auth"), "python"),
@@ -118,7 +116,7 @@ def sniff(root: Node) -> tuple[str, str]:
     """Return the name of the dialect of a tree and what speaks for it; the second is empty where nothing does."""
     members = root.value if isinstance(root.value, Mapping) else {}
     given = {key: member.node for key, member in members.items() if member.node.value is not None}
-    if is_document(given):
+    if _is_document(given):
         return "sip008", "it has a version and servers, as a document of SIP008"
     for key, dialect in _AT_ONCE.items():
         if key in given and not {"servers", "locals"} & given.keys():
@@ -134,6 +132,11 @@ def sniff(root: Node) -> tuple[str, str]:
     name = max(votes, key=lambda each: sum(weight for weight, _ in votes[each]))
     weight, why = max(votes[name], key=lambda vote: vote[0], default=(0.0, ""))
     return (name, why) if weight else ("rust", "")
+
+
+def _is_document(members: Mapping[str, Node]) -> bool:
+    """True for what is a document of SIP008 and nothing more."""
+    return {"version", "servers"} <= members.keys() and not any(key.startswith("local") for key in members)
 
 
 def _signs(given: Mapping[str, Node]) -> Iterator[tuple[str, str, str]]:

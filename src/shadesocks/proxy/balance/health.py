@@ -7,7 +7,6 @@ an argument, in seconds of any clock that only goes forward.
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
 from typing import Final
 
 SAMPLES: Final = 67
@@ -63,7 +62,7 @@ class Health:
         self._sampled_failure_at: float | None = None
         self._failures = 0
         self._found_by_probe = False
-        """Of its failures one was a probe's: that a connection can be made says nothing against it."""
+        """Of its failures one was no dial's: that a connection can be made says nothing against it."""
         self._badness: float | None = None
         """Of all samples; None: not computed since the last one came."""
         self.revision = 0
@@ -100,7 +99,7 @@ class Health:
             self.revision += 1
 
     def failed(self, now: float, word: str) -> None:
-        """A probe failed."""
+        """A probe failed, or connections were made and came to nothing."""
         self.missed(now, word)
         self._found_by_probe = True
 
@@ -167,6 +166,8 @@ class Health:
         failure_rate = 1 - len(good) / len(self._samples)
         middle = deviation = self._longest
         if good:
+            from statistics import median  # with decimals and fractions, 1 MiB: for whoever measures
+
             middle = median(good)
             deviation = median([abs(seconds - middle) for seconds in good])
         return ((middle + deviation) / self._longest + _FAILURE_WEIGHT * failure_rate) / _WEIGHTS

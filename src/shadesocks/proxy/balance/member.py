@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
 
 NOT_THE_SERVERS: Final = frozenset(("limit", "denied", "too_large"))
 """Words of failures that say nothing of a server: we have no descriptors, or may not dial."""
+MUTE_MOST: Final = 5
+"""Connections in a row on which nothing came back that are more than bad luck with targets: a server that cannot reach
+a target ends without a word, too."""
+MUTE_WITHIN: Final = 60.0
+"""Seconds in which they end."""
+MUTE_AFTER: Final = 5.0
+"""Seconds after which nothing came back, whoever ends the connection: as long as a probe may take unless it is said."""
+_ENDED_BY_SERVER: Final = frozenset(("reset_right", "truncated"))
+_ENDED: Final = frozenset(("done", "idle", "reset_left"))
+"""Words of relays: of those that the server ended, and of those that either may have ended, but not we ourselves."""
+_NOT_ITS_ANSWER: Final = frozenset(("bad_server", "bad_chunk"))
+"""Where nothing was good before: the salt alone shows no key, so the first chunk of plain AEAD is told as any other."""
 
 
 class Side:
@@ -52,13 +65,35 @@ class Side:
 class Member:
     """One server of a client. It is told of each relay that goes through it: a `net.end.Via`."""
 
-    __slots__ = ("back", "dialer", "fresh", "group", "moved", "name", "relays", "tcp", "udp")
+    __slots__ = (
+        "_heard",
+        "_mute",
+        "_time",
+        "back",
+        "dialer",
+        "fresh",
+        "group",
+        "look_into",
+        "moved",
+        "name",
+        "relays",
+        "tcp",
+        "udp",
+    )
 
-    def __init__(self, name: str, group: str, tcp: Side, udp: Side) -> None:
+    def __init__(self, name: str, group: str, tcp: Side, udp: Side, time: Callable[[], float]) -> None:
         self.name = name
         self.group = group
         self.tcp = tcp
         self.udp = udp
+        self._time = time
+        """The clock of its health."""
+        self._mute: deque[tuple[float, str]] = deque(maxlen=MUTE_MOST)
+        """When the last relays ended on which nothing came back, and the hosts that they were for."""
+        self._heard = 0
+        """What had come back from the server by then."""
+        self.look_into: Callable[[], bool] = _nobody
+        """Lets somebody find out at once how it is; False where nobody does."""
         self.dialer: Dialer | None = None
         """None: none is wanted."""
         self.fresh: Dialer | None = None
@@ -78,11 +113,37 @@ class Member:
         self.relays.add(relay)
         self.tcp.live += 1
 
-    def ended(self, relay: Relay) -> None:
-        """See `net.end.Via`."""
+    def ended(self, relay: Relay, word: str) -> None:
+        """See `net.end.Via`. What came of a connection says more of a server than that it was made."""
         self.relays.discard(relay)
         self.tcp.live -= 1
         self.moved += relay.down
+        health = self.tcp.health
+        if relay.down:
+            if health.last_word and health.failed_at is not None and relay.started_at > health.failed_at:
+                health.succeeded(self._time())
+        elif word in _NOT_ITS_ANSWER:
+            health.failed(self._time(), "bad_server")
+        elif relay.up and word in _ENDED_BY_SERVER | _ENDED:
+            self._miss(relay, word)
+
+    def _miss(self, relay: Relay, word: str) -> None:
+        """Something was asked, and nothing came back: once it is a target's fault, but hardly again and again."""
+        now = self._time()
+        is_servers = word in _ENDED_BY_SERVER or (word == "done" and not relay.right.shut)
+        if not is_servers and now - relay.started_at < MUTE_AFTER:
+            return  # the program did not wait for it
+        mute, heard = self._mute, self.heard
+        if heard != self._heard:
+            self._heard = heard
+            mute.clear()
+        mute.append((now, relay.label[1].host))
+        if len(mute) < MUTE_MOST or now - mute[0][0] > MUTE_WITHIN or len({host for _, host in mute}) == 1:
+            return
+        if self.look_into():
+            mute.clear()
+        else:
+            self.tcp.health.failed(now, "no_answer")
 
     def dialled(self, now: float, word: str) -> None:
         """A connect that no request waited for has ended; "done": the server took it."""
@@ -100,6 +161,11 @@ class Member:
     def is_idle(self) -> bool:
         """True while nothing goes through it."""
         return not self.tcp.live and not self.udp.live
+
+
+def _nobody() -> bool:
+    """Look into nothing."""
+    return False
 
 
 class MemberBack:

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from hashlib import blake2b
 from math import log
 from random import Random
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ...crypto.digests import blake2b
 from .leader import Latency, Leader, Score, Told
 
 if TYPE_CHECKING:
@@ -62,6 +62,14 @@ def willing_first(sides: Sequence[Side], now: float, chance: Random) -> tuple[li
     return willing, failed
 
 
+def _ranked(sides: Sequence[Side], now: float, chance: Random, rank: Callable[[Side], float]) -> list[Side]:
+    """Return who takes its turn, the least rank first, and behind them who failed, likewise."""
+    willing, failed = willing_first(sides, now, chance)
+    willing.sort(key=rank)
+    failed.sort(key=rank)
+    return willing + failed
+
+
 class Ordered:
     """The order of the configuration."""
 
@@ -86,15 +94,8 @@ class AtRandom:
 
     def order(self, sides: Sequence[Side], _target: Address | None, now: float) -> Sequence[Side]:
         """See `Policy`. The first one is drawn by weight, the second from those that are left, and so on."""
-        willing, failed = willing_first(sides, now, self._chance)
         draw = self._chance.random
-
-        def speed(side: Side) -> float:
-            return log(1.0 - draw()) / side.share
-
-        willing.sort(key=speed, reverse=True)
-        failed.sort(key=speed, reverse=True)
-        return willing + failed
+        return _ranked(sides, now, self._chance, lambda side: -log(1.0 - draw()) / side.share)
 
 
 class RoundRobin:
@@ -131,15 +132,8 @@ class LeastConnections:
 
     def order(self, sides: Sequence[Side], _target: Address | None, now: float) -> Sequence[Side]:
         """See `Policy`."""
-        willing, failed = willing_first(sides, now, self._chance)
         draw = self._chance.random
-
-        def load(side: Side) -> float:
-            return (side.live + 1) / side.share * (1.0 + TIE * draw())
-
-        willing.sort(key=load)
-        failed.sort(key=load)
-        return willing + failed
+        return _ranked(sides, now, self._chance, lambda side: (side.live + 1) / side.share * (1.0 + TIE * draw()))
 
 
 class Sticky:
@@ -159,18 +153,15 @@ class Sticky:
         """See `Policy`. The targets of a server that failed go each to the next in its own order, and come back."""
         if sides is not self._sides:
             self._sides, self._hashes = sides, {side: _hash(side.name) for side in sides}
-        willing, failed = willing_first(sides, now, self._chance)
         hashes = self._hashes
         left, right = _hash_of_target("" if target is None else target.host)
 
-        def speed(side: Side) -> float:
+        def time(side: Side) -> float:
             mine, its = hashes[side]
             luck = ((left ^ mine) * (right ^ its)) >> (_BITS // 2) & _MASK  # all bits of both are in the middle ones
-            return log((luck + 1) * _UNIT) / side.share
+            return -log((luck + 1) * _UNIT) / side.share
 
-        willing.sort(key=speed, reverse=True)
-        failed.sort(key=speed, reverse=True)
-        return willing + failed
+        return _ranked(sides, now, self._chance, time)
 
 
 def _hash(text: str) -> tuple[int, int]:

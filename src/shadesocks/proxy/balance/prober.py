@@ -1,6 +1,7 @@
 """Finds out how servers are: asks something through each of them now and then, and tells their health.
 
     wanted()            a program asks for a server: who rests begins again
+    look(server, way)   connections through it come to nothing: find out now
     watch(looks)        these servers, each for connections or for datagrams, from now on
     owner.learnt(...)   something new is known of one
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -155,6 +156,19 @@ class Prober:
         if not self._is_awake and self._looks and not self._is_closed:
             self._is_awake = True
             self._begin(self._looks.values())
+
+    def look(self, key: Key) -> bool:
+        """Probe a server now, whatever went through it; False where it is not probed."""
+        look = self._looks.get(key)
+        if look is None or not self._is_awake:
+            return False
+        if not look.is_under_way:
+            look.skipped = SKIPPED_MOST
+            self._due = [entry for entry in self._due if entry[2] is not look]
+            heapify(self._due)
+            self._put(look, self._clock.time())
+            self._wind()
+        return True
 
     def watch(self, keys: Iterable[Key]) -> None:
         """Look at these from now on; those that stay keep their turn."""

@@ -109,11 +109,11 @@ class ShadowsocksInbound:
                     continue
                 except OSError:
                     size = 0
-                stranger.has_spoken = True
                 if not size:
                     stranger.story = None
-                    stranger.end("left_early")
+                    stranger.end("left_early" if stranger.has_spoken else "unused")
                     return None
+                stranger.has_spoken = True
                 if size < least:
                     raise RemoteProtocolError("short_first_read")
                 least = 1

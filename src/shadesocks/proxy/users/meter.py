@@ -114,7 +114,7 @@ class Meter:
             relay.meter = self
         self.account.began(relay, relay.label[0], relay.close)
 
-    def ended(self, relay: Relay) -> None:
+    def ended(self, relay: Relay, word: str) -> None:
         """See `net.end.Via`."""
         self._relays.pop(relay, None)
         self.account.ended(relay)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
-from ...crypto.keys import key_hash
+from ...crypto.subkeys_2022 import key_hash
 
 
 class Keyholder(Protocol):

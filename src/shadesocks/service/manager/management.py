@@ -2,7 +2,7 @@
 
     open (sockets, names) -> start -> ... -> close (no more commands) -> end (no more is told)
 
-A service without both has this and nothing behind it.
+A server without both has none of this.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 class Management:
     """Both, as far as a configuration has them."""
 
-    def __init__(self, config: Config, role: str) -> None:
-        """Look at a configuration."""
+    def __init__(self, config: Config) -> None:
+        """Look at the configuration of a server."""
         self._config: Final = config
-        self.is_there: Final = role == "server" and config.manager_listen is not None
+        self.is_there: Final = config.manager_listen is not None
         """True where commands add ports."""
-        self._tells: Final = role == "server" and config.manager_address is not None
+        self._tells: Final = config.manager_address is not None
         self._bound: SocketType | None = None
         self.socket: ManagerSocket | None = None
         """Takes commands; None before the start, after the end, and where there is no manager."""

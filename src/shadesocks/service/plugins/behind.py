@@ -11,14 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...core.address import Address
-from ...core.errors import ConfigError
 from ...wire.plugin_options import loopback_of
 from ..given import GivenSockets
-from ..ports import Bound, bind_port, close_sockets, not_bound
+from ..ports import Bound, bind_port, close_sockets
 
 if TYPE_CHECKING:
     from ...config.model import Config
-    from ..build import Port
+    from ..port import Port
     from ..ports import OpenPort
     from .plugins import Plugins
 
@@ -27,25 +26,6 @@ def close_all(bound: Iterable[tuple[Port, Bound]]) -> None:
     """Close what was bound for ports that are not to be served."""
     for _, sockets in bound:
         close_sockets(sockets)
-
-
-async def bind_all(config: Config, ports: Iterable[Port], given: GivenSockets) -> list[tuple[Port, Bound]]:
-    """Bind ports as `bind_behind` does.
-
-    Raises:
-        ConfigError: some cannot be listened on; none is bound.
-    """
-    bound: list[tuple[Port, Bound]] = []
-    problems = []
-    for port in ports:
-        try:
-            bound.append(await bind_behind(config, port, given))
-        except OSError as error:
-            problems.append(not_bound(port, error, given))
-    if problems:
-        close_all(bound)
-        raise ConfigError(problems)
-    return bound
 
 
 async def bind_behind(config: Config, port: Port, given: GivenSockets) -> tuple[Port, Bound]:

@@ -1,10 +1,11 @@
 """A program that we started: its group, what it says, its end.
 
-    start -> ended, or end(): SIGTERM to the group, a while, SIGKILL to the group
+    start -> ended, or end(): SIGTERM, a while, the death of all of it
 
-It has a session and a group of its own, so that the terminal's signals do not come to it, and so that one call reaches
-what it started itself. When it ends, whatever is left of the group is killed before it is reaped: as long as a zombie
-has the number of the group, nobody else can have it.
+On Linux what is started here is the launcher, which stays and starts the program (`launcher.py`): it hands SIGTERM on,
+and leaves nothing of what the program started, however that went away from it. Elsewhere it is the program itself, and
+what is signalled is its group. Either has a session of its own, so that the terminal's signals do not come to it. When
+it ends, whatever is left is killed before it is reaped: as long as a zombie has the number, nobody else can have it.
 
 Plain `subprocess`, and a pidfd in the loop: asyncio's subprocesses need a child watcher, which before Python 3.12 is a
 thread for each child, and whose pipes are read as fast as a flood comes. A pidfd is a descriptor like any other: it
@@ -24,9 +25,12 @@ from contextlib import suppress
 from typing import Final
 
 from .output import Output
+from .processes import kill_family
 
 GRACE: Final = 5.0
 """Seconds between SIGTERM and SIGKILL."""
+LAST_GRACE: Final = 5.0
+"""Seconds in which a launcher has killed all that it can; it takes 3 at most."""
 LOOK: Final = 0.1
 """Seconds between two looks at a child, where no descriptor tells of its end."""
 READ_SIZE: Final = 65536
@@ -56,11 +60,13 @@ class Child:
         self._breath: asyncio.TimerHandle | None = None
         self.ended: asyncio.Future[int] = self._loop.create_future()
         """Done once it is reaped; its exit status, or minus the number of the signal that ended it."""
+        launcher = launched()
+        self._last: Final = signal.SIGUSR1 if launcher else signal.SIGKILL
         self._pipe, write = os.pipe()
         try:
             os.set_blocking(self._pipe, False)
             self._process = subprocess.Popen(  # noqa: S603 - a program that the operator named, without a shell
-                [*launched(), *words],
+                [*launcher, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=write,
                 stderr=write,
@@ -90,7 +96,7 @@ class Child:
             self._loop.add_reader(self._pidfd, self._reap)
 
     def _look(self) -> None:
-        if self._process.poll() is None:
+        if not _has_ended(self._process):
             self._timer = self._loop.call_later(LOOK, self._look)
         else:
             self._reap()
@@ -134,8 +140,8 @@ class Child:
 
     # -- its end -----------------------------------------------------------------------------------
 
-    def signal(self, number: int) -> None:
-        """Send a signal to the whole group; nothing happens once it is reaped."""
+    def _signal(self, number: int) -> None:
+        """Send a signal to the group, in which a launcher is alone; nothing happens once it is reaped."""
         if not self.ended.done():
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
@@ -143,7 +149,9 @@ class Child:
     def _reap(self) -> None:
         if self.ended.done():
             return
-        self.signal(signal.SIGKILL)
+        self._signal(signal.SIGKILL)
+        if self._last is not signal.SIGKILL and _was_killed(self.pid):
+            kill_family(self.pid)  # which the launcher would have done
         status = self._process.wait()  # it is a zombie: this returns at once
         if self._pidfd >= 0:
             self._loop.remove_reader(self._pidfd)
@@ -158,19 +166,34 @@ class Child:
         self.ended.set_result(status)
 
     async def end(self, grace: float = GRACE) -> None:
-        """End the group, and return once the program is reaped."""
+        """End it and what it started, and return once it is reaped."""
         try:
-            self.signal(signal.SIGTERM)
+            self._signal(signal.SIGTERM)
             await asyncio.wait((self.ended,), timeout=grace)
         finally:
-            if not self.ended.done():
-                self.signal(signal.SIGKILL)
+            self._signal(self._last)
         if not self.ended.done():
-            await asyncio.wait((self.ended,), timeout=grace)  # longer only where the kernel does not let go of it
+            await asyncio.wait((self.ended,), timeout=LAST_GRACE)
+        if not self.ended.done():
+            self._signal(signal.SIGKILL)
+            await asyncio.wait((self.ended,), timeout=LAST_GRACE)  # longer only where the kernel does not let go of it
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """True for a child that has ended; it stays to be reaped where the system can tell so much without."""
+    if not hasattr(os, "waitid"):
+        return process.poll() is not None
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
+def _was_killed(pid: int) -> bool:
+    """True for a child that SIGKILL has ended, and that is not reaped yet."""
+    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    return found is not None and found.si_code != os.CLD_EXITED and found.si_status == signal.SIGKILL
 
 
 def launched() -> list[str]:
-    """Return the words before those of a program, with which it dies when this process does; none but on Linux."""
+    """Return the words before those of a program, with which nothing of it outlives this process; none but on Linux."""
     is_python = sys.executable and not getattr(sys, "frozen", False)  # and no program that Python was built into
     if sys.platform == "linux" and is_python and os.path.isfile(_LAUNCHER):
         return [sys.executable, "-I", "-S", _LAUNCHER, str(os.getpid())]

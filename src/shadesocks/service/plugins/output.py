@@ -16,6 +16,8 @@ RATE: Final = 5.0
 """Lines a second after that: 18,000 an hour, which a log survives."""
 AGAIN: Final = 10
 """Lines there must be room for after some were left out: a flood is told of every two seconds, and not line by line."""
+PART_LEAST: Final = 3
+"""Letters of a beginning that is hidden, too."""
 _CUT: Final = " …"
 
 
@@ -95,9 +97,19 @@ class Output:
         count, self._left_out = self._left_out, 0
         return f"({count:,} lines were left out: it writes too many)"
 
+    def _without_beginning(self, text: str) -> str:
+        """Return the text of a line that was cut, without the beginning of a hidden one at its end."""
+        for hidden in self._hidden:
+            for size in range(min(len(hidden), len(text)), PART_LEAST - 1, -1):
+                if text.endswith(hidden[:size]):
+                    return text[:-size]
+        return text
+
     def _shown(self, part: bytes, is_cut: bool) -> str:
         text = part[:LINE_MOST].decode(errors="replace")
         for hidden in self._hidden:
             text = text.replace(hidden, "…")
+        if is_cut:
+            text = self._without_beginning(text.rstrip("\ufffd"))
         shown = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
         return shown + _CUT if is_cut else shown

@@ -14,10 +14,10 @@ from enum import Enum
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final
 
+from .processes import PROC, family
+
 _LISTENING: Final = "0A"
 _MAPPED: Final = bytes(10) + b"\xff\xff"
-_PROC: Final = "/proc"
-"""What stands in it by process is there in a hardened unit, too (ProcSubset=pid)."""
 
 
 class Owner(Enum):
@@ -29,8 +29,8 @@ class Owner(Enum):
     UNKNOWN = "unknown"
 
 
-def owner_of(host: str, port: int, kind: str, group: int) -> Owner:
-    """Say who listens on a port (`tcp`), or has a socket there (`udp`): a process of that group, or another.
+def owner_of(host: str, port: int, kind: str, root: int) -> Owner:
+    """Say who listens on a port (`tcp`), or has a socket there (`udp`): a process or what it started, or another.
 
     A host that is no IP address stands for all of them.
     """
@@ -41,7 +41,7 @@ def owner_of(host: str, port: int, kind: str, group: int) -> Owner:
     if not sockets:
         return Owner.NOBODY
     may_look = True
-    for pid in _members(group):
+    for pid in family(root):
         try:
             if not sockets.isdisjoint(_held(pid)):
                 return Owner.OURS
@@ -54,7 +54,7 @@ def _sockets(name: str, host: str, port: int) -> Iterator[str]:
     """Yield the sockets at a port, by the names that descriptors of them have in /proc."""
     wanted, end = _forms(host), f":{port:04X}"
     try:
-        lines = open(f"{_PROC}/self/net/{name}", encoding="ascii")  # noqa: SIM115 - closed below
+        lines = open(f"{PROC}/self/net/{name}", encoding="ascii")  # noqa: SIM115 - closed below
     except FileNotFoundError:
         if name.endswith("6"):  # a system without IPv6
             return
@@ -87,28 +87,11 @@ def _as_words(packed: bytes) -> str:
     return "".join((word[::-1] if sys.byteorder == "little" else word).hex().upper() for word in words)
 
 
-def _members(group: int) -> Iterator[int]:
-    """Yield the processes of a group, its first one first: mostly it is alone."""
-    yield group
-    with suppress(OSError):
-        for name in os.listdir(_PROC):
-            if name.isdecimal() and int(name) != group and _group_of(name) == group:
-                yield int(name)
-
-
-def _group_of(pid: str) -> int:
-    try:
-        with open(f"{_PROC}/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return int(file.read().rpartition(")")[2].split()[2])
-    except (OSError, ValueError, IndexError):
-        return -1
-
-
 def _held(pid: int) -> set[str]:
     """Return what the descriptors of a process are; none where it is gone."""
     held = set()
     try:
-        with os.scandir(f"{_PROC}/{pid}/fd") as entries:
+        with os.scandir(f"{PROC}/{pid}/fd") as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):
                     held.add(os.readlink(entry.path))

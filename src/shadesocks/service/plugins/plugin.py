@@ -15,22 +15,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
+import re
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ...core.address import Address, pack_ip
 from ...core.backoff import Backoff
 from ...core.errors import DialError
 from ...wire.plugin_options import environment, parse_options
 from .child import GRACE, Child, told
 from .output import Output
 from .owner import Owner, owner_of
+from .programs import clean_environment, find_program
 
 if TYPE_CHECKING:
-    from ...config.model import PluginConfig
+    from ...core.address import Address
+    from .errand import Errand
 
 log = logging.getLogger(__name__)
 
@@ -38,41 +38,17 @@ START_LIMIT: Final = 10.0
 """Seconds in which a plugin listens; shadowsocks-rust waits for 3."""
 AT_ONCE: Final = 1.0
 """Seconds: one that ended before it listened, and sooner, may have lost its port to somebody else."""
-PORT_TRIES: Final = 3
-"""Ports that are tried for one start."""
 LOOK_FIRST: Final = 0.01
 LOOK_MOST: Final = 0.2
 """Seconds between two looks at whether it listens."""
-SILENT_SETTLE: Final = 0.5
-"""Seconds after which a plugin for datagrams alone is taken for ready where nobody can see its socket."""
-ANSWER_LIMIT: Final = 1.0
-"""Seconds that a connect on this machine may take."""
 HIDDEN_LEAST: Final = 6
 """Letters of an option's value that is hidden in what the plugin writes; shorter ones are words such as `tls`."""
+
+_ESCAPED: Final = re.compile(r"[\\;=\s'\"]")
 
 STARTING: Final = "starting"
 UP: Final = "up"
 DOWN: Final = "down"
-
-_OURS: Final = ("SS_PLUGIN_OPTIONS", "SS_SERVER_PASSWORD", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
-_SOCKETS: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
-"""Variables that are for this process alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What a plugin is started for."""
-
-    config: PluginConfig
-    remote: Address
-    """The server it leads to; of a server, where it listens."""
-    local: Address
-    """Where it listens; port 0: one is chosen. Of a server, where we do."""
-
-    @property
-    def is_servers(self) -> bool:
-        """True for the plugin of a server."""
-        return self.local.port != 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +160,8 @@ class Plugin:
                 await self._serve()
             except OSError as error:
                 self._why = f"it cannot be started: {error.strerror}"
+            except ValueError:  # of a config that no file can say
+                self._why = "it cannot be started: its name, its options or its words hold NUL"
             except Exception as error:
                 log.error("internal error: %r", error, exc_info=error)
                 self._why = "an error of our own"
@@ -201,9 +179,9 @@ class Plugin:
 
     async def _serve(self) -> None:
         """Start it, and return once it has ended."""
-        for tries_left in reversed(range(PORT_TRIES)):
+        for tries_left in reversed(range(self._errand.tries)):
             began_at = self._loop.time()
-            local = self._errand.local if self._errand.is_servers else self._choose()
+            local = self._errand.choose(None if self._moves else self._place)
             child = self._child = self._spawn(local)
             try:
                 ready = await self._await_ready(child, local)
@@ -216,14 +194,14 @@ class Plugin:
                 await child.end()
             self._moves = True
             lived = self._loop.time() - began_at
-            if self._errand.is_servers or lived > AT_ONCE or not tries_left:
+            if lived > AT_ONCE or not tries_left:
                 return
 
     def _spawn(self, local: Address) -> Child:
         config, remote = self._errand.config, self._errand.remote
         path = find_program(config.name)
         if path is None:
-            raise FileNotFoundError(0, "no such program is found in PATH")
+            raise FileNotFoundError(0, "no such program is found")
         options = config.options.reveal()
         self._output = Output(_hidden(options))
         environ = clean_environment(os.environ) | environment(remote, local, options)
@@ -232,18 +210,11 @@ class Plugin:
     def _tell(self, line: str) -> None:
         log.info("plugin %s: %s", self.name, line)
 
-    def _choose(self) -> Address:
-        """Return a port on loopback that is free now: the one of before, if it is."""
-        host, mode = self._errand.local.host, self._errand.config.mode
-        if self._place is not None and not self._moves and is_free(self._place, tcp=mode.tcp, udp=mode.udp):
-            return self._place
-        return free_place(host, tcp=mode.tcp, udp=mode.udp)
-
     async def _await_ready(self, child: Child, local: Address) -> bool:
         """Wait until it listens; False where it has ended, somebody else listens there, or it takes too long."""
         began_at = self._loop.time()
         look = LOOK_FIRST
-        place = self._errand.remote if self._errand.is_servers else local
+        place = self._errand.listens_at(local)
         while not child.is_over:
             seconds = self._loop.time() - began_at
             if seconds > START_LIMIT:
@@ -253,26 +224,11 @@ class Plugin:
             if owner is Owner.OTHER:
                 self._why = f"another program has {place}"
                 return False
-            if owner is not Owner.NOBODY and await self._answers(place, owner, seconds):
+            if owner is not Owner.NOBODY and await self._errand.is_ready(place, owner, seconds):
                 return True
             await asyncio.wait((child.ended,), timeout=look)
             look = min(look * 2, LOOK_MOST)
         self._why = told(child.ended.result())
-        return False
-
-    async def _answers(self, place: Address, owner: Owner, seconds: float) -> bool:
-        """Connect, which is what readiness is for; where only datagrams are carried, and at a server, a look does."""
-        if not self._errand.config.mode.tcp:
-            return owner is Owner.OURS or seconds >= SILENT_SETTLE
-        if self._errand.is_servers and owner is Owner.OURS:  # a connect would come to our server as a stranger
-            return True
-        with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(ANSWER_LIMIT):
-                _, writer = await asyncio.open_connection(_reachable(place.host), place.port)
-                writer.close()
-                with suppress(OSError):
-                    await writer.wait_closed()
-            return True
         return False
 
     def _be_up(self, child: Child, local: Address) -> None:
@@ -297,73 +253,9 @@ class Plugin:
                 future.set_exception(self._down_error())
 
 
-# Programs and their environment
-
-
-def find_program(name: str) -> str | None:
-    """Return the path of a plugin: an absolute one as it is, a name from PATH. None where there is no such program."""
-    if os.path.isabs(name):
-        paths = [name]
-    elif os.path.dirname(name):
-        paths = []
-    else:  # `shutil.which` would do, and loads every archive format that there is
-        folders = clean_path(os.environ.get("PATH", os.defpath)).split(os.pathsep)
-        paths = [os.path.join(folder, name) for folder in folders if folder]
-    return next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), None)
-
-
-def clean_path(path: str) -> str:
-    """Leave out what stands for the working directory, which may be anybody's."""
-    return os.pathsep.join(part for part in path.split(os.pathsep) if os.path.isabs(part))
-
-
-def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what a plugin inherits."""
-    kept = {name: text for name, text in environ.items() if name not in _OURS and name not in _SOCKETS}
-    if "PATH" in kept:
-        kept["PATH"] = clean_path(kept["PATH"])
-    return kept
-
-
 def _hidden(options: str) -> Iterable[str]:
     """Return what is not shown of a plugin's options, should it write them."""
-    values = (value for _, value in parse_options(options) if value is not None and len(value) >= HIDDEN_LEAST)
-    return (options, *values) if len(options) >= HIDDEN_LEAST else ()
-
-
-# Ports on this machine
-
-
-def free_place(host: str, *, tcp: bool, udp: bool) -> Address:
-    """Return a port of a loopback address that nobody has now; raises OSError where the host is not to be had."""
-    for _ in range(8):
-        with socket.socket(_family(host), socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as sock:
-            sock.bind((host, 0))
-            place = Address(host, sock.getsockname()[1])
-        if not (tcp and udp) or is_free(place, tcp=False, udp=True):
-            break
-    return place
-
-
-def is_free(place: Address, *, tcp: bool, udp: bool) -> bool:
-    """True where a program that sets no options could listen now."""
-    kinds = [kind for kind, wanted in ((socket.SOCK_STREAM, tcp), (socket.SOCK_DGRAM, udp)) if wanted]
-    try:
-        for kind in kinds:
-            with socket.socket(_family(place.host), kind) as sock:
-                sock.bind((place.host, place.port))
-    except OSError:
-        return False
-    return True
-
-
-def _family(host: str) -> int:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def _reachable(host: str) -> str:
-    """Return an address at which a listener of a host is to be reached: a wildcard is none."""
-    packed = pack_ip(host)
-    if packed is None or any(packed):
-        return host
-    return "127.0.0.1" if len(packed) == 4 else "::1"
+    values = [value for _, value in parse_options(options) if value is not None]
+    # However it escapes them, the pieces between what is escaped stay as they are.
+    pieces = [piece for value in values for piece in _ESCAPED.split(value)]
+    return [text for text in dict.fromkeys((options, *values, *pieces)) if len(text) >= HIDDEN_LEAST]

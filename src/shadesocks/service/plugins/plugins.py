@@ -10,13 +10,14 @@ from collections.abc import Hashable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from ...core.address import Address
 from ...core.errors import ConfigError, Problem
 from ...wire.plugin_options import loopback_of
 
 if TYPE_CHECKING:
-    from ...config.model import Config, PluginConfig, ServerConfig
+    from ...config.model import Config, ServerConfig
+    from ...core.address import Address
     from ...net.crowd import Crowd
+    from .errand import Errand
     from .plugin import Plugin
 
 
@@ -47,20 +48,23 @@ class Plugins:
         plugin = self._plugins.get(server)
         if plugin is None:
             assert server.plugin is not None, "a server without one is reached directly"
-            local = Address(loopback_of(server.address.host), 0)
-            plugin = self._start(server, server.plugin, server.address, local)
+            from .errand import ClientErrand  # for those who have some
+
+            plugin = self._start(server, ClientErrand(server.plugin, server.address, loopback_of(server.address.host)))
         return plugin
 
     def serve(self, server: ServerConfig, behind: Address) -> Plugin:
         """Start the plugin that listens where a server would, and leads to where the server listens behind it."""
         assert server.plugin is not None, "a server without one listens itself"
         assert behind.port, "the plugin is told where the server listens"
-        return self._start((server, behind), server.plugin, server.address, behind)
+        from .errand import ServerErrand
 
-    def _start(self, key: Hashable, config: PluginConfig, remote: Address, local: Address) -> Plugin:
-        from .plugin import Errand, Plugin  # for those who have some
+        return self._start((server, behind), ServerErrand(server.plugin, server.address, behind))
 
-        plugin = self._plugins[key] = Plugin(Errand(config, remote, local), self._leave)
+    def _start(self, key: Hashable, errand: Errand) -> Plugin:
+        from .plugin import Plugin
+
+        plugin = self._plugins[key] = Plugin(errand, self._leave)
         plugin.start()
         return plugin
 
@@ -121,7 +125,7 @@ def check_plugin(server: ServerConfig, *, alone: bool = True) -> None:
     if not alone:
         text = "the plugin of a server leads to one process, and several are running; restart to have one"
         raise ConfigError([Problem("config", None, "plugin", text)])
-    from .plugin import find_program
+    from .programs import find_program
 
     if find_program(server.plugin.name) is not None:
         return

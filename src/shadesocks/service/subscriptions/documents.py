@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ...config.link_list import LinkList, find_links
+from ...config.links import NO_PREFIX, has_prefix
 from ...config.online import Offer
+from ...config.unread import OUTLINE_TRANSPORT, name_form
 from ...core.errors import ShadesocksError
 from ...wire.sip008 import SERVERS_MAX, Sip008Error, parse_document, parse_object
 from ...wire.uri import UriError, parse_link
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
 
 _KEY: Final = ("server", "server_port", "method", "password")
 _NEITHER: Final = "it is neither a document of SIP008, nor an access key, nor a list of ss:// links"
-_PREFIX: Final = (
-    "prefix: has no effect: the first bytes of connections are random here, and look like no other protocol"
-)
 
 
 class DocumentError(ShadesocksError):
@@ -61,8 +60,10 @@ def read_document(text: str) -> Document:
     else:
         if all(isinstance(keys.get(name), int if name == "server_port" else str) for name in _KEY):
             return _from_key(keys)
-        code = why = ""
-    raise DocumentError(why if code not in ("", "bad_json") else _NEITHER)
+        code, why = "", OUTLINE_TRANSPORT if "transport" in keys else ""
+    if code == "bad_json":
+        why = name_form(text)
+    raise DocumentError(why or _NEITHER)
 
 
 def _from_links(links: LinkList) -> Document:
@@ -78,6 +79,8 @@ def _from_links(links: LinkList) -> Document:
         except UriError as error:
             notes.append(f"servers[{index}]: this server is left out: {error}")
             continue
+        if has_prefix(line.text):
+            notes.append(f"servers[{index}]: {NO_PREFIX}")
         offers.append(
             Offer(
                 link.host,
@@ -115,4 +118,4 @@ def _from_sip008(text: str) -> Document:
 
 def _from_key(keys: Mapping[str, Any]) -> Document:
     offer = Offer(keys["server"], keys["server_port"], keys["method"], keys["password"])
-    return Document((offer,), (_PREFIX,) if keys.get("prefix") else ())
+    return Document((offer,), (NO_PREFIX,) if keys.get("prefix") else ())

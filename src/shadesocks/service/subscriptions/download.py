@@ -15,6 +15,7 @@ import http.client
 import socket
 import ssl
 import zlib
+from collections.abc import Callable
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,9 +26,10 @@ from urllib.parse import urljoin, urlsplit
 from ...config.hosts import UnfitError
 from ...config.urls import check_url
 from ...core.errors import ShadesocksError
+from ...net.origin import special
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 Result = TypeVar("Result")
 
@@ -49,11 +51,15 @@ _MOVED: Final = frozenset((301, 302, 303, 307, 308))
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
 _PAGES: Final = frozenset(("text/html", "application/xhtml+xml"))
-"""What a login page, a hotel's network or an error of a shop looks like."""
+"""What a login page, a hotel's network or an error of a shop looks like, where it begins with a tag: panels written in
+PHP serve documents by its default type, which is the first of these."""
 _AGENT: Final = "shadesocks"
 """Some panels choose the form of a document by it; a version would be of use to nobody."""
 
 
+_UNKNOWN_ISSUER: Final = frozenset((18, 19, 20, 21))
+"""X509_V_ERR_...: signed by itself, or by somebody who is not known here."""
+_OWN_AUTHORITY: Final = " (an authority of your own goes into a file that SSL_CERT_FILE names)"
 _ACCEPT: Final = "application/json, text/plain, */*"
 
 
@@ -61,6 +67,19 @@ class DownloadError(ShadesocksError):
     """The document did not come. The text is a clause for the log: "the server answers 404"."""
 
     code = "download"
+
+
+class OutOfReachError(DownloadError):
+    """It did not come for a reason that may lie on the way: another way may bring it."""
+
+
+Connect = Callable[[str, int], socket.socket]
+"""Returns a socket that leads to a host and a port, or raises OSError; called in a thread."""
+
+
+def straight(host: str, port: int) -> socket.socket:
+    """Connect as any program does."""
+    return socket.create_connection((host, port), STEP_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +122,24 @@ class Download:
     """One attempt to fetch one document."""
 
     def __init__(
-        self, url: str, etag: str = "", last_modified: str = "", context: ssl.SSLContext | None = None
+        self,
+        url: str,
+        etag: str = "",
+        last_modified: str = "",
+        context: ssl.SSLContext | None = None,
+        connect: Connect | None = None,
     ) -> None:
-        """Make one; `context` says whom to trust, by default whom the system trusts."""
+        """Make one; `context` says whom to trust, by default whom the system trusts; `connect` is `straight`."""
         self._url = url
+        self._connect = connect or straight
         self._validators = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         self._context = context
         # Guarded by the lock: what `abort` closes under the thread's hands.
         self._lock = Lock()
         self._sock: socket.socket | None = None
         self._aborted = False
+        # The thread's alone.
+        self._came_from_outside = False
 
     async def run(self, limit: float = TIME_LIMIT) -> Fetched | None:
         """Fetch it; None where it is as it was.
@@ -124,7 +151,7 @@ class Download:
             async with asyncio.timeout(limit):
                 return await in_thread(self._fetch)
         except TimeoutError:
-            raise DownloadError(f"it took more than {limit:g} s") from None
+            raise OutOfReachError(f"it took more than {limit:g} s") from None
         finally:
             self.abort()
 
@@ -166,14 +193,26 @@ class Download:
         connection = kind(host, parts.port, timeout=STEP_LIMIT)
         with _told():
             context = None if parts.scheme == "http" else self._context or ssl.create_default_context()
-            sock = socket.create_connection((host, parts.port or connection.default_port), STEP_LIMIT)
+            sock = self._connect(host, parts.port or connection.default_port)
             try:
+                self._check_place(sock)
+                sock.settimeout(STEP_LIMIT)
                 self._hold(sock)
                 connection.sock = sock if context is None else context.wrap_socket(sock, server_hostname=host)
             except BaseException:
                 sock.close()
                 raise
         return connection
+
+    def _check_place(self, sock: socket.socket) -> None:
+        """Refuse a redirect from the Internet into this machine's own networks, whatever name leads there."""
+        peer = sock.getpeername()
+        if not isinstance(peer, tuple):  # a way through the servers, which refuse such places themselves
+            return
+        inside = special(peer[0].partition("%")[0]) is not None
+        if inside and self._came_from_outside:
+            raise DownloadError("it is redirected from the Internet into a private network")
+        self._came_from_outside |= not inside
 
     def _hold(self, sock: socket.socket) -> None:
         with self._lock:
@@ -197,9 +236,6 @@ class Download:
             return connection.getresponse()
 
     def _read(self, response: http.client.HTTPResponse) -> Fetched:
-        kind = response.headers.get_content_type().lower()
-        if kind in _PAGES:
-            raise DownloadError("a web page came in its place")
         packing = response.getheader("Content-Encoding", "").strip().lower()
         if packing not in ("", "identity", "gzip", "x-gzip"):
             raise DownloadError("it is packed in a way that was not asked for")
@@ -208,6 +244,8 @@ class Download:
         text = _text(data)
         if text is None:
             raise DownloadError("it is not UTF-8")
+        if response.headers.get_content_type().lower() in _PAGES and text.lstrip().startswith("<"):
+            raise DownloadError("a web page came in its place")
         return Fetched(text, _validator(response, "ETag"), _validator(response, "Last-Modified"))
 
 
@@ -222,12 +260,13 @@ def _told() -> Iterator[None]:
         why = _why(error)
     else:
         return
-    raise DownloadError(why)  # where nothing is chained to it: errors of libraries carry what they read
+    raise OutOfReachError(why) from None  # errors of libraries carry what they read
 
 
 def _why(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate cannot be trusted: {error.verify_message.lower() or 'it is not verified'}"
+        own = _OWN_AUTHORITY if error.verify_code in _UNKNOWN_ISSUER else ""
+        return f"its certificate cannot be trusted: {error.verify_message.lower() or 'it is not verified'}{own}"
     if isinstance(error, ssl.SSLError):
         return "the server does not speak TLS as it should"
     if isinstance(error, TimeoutError):
@@ -243,12 +282,11 @@ def _why(error: Exception) -> str:
 
 def _follow(url: str, location: str) -> str:
     """Return where a redirect leads."""
-    target = urljoin(url, location) if location else ""
-    if urlsplit(target).scheme != "https" and not url.startswith("http://"):
-        raise DownloadError("it is redirected to a place that is not https://")
     checked = ""
-    with suppress(UnfitError):
-        checked = check_url(target)
+    with suppress(UnfitError, ValueError):  # the second: what looks like an address, and is none
+        target = urljoin(url, location) if location else ""
+        if urlsplit(target).scheme == "https" or url.startswith("http://"):
+            checked = check_url(target)
     if not checked:
         raise DownloadError("it is redirected to a place that is not https://")
     return checked

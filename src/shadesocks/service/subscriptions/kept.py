@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import stat
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from ...config.files import read_config, write_private
+from ...config.files import write_private
+from ...config.text_file import read_config
 from ...core.errors import ConfigError
 from .download import VALIDATOR_MAX, Fetched
 
@@ -36,6 +39,9 @@ class KeptCopy:
     def read(self) -> Fetched | None:
         """Return the copy; None where there is none of use."""
         if self.path is None or not self.path.is_file():
+            return None
+        if not _is_ours(self.path):
+            log.warning("%s: this copy of a subscription is somebody else's, and is passed over", self.path)
             return None
         try:
             content = json.loads(read_config(self.path))
@@ -63,6 +69,15 @@ class KeptCopy:
             write_private(self.path, json.dumps(content, ensure_ascii=False))
         except (ConfigError, UnicodeError) as error:
             log.warning("a subscription is not kept for the next start: %s", error)
+
+
+def _is_ours(path: Path) -> bool:
+    """True for a file of this user's, or root's: whoever else put it there hands out servers of his own."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and (not hasattr(os, "geteuid") or found.st_uid in (0, os.geteuid()))
 
 
 def _validator(value: object) -> str:

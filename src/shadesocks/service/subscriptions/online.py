@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ...config.model import Config, OnlineConfig, ServerConfig
     from ..roster import Roster
     from ..shared import Shared
+    from .passage import Passage
     from .subscription import Subscriptions
 
 log = logging.getLogger(__name__)
@@ -41,15 +42,19 @@ class Online:
     def __init__(self) -> None:
         self._terms: Terms | None = None
         self._subscriptions: Subscriptions | None = None
+        self._passage: Passage | None = None
 
     def start(self, shared: Shared, config: Config) -> None:
         """Take the servers of the kept copies, and begin to ask for new ones."""
         self._terms, rosters = _terms(config), shared.rosters
         if config.online is None or not rosters:
             return
+        from .passage import Passage
         from .subscription import Subscriptions
 
-        self._subscriptions = Subscriptions(config, partial(_take, rosters), state_directory(config.state_dir))
+        self._passage = Passage(shared.reactor, shared.scratch, rosters[0])
+        directory = state_directory(config.state_dir)
+        self._subscriptions = Subscriptions(config, partial(_take, rosters), directory, passage=self._passage)
         self._subscriptions.start()
 
     async def follow(self, shared: Shared, config: Config) -> None:
@@ -70,6 +75,9 @@ class Online:
         subscriptions, self._subscriptions = self._subscriptions, None
         if subscriptions is not None:
             await subscriptions.close()
+        passage, self._passage = self._passage, None
+        if passage is not None:
+            passage.close()
 
 
 def _take(rosters: Sequence[Roster], servers: Sequence[ServerConfig]) -> None:

@@ -16,17 +16,19 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ...config.hosts import split_port
 from ...config.online import Taken, take_offers
 from ...config.urls import host_of
 from ...crypto.random import draw
 from .documents import Document, DocumentError, read_document
-from .download import TIME_LIMIT, Download, DownloadError, Fetched, in_thread
+from .download import TIME_LIMIT, Download, DownloadError, Fetched, OutOfReachError, in_thread
 from .kept import KeptCopy
 
 if TYPE_CHECKING:
     import ssl
 
     from ...config.model import Config, ServerConfig
+    from .passage import Passage
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class Subscriptions:
         *,
         context: ssl.SSLContext | None = None,
         limit: float = TIME_LIMIT,
+        passage: Passage | None = None,
     ) -> None:
         """Make them; nothing is fetched yet.
 
@@ -61,11 +64,14 @@ class Subscriptions:
             directory: where state is kept; None: nowhere.
             context: whom to trust; by default whom the system trusts.
             limit: seconds of one fetch.
+            passage: the way through the client's servers, for what does not come straight.
         """
         assert config.online is not None, "there is something to subscribe to"
         self._take = take
         urls = [url.reveal() for url in config.online.urls]
-        self.sources: Final = tuple(Source(config, url, directory, context, limit, self._changed) for url in urls)
+        self.sources: Final = tuple(
+            Source(config, url, directory, context, limit, self._changed, passage) for url in urls
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -110,6 +116,7 @@ class Source:
         context: ssl.SSLContext | None,
         limit: float,
         changed: Callable[[], None],
+        passage: Passage | None,
     ) -> None:
         assert config.online is not None
         self._config = config
@@ -118,6 +125,7 @@ class Source:
         self._context = context
         self._limit = limit
         self._changed = changed
+        self._passage = passage
         self._copy = KeptCopy(directory, url)
         self._etag = self._last_modified = ""
         self._told: tuple[str, ...] = ()
@@ -128,6 +136,8 @@ class Source:
         self.servers: tuple[ServerConfig, ...] = ()
         self.failure = ""
         """Why the last fetch brought nothing; empty where it did."""
+        self._detour = ""
+        """Why the last document came through the servers; empty where it came straight."""
         self.wake: Final = asyncio.Event()
         """Set to fetch now."""
 
@@ -156,7 +166,7 @@ class Source:
     async def fetch(self) -> bool:
         """Fetch once, and take what is new; False where nothing came of it, which changes nothing."""
         try:
-            fetched = await Download(self._url, self._etag, self._last_modified, self._context).run(self._limit)
+            fetched = await self._download()
             if fetched is not None:
                 judged = await in_thread(partial(self._judge, fetched))
                 self._accept(fetched, judged)
@@ -172,6 +182,34 @@ class Source:
             log.info("subscription %s: works again", self.host)
         self.failure = ""
         return True
+
+    async def _download(self) -> Fetched | None:
+        """Return the document, by the straight way or, where that does not lead there, through the servers.
+
+        Raises:
+            DownloadError: it did not come.
+        """
+        terms = (self._url, self._etag, self._last_modified, self._context)
+        passage = self._passage
+        try:
+            fetched = await Download(*terms).run(self._limit)
+        except OutOfReachError as error:
+            if passage is None or not passage.leads_to(split_port(self.host)[0]):
+                raise
+            why = str(error)
+        else:
+            self._detour = ""
+            return fetched
+        try:
+            fetched = await Download(*terms, connect=passage.connect).run(self._limit)
+        except DownloadError as error:
+            raise DownloadError(f"{why}; and through the servers: {error}") from None
+        if why != self._detour:
+            log.info(
+                "subscription %s: it is fetched through the servers, since the straight way failed: %s", self.host, why
+            )
+        self._detour = why
+        return fetched
 
     def _fail(self, why: str) -> None:
         """Say once why it fails, and not again until it is for another reason."""
