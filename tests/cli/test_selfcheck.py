@@ -10,7 +10,7 @@ import pytest
 
 from shadesocks.cli import selfcheck
 from shadesocks.cli.exits import DIED, Failed
-from shadesocks.config.model import Config, Mode, ServerConfig
+from shadesocks.config.model import Config, DestinationConfig, Mode, ServerConfig, UserConfig
 from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.keys import make_key_text
@@ -67,7 +67,7 @@ def test_another_key_for_datagrams_fails_with_a_sentence(name: str, monkeypatch:
             self.host = packets_of(shared, server).host
             self.join = packets_of(shared, server_of(name)).join
 
-    monkeypatch.setattr(selfcheck, "packets_of", lambda shared, _server: Mixed(shared))
+    monkeypatch.setattr(selfcheck, "packets_of", lambda shared, *_: Mixed(shared))
     monkeypatch.setattr(selfcheck, "_LIMIT", 0.1)
     with pytest.raises(Failed, match="a datagram did not come back; the first bytes do not authenticate") as failed:
         asyncio.run(selfcheck.check_server(Config((server,)), server))
@@ -88,3 +88,17 @@ def test_other_bytes_fail_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_chain_is_not_dialled() -> None:
     server = replace(server_of("aes-128-gcm"), outbound_proxy=(server_of("aes-256-gcm"),))
     asyncio.run(selfcheck.check_server(Config((server,)), server))
+
+
+def test_users_and_those_who_cannot_be_taken_for() -> None:
+    """The first user is the client; where nobody is, or a server only passes on, there is nothing to check."""
+    server = server_of("2022-blake3-aes-128-gcm")
+    users = tuple(UserConfig(name, server_of("2022-blake3-aes-128-gcm").password) for name in ("anna", "ben"))
+    to = DestinationConfig("east", users[0].password, server.address)
+    for each, is_checked in (
+        (replace(server, users=users), True),
+        (replace(server, users=()), False),
+        (replace(server, destinations=(to,)), False),
+    ):
+        assert selfcheck.is_checked(each) == is_checked
+        asyncio.run(selfcheck.check_server(Config((each,)), each))

@@ -16,7 +16,6 @@ from shadesocks.core.secret import Secret
 from shadesocks.crypto.methods import METHODS
 from shadesocks.process.slots import Slots
 from shadesocks.service.given import GivenSockets, duplicate
-from shadesocks.service.ports import close_sockets
 from tests.peers import free_port
 
 HOST = "127.0.0.1"
@@ -143,6 +142,11 @@ def test_each_worker_has_a_page_of_counters_of_its_own(slots: Slots) -> None:
     assert slots.config_of(1, Config()).metrics is None
 
 
+def _close(sockets: list[SocketType]) -> None:
+    for sock in sockets:
+        sock.close()
+
+
 def test_a_port_that_workers_are_about_to_leave_is_waited_for() -> None:
     """As where one reload drops a port, and the next one wants it again before all of them had their turn."""
     slots = Slots(2, GivenSockets(), own=True)
@@ -151,7 +155,7 @@ def test_a_port_that_workers_are_about_to_leave_is_waited_for() -> None:
         assert slots.bind(wanted)[1] == []
         held = [duplicate(sock) for sock in slots.of(1)]
         slots.drop(Config())
-        leaving = threading.Timer(0.2, close_sockets, (held,))
+        leaving = threading.Timer(0.2, _close, (held,))
         leaving.start()
         assert slots.bind(wanted)[1] == []
         leaving.join()

@@ -257,3 +257,55 @@ def test_what_the_server_behind_sends_alone_comes_back() -> None:
                     await closed(writer)
 
     run(story())
+
+
+def test_users_come_and_go_while_it_runs() -> None:
+    """Who is taken out of the list is let in no more, who is new is; a connection that lives goes on."""
+
+    async def story() -> None:
+        before, after = shared(names="ab"), shared(names="bc")
+        async with service(before) as far, rig.target(rig.echo) as target, contextlib.AsyncExitStack() as stack:
+            at = far.addresses[0]
+            near = {
+                name: await stack.enter_async_context(client(Secret(text("k")), Secret(text(name)), at=at))
+                for name in "abc"
+            }
+            reader, writer, _ = await socks(near["a"], target)
+            writer.write(b"x")
+            assert await reader.readexactly(1) == b"x"
+            assert await streams(near["c"], target, b"too early") == b""
+            await far.change(replace(after, address=at))
+            assert await streams(near["b"], target, b"still here") == b"still here"
+            assert await streams(near["c"], target, b"new") == b"new"
+            assert await streams(near["a"], target, b"too late") == b""
+            writer.write(b"y")
+            assert await reader.readexactly(1) == b"y"
+            await closed(writer)
+
+    run(story())
+
+
+def test_a_hop_may_be_a_server_with_users() -> None:
+    """A client's proxy on the way is one, and so is its server: each has a chain of its own."""
+
+    async def story() -> None:
+        async with (
+            service(shared(METHODS[0])) as first,
+            service(shared(METHODS[1])) as second,
+            rig.target(rig.echo) as target,
+            test_service_udp.echo() as other,
+        ):
+            hop, last = (
+                replace(clients_of(shared(method))[1], address=far.addresses[0])
+                for method, far in ((METHODS[0], first), (METHODS[1], second))
+            )
+            config = Config(
+                servers=(replace(last, outbound_proxy=(hop,)),), locals=(LocalConfig(Address(HOST, 0), mode=BOTH),)
+            )
+            async with started(Service.local(config)) as near:
+                said = b"through both" * 3000
+                assert await streams(near, target, said) == said
+                assert await datagrams(near, other, said[:1000]) == said[:1000]
+            assert first.packets.sessions == second.packets.sessions == 1
+
+    run(story())

@@ -220,3 +220,21 @@ def test_the_longest_chain_has_room() -> None:
     shadow = make_packets(METHODS[name], chain, bytes, lambda _salt: True)
     assert len(Client(shadow).says(TARGET, b"x", NOW)) < OVERHEAD_MAX
     assert 16 * (IDENTITIES_MOST + 1) + HEADROOM - 100 < OVERHEAD_MAX
+
+
+def test_several_processes_tell_sessions_of_users_apart() -> None:
+    """What they share of a session has eight bytes: of two users with one id they are not the same."""
+    name = AES[0]
+    claimed: list[bytes] = []
+
+    def claim(session: bytes, _window: object, _packet_id: int, _now: int) -> bool:
+        claimed.append(session)
+        return True
+
+    host = Server(
+        make_packets(METHODS[name], [key(name, "i")], bytes, lambda _salt: True, claim=claim, users=users(name))
+    )
+    for letter in "ab":
+        host.hears(Client(packets(name, f"i{letter}")).says(TARGET, b"x", NOW), NOW)
+    assert len({*claimed}) == len(claimed) == 2
+    assert all(len(session) == 8 for session in claimed)

@@ -100,12 +100,17 @@ async def check_server(config: Config, server: ServerConfig) -> None:
     Raises:
         Failed: they did not come back, or not the same.
     """
-    if not clients_of(server) or server.destinations:
+    if not is_checked(server):
         return
     if server.mode.tcp:
         await _check_stream(config, server)
     if server.mode.udp:
         await _check_datagram(config, server)
+
+
+def is_checked(server: ServerConfig) -> bool:
+    """True for a server that has a client whose part can be taken."""
+    return bool(clients_of(server)) and not server.destinations
 
 
 def size_of(server: ServerConfig) -> tuple[int, str]:

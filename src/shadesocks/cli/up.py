@@ -188,15 +188,17 @@ async def _start(config: Config, path: Path, new_text: str | None) -> Service:
 
 
 async def _told(config: Config, path: Path, host: str | None, name: str | None, is_new: bool, service: Service) -> None:
-    from .selfcheck import check_server, size_of
+    from .selfcheck import check_server, is_checked, size_of
 
     for server in config.servers:
         await check_server(config, server)
     listening = ", ".join(str(address) for address in service.addresses)
     say(f"listening on {listening}")
-    sent = list({size_of(server)[1]: None for server in config.servers if server.mode.tcp})
-    sent += ["a datagram"] * any(server.mode.udp for server in config.servers)
-    say(f"self-check: passed, {' and '.join(sent)} went through a client and this server and back")
+    checked = [server for server in config.servers if is_checked(server)]
+    sent = list({size_of(server)[1]: None for server in checked if server.mode.tcp})
+    sent += ["a datagram"] * any(server.mode.udp for server in checked)
+    if sent:
+        say(f"self-check: passed, {' and '.join(sent)} went through a client and this server and back")
     for number, server in enumerate(config.servers):
         _show_link(server, path, host, name, draw=number == 0)
     say(f"config: {path}")

@@ -281,6 +281,60 @@ def test_a_connection_that_came_to_no_relay_is_counted_out(world: World) -> None
     assert user.meter.admit("a Unix socket") is None
 
 
+STEPS: Final = st.lists(
+    st.tuples(
+        st.integers(0, 5),
+        st.sampled_from(["up", "down", "up", "down", "end up", "end down", "reset up", "reset down", "sweep", "wait"]),
+        st.integers(1, 50_000),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS, st.booleans())
+def test_all_that_targets_and_clients_got_is_in_the_accounts(steps: list[tuple[int, str, int]], limited: bool) -> None:
+    """Three users with two connections each, half-closes and resets: none too few, and none too many but for resets."""
+    world = World()
+    limits = Limits(quota=Quota(10**12), up_speed=10**6, down_speed=10**6) if limited else FREE
+    users = [User(world, limits) for _ in range(3)]
+    pairs = [user.connect()[1:] for user in users for _ in range(2)]
+    swept = [NOTHING] * 3
+    lost = [False] * 6
+    for number, what, size in steps:
+        verb, _, way = what.rpartition(" ")
+        program = pairs[number][way == "down"]
+        if what == "sweep":
+            swept = [before.plus(user.sweep()) for before, user in zip(swept, users, strict=True)]
+        elif what == "wait":
+            world.advance(size / 50_000)
+        elif program.sock.fd >= 0 and not program.sock.shut:
+            if verb == "reset":
+                lost[number] = True
+                program.reset()
+            elif verb == "end":
+                program.end()
+            else:
+                program.say(DATA[:size])
+            world.run()
+    world.advance(10.0)
+    for number, user in enumerate(users):
+        swept[number] = swept[number].plus(user.sweep())
+        own = pairs[2 * number : 2 * number + 2]
+        got_up, got_down = sum(len(target.got) for _, target in own), sum(len(client.got) for client, _ in own)
+        counts = user.account.counts
+        assert swept[number] == counts
+        assert counts.up >= got_up
+        assert counts.down >= got_down
+        if not any(lost[2 * number : 2 * number + 2]):
+            assert (counts.up, counts.down) == (got_up, got_down)
+    for client, target in pairs:
+        client.reset()
+        target.reset()
+    world.advance(10.0)
+    assert sum(user.account.live + user.account.connections for user in users) == 0
+    world.assert_clean()
+
+
 # -- datagrams -------------------------------------------------------------------------------------
 
 

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from shadesocks.proxy.users.counts import Counts
 from shadesocks.service.store.store import Day, Row, Stored, count_all
+
+
+def test_a_plain_server_loads_none_of_it() -> None:
+    look = (
+        "import sys, shadesocks.service.service, shadesocks.service.roles.server_port, shadesocks.cli.running; "
+        "print([name for name in sys.modules if 'sqlite' in name or 'service.store' in name])"
+    )
+    assert subprocess.run([sys.executable, "-c", look], capture_output=True, timeout=60).stdout.split() == [b"[]"]
 
 
 def test_rows_have_four_sums() -> None:

@@ -408,9 +408,9 @@ def test_a_close_gives_up_what_is_under_way() -> None:
 
 
 def test_the_address_is_in_no_repr() -> None:
-    config = config_of("https://h.example/secret")
-    assert "secret" not in repr(config)
-    assert "secret" not in repr(replace(config, log_level="debug"))
+    config = config_of("https://h.example/hush-hush")
+    assert "hush-hush" not in repr(config)
+    assert "hush-hush" not in repr(replace(config, log_level="debug"))
 
 
 # Another way

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 COMMAND_MAX: Final = 65_536
 """Bytes of a command: more than UDP carries. Old programs cut at 300 and 1,506 bytes."""
 COMMANDS: Final = frozenset({"add", "remove", "list", "ping", "stat"})
-"""Of every dialect. Python's program and go's had no `list`, which people asked for; it breaks nobody who never does."""
+"""Of every dialect. Python's program and go's had no `list`, which people asked for; whoever never does is not hurt."""
 EVERY_COMMAND: Final = COMMANDS | {"ping-stop"}
 """And of some."""
 
