@@ -15,8 +15,8 @@ from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.keys import make_key_text
 from shadesocks.crypto.methods import METHODS, is_ready
-from shadesocks.service.shared import Shared
 from shadesocks.service.parts import packets_of, shadow_of
+from shadesocks.service.shared import Shared
 
 READY = [method for method in METHODS.values() if is_ready(method)]
 
