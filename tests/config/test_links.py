@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shadesocks.config import load
+from shadesocks.config.hosts import UnfitError
 from shadesocks.config.links import NO_PREFIX, has_prefix
 from shadesocks.config.load import config_from_links
+from shadesocks.config.urls import check_url
 from shadesocks.core.errors import ConfigError
 from shadesocks.wire.uri import parse_link
 
@@ -66,3 +70,56 @@ def test_the_prefix_is_told_however_the_link_came() -> None:
         load(f"{text}\n", read_link=parse_link),
     ):
         assert [warning.text for warning in config.warnings] == [NO_PREFIX]
+
+
+WHOLE = f"ss://aes-256-gcm:{STRONG}@h.example:1/?plugin=v2ray-plugin%3Bhost%3D{STRONG}#tag"
+PIECES = st.one_of(
+    st.text(max_size=8),
+    st.sampled_from(
+        (
+            "%00",
+            "%0a",
+            "%1b[2J",
+            "%",
+            "%zz",
+            "\n",
+            "\x00",
+            "\x1b[2J",
+            "\ud800",
+            "\u202e",
+            "@",
+            "#",
+            "?",
+            "/",
+            "[::1",
+            "${HOME}",
+        )
+    ),
+)
+
+
+@given(st.integers(0, len(WHOLE)), st.integers(0, 3), PIECES, st.booleans())
+def test_a_damaged_link_is_a_clean_error_or_a_server(at: int, lost: int, piece: str, is_document: bool) -> None:
+    text = WHOLE[:at] + piece + WHOLE[at + lost :]
+    if is_document:
+        text = text.replace("ss://", "ssconf://", 1)
+    told = ""
+    try:
+        config = config_from_links([text], parse_link, role="local")
+    except ConfigError as error:
+        told = "; ".join(problem.text for problem in error.problems)
+    else:
+        assert config.online is not None or config.servers[0].remarks.isprintable()
+    assert told.isprintable()
+    assert STRONG not in told or "the plugin " in told  # where it stands in the place of the name
+
+
+@given(st.text(), PIECES)
+def test_what_is_no_address_of_a_document_is_unfit(text: str, piece: str) -> None:
+    for each in (text, f"https://h.example/{text}{piece}", f"ssconf://{piece}{text}"):
+        told = ""
+        try:
+            assert check_url(each).startswith(("https://", "http://"))
+        except UnfitError as unfit:
+            told = str(unfit)
+        assert told.isprintable()

@@ -135,12 +135,16 @@ class _Run:
 
         if is_current(user):
             return lambda: None
+        from ..process.whole import is_closed_to, load_whole
+
         # A client keeps nothing.
         home = prepare(user, self.config.state_dir) if not self.config.locals else None
 
         def change() -> None:
             if home is not None:
                 home.give()
+            if is_closed_to(user):
+                load_whole()
             become(user)
             for complaint in (closed_program(user), home.complaint() if home is not None else ""):
                 if complaint:

@@ -38,6 +38,13 @@ def put_off(*names: str) -> None:
         sys.meta_path.insert(0, _Finder(wanted))
 
 
+def load_put_off() -> None:
+    """Load what was put off and is still absent."""
+    for module in list(sys.modules.values()):
+        if isinstance(module, _Absent):
+            module.load()
+
+
 _ONE_AT_A_TIME: Final = RLock()
 
 
@@ -47,11 +54,15 @@ class _Absent(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # of those it has what it will ever have; who asks is looking at all modules
             raise AttributeError(name)
+        self.load()
+        return super().__getattribute__(name)
+
+    def load(self) -> None:
+        """Run it, unless that is done."""
         with _ONE_AT_A_TIME:
             loader = self.__dict__.pop("_loader", None)
             if loader is not None:
                 loader.exec_module(self)
-        return super().__getattribute__(name)
 
 
 class _Loader:

@@ -26,8 +26,8 @@ MUTE_WITHIN: Final = 60.0
 MUTE_AFTER: Final = 5.0
 """Seconds after which nothing came back, whoever ends the connection: as long as a probe may take unless it is said."""
 _ENDED_BY_SERVER: Final = frozenset(("reset_right", "truncated"))
-_ENDED: Final = frozenset(("done", "idle", "reset_left"))
-"""Words of relays: of those that the server ended, and of those that either may have ended, but not we ourselves."""
+_ENDED: Final = _ENDED_BY_SERVER | {"done", "idle", "reset_left"}
+"""Words of relays: of those that the server ended, and of all that one of both ended, and not we ourselves."""
 _NOT_ITS_ANSWER: Final = frozenset(("bad_server", "bad_chunk"))
 """Where nothing was good before: the salt alone shows no key, so the first chunk of plain AEAD is told as any other."""
 
@@ -124,7 +124,7 @@ class Member:
                 health.succeeded(self._time())
         elif word in _NOT_ITS_ANSWER:
             health.failed(self._time(), "bad_server")
-        elif relay.up and word in _ENDED_BY_SERVER | _ENDED:
+        elif relay.up and word in _ENDED:
             self._miss(relay, word)
 
     def _miss(self, relay: Relay, word: str) -> None:
