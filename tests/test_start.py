@@ -5,6 +5,7 @@ No time and no memory is measured here: modules are what both are made of (docs/
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -25,6 +26,8 @@ NEITHER: Final = [
     "_hashlib",
     "_ssl",
     "blake3",
+    "sqlite3",
+    "prometheus_client",
     "ctypes",
     "decimal",
     "fractions",
@@ -43,6 +46,7 @@ NEITHER: Final = [
     "shadesocks.config.unread",
     "shadesocks.config.online",
     "shadesocks.config.manager",
+    "shadesocks.config.users",
     "shadesocks.config.balance",
     "shadesocks.config.bounds",
     "shadesocks.config.dialects.python",
@@ -60,6 +64,7 @@ NEITHER: Final = [
     "shadesocks.cli.family.python",
     "shadesocks.cli.family.choose",
     "shadesocks.cli.family.run",
+    "shadesocks.crypto.block",
     "shadesocks.crypto.stream",
     "shadesocks.crypto.stream_modes",
     "shadesocks.crypto.aead_old",
@@ -69,6 +74,8 @@ NEITHER: Final = [
     "shadesocks.wire.aead2022",
     "shadesocks.wire.packet_aead2022",
     "shadesocks.wire.plain",
+    "shadesocks.wire.identity",
+    "shadesocks.wire.relayed",
     "shadesocks.wire.manager",
     "shadesocks.wire.uri",
     "shadesocks.wire.sip008",
@@ -88,6 +95,8 @@ NEITHER: Final = [
     "shadesocks.proxy.outbound.split",
     "shadesocks.proxy.outbound.guarded",
     "shadesocks.proxy.outbound.packets",
+    "shadesocks.proxy.outbound.relayed",
+    "shadesocks.proxy.users",
     "shadesocks.proxy.inbound.associations",
     "shadesocks.proxy.inbound.tunnel",
     "shadesocks.service.chains",
@@ -95,16 +104,26 @@ NEITHER: Final = [
     "shadesocks.service.follow",
     "shadesocks.service.packets",
     "shadesocks.service.manager",
-    "shadesocks.service.manager_socket",
+    "shadesocks.service.metrics",
+    "shadesocks.service.store",
+    "shadesocks.service.users",
+    "shadesocks.service.sessions",
+    "shadesocks.service.renew",
+    "shadesocks.service.reloaded",
+    "shadesocks.service.control.commands",
+    "shadesocks.service.control.live",
     "shadesocks.service.siblings",
     "shadesocks.service.plugins.plugin",
     "shadesocks.service.subscriptions.online",
     "shadesocks.service.roles.server_packets",
+    "shadesocks.service.roles.server_relayed",
     "shadesocks.service.roles.socks_packets",
     "shadesocks.service.roles.tunnel_port",
     "shadesocks.process.daemon",
     "shadesocks.process.supervisor",
     "shadesocks.process.worker",
+    "shadesocks.process.passed",
+    "shadesocks.process.watch",
 ]
 NOT_A_SERVER: Final = [
     "random",
@@ -184,6 +203,14 @@ def test_a_plain_start_loads_its_own_parts_alone(role: str, others: list[str], t
 def test_what_is_asked_for_is_loaded(tmp_path: Path) -> None:
     modules = loaded("server", tmp_path, mode="tcp_and_udp", method="chacha20-ietf-poly1305", forbidden_ip=["::1"])
     assert modules >= {"shadesocks.service.roles.server_packets", "shadesocks.net.packets", "shadesocks.config.bounds"}
+
+
+def test_users_are_loaded_where_some_share_a_port(tmp_path: Path) -> None:
+    keys = [base64.b64encode(letter * 16).decode() for letter in (b"a", b"b")]
+    users = [{"name": "anna", "password": keys[1]}]
+    modules = loaded("server", tmp_path, method="2022-blake3-aes-128-gcm", password=keys[0], users=users)
+    assert modules >= {"shadesocks.proxy.users.table", "shadesocks.wire.identity", "shadesocks.config.users"}
+    assert modules.isdisjoint({"sqlite3", "shadesocks.service.store", "shadesocks.service.roles.server_relayed"})
 
 
 def test_every_module_that_is_not_to_be_loaded_is_one() -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from ..core.address import Address
-from .identity import Holder
+
+if TYPE_CHECKING:
+    from .identity import Holder
 
 Random = Callable[[int], bytes]
 """Bytes of a cryptographic generator, as many as asked."""
