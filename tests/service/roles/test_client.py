@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
-from shadesocks.config.model import Config, LocalConfig, OnlineConfig
+from shadesocks.config.model import Config, LocalConfig, OnlineConfig, PluginConfig
 from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
 from shadesocks.service.roles import ports_of
@@ -27,9 +27,9 @@ def test_its_listeners_stay_and_use_the_servers_that_are_named() -> None:
             before = service.addresses
             assert service.servers == (A,)
             assert service.manager_address is None
-            bad = replace(server_config(port=3), acl="/nowhere/rules.acl")
+            bad = replace(server_config(port=3), plugin=PluginConfig("/nowhere/plugin"))
             problems = await service.reload(replace(service.config, servers=(B, bad), locals=()))
-            assert [problem.key for problem in problems] == ["acl"]
+            assert [problem.key for problem in problems] == ["plugin"]
             assert service.servers == (B,)
             assert service.addresses == before
             assert service.config.locals == (LOCAL,)

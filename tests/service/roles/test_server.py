@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from shadesocks.config.model import Config, Mode
+from shadesocks.config.model import Config, Mode, PluginConfig
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError
 from shadesocks.service.roles import ports_of
@@ -62,7 +62,9 @@ def test_a_changed_configuration_is_served() -> None:
             assert await service.reload(config) == ()
             assert len(service.servers) == 2
             assert service.servers[0] == kept
-            assert await service.reload(replace(config, servers=config.servers[1:])) == ()
+            bad = replace(server_config(port=1), plugin=PluginConfig("/nowhere/plugin"))
+            problems = await service.reload(replace(config, servers=(*config.servers[1:], bad)))
+            assert [problem.key for problem in problems] == ["plugin"]
             assert [server.method.name for server in service.servers] == ["aes-128-gcm"]
 
     run(story())
