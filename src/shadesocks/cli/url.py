@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     usage="-e FILE [--host NAME] [-q]  |  -d LINK [-d LINK]... [-q]",
     params=[dialect_option()],
     examples="""
-shadesocks url -e config.json                     the link of every server in the file, or of each of its users
+shadesocks url -e config.json                     the link of each server, or of each user
 shadesocks url -e config.json --host example.org -q
 shadesocks url -d 'ss://…' > config.json          a config for `server -c` and `local -c`
-shadesocks url -d 'ssconf://…' > config.json      a config for `local -c`, whose servers a document names
+shadesocks url -d 'ssconf://…' > config.json      a config for `local -c`, with a subscription
 shadesocks url -d - < link.txt                    so that the link is in no list of processes
 """,
 )
