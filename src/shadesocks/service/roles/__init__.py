@@ -4,7 +4,7 @@ A role is an object with the parts of one end: the ports it wants, what it keeps
 changed configuration. It is chosen once, and what the other end needs is not loaded.
 
     seam        what a role is
-    server      a server: its ports, its manager             server_port  server_packets   what its ports are made of
+    server      a server: its ports, its manager             server_port  server_packets  server_relayed
     client      a client: its roster, its subscriptions      local_port  socks_port  socks_packets  tunnel_port
     client_ways  client_probes   the ways through its servers, and how it finds out how they are
 """
