@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 shadesocks url -e config.json                     the link of each server, or of each user
 shadesocks url -e config.json --host example.org -q
 shadesocks url -d 'ss://…' > config.json          a config for `server -c` and `local -c`
-shadesocks url -d 'ssconf://…' > config.json      a config for `local -c`, with a subscription
+shadesocks url -d 'ssconf://…' > config.json      one for `local -c`: a document names its servers
 shadesocks url -d - < link.txt                    so that the link is in no list of processes
 """,
 )
