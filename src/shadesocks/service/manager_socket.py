@@ -24,6 +24,7 @@ from ..net.poller import READ
 from ..wire.manager import REQUEST_MAX
 from .manager import Managed, Manager
 from .ports import taken_by
+from .socket_file import identity
 
 if TYPE_CHECKING:
     from ..net.reactor import Reactor
@@ -140,7 +141,7 @@ class ManagerSocket:
         name = sock.getsockname()
         self.address: Final[Address | str] = name if isinstance(name, str) else Address(*name[:2])
         """Where commands come in."""
-        self._file = _identity(name) if isinstance(name, str) and not keeps else None
+        self._file = identity(name) if isinstance(name, str) and not keeps else None
         self.report: Final = self._manager.report
         self._interval: Final = interval
         self._ticking = reactor.loop.call_later(interval, self._tick)
@@ -202,15 +203,6 @@ class ManagerSocket:
             await self._work
         self._reactor.close_shared(self._sock)
         self._reactor.settle()
-        if isinstance(self.address, str) and self._file and self._file == _identity(self.address):
+        if isinstance(self.address, str) and self._file and self._file == identity(self.address):
             with suppress(OSError):
                 os.unlink(self.address)
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    """Return what tells a file from another one of its name."""
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
