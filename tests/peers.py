@@ -189,6 +189,20 @@ def free_port(host: str = HOST) -> int:
     return port
 
 
+RESERVED: Final = range(600, 1024)
+"""Ports that only root may have, and hardly any service does."""
+
+
+def reserved_port() -> int:
+    """Return one of them that nobody has, of TCP nor UDP; skip the test where there is none."""
+    for port in RESERVED:
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as packets, contextlib.suppress(OSError):
+            stream.bind((HOST, port))
+            packets.bind((HOST, port))
+            return port
+    pytest.skip("no port below 1024 is free")
+
+
 class StartError(Exception):
     """A program ended, or stayed deaf, where it should have listened; the text holds its log."""
 

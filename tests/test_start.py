@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from tests.peers import free_port
+from tests.peers import PASSWORDS, free_port
 
 SERVER: Final = {"server": "127.0.0.1", "method": "aes-256-gcm", "password": "mVt5-kd93Qpz_0Lr2xWc"}
 
@@ -198,6 +198,15 @@ def test_a_plain_start_loads_its_own_parts_alone(role: str, others: list[str], t
     ours = [name for name in modules if name.startswith("shadesocks.")]
     assert f"shadesocks.service.roles.{'server' if role == 'server' else 'client'}" in ours
     assert len(ours) <= OURS_MOST
+
+
+@pytest.mark.parametrize("role", ["server", "local"])
+@pytest.mark.parametrize("method", ["aes-256-cfb", "2022-blake3-aes-256-gcm"])
+def test_no_method_loads_a_second_openssl(method: str, role: str, tmp_path: Path) -> None:
+    password = SERVER["password"] if method == "aes-256-cfb" else PASSWORDS[method]
+    there = {} if role == "server" else {"local_port": free_port()}
+    modules = loaded(role, tmp_path, method=method, password=password, allow_legacy=True, **there)
+    assert modules.isdisjoint(("_hashlib", "_ssl"))
 
 
 def test_what_is_asked_for_is_loaded(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import json
 import os
 import pwd
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.peers import HOST, PASSWORDS, ROOT, free_port
+from tests.peers import HOST, PASSWORDS, RESERVED, ROOT, free_port, reserved_port
 from tests.process.children import LIMIT, end, is_alive, wait_gone
 
 from .crowd import Echo, echo, eventually
@@ -28,8 +27,6 @@ of_root = pytest.mark.skipif(os.getuid() != 0, reason="only root becomes another
 USER: Final = "nobody"
 OPEN: Final = {"allow_private": True, "forbidden_ip": ""}
 """What opens this machine to our own names, and to the Python original's."""
-RESERVED: Final = range(600, 1024)
-"""Ports that only root binds, and no service of this machine has by custom."""
 
 
 @pytest.fixture
@@ -97,16 +94,6 @@ def daemon(folder: Path) -> Iterator[Daemon]:
         for pid in each.seen - {0}:
             end(pid)
             wait_gone(pid)
-
-
-def reserved_port() -> int:
-    """A port below 1024 that is free for TCP and UDP."""
-    for port in RESERVED:
-        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as packets, contextlib.suppress(OSError):
-            stream.bind((HOST, port))
-            packets.bind((HOST, port))
-            return port
-    pytest.skip("no port below 1024 is free")
 
 
 def rights_of(pid: int) -> tuple[set[int], set[int], int]:

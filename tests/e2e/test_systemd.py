@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.peers import HOST, PASSWORDS, ROOT, free_port
+from tests.peers import HOST, PASSWORDS, ROOT, free_port, reserved_port
 
 from .crowd import Echo, echo, eventually, visit
 from .herd import METHOD, PacketEcho, Packets, Stream, Visitors, trip
@@ -26,8 +26,6 @@ SOCKET: Final = "shadesocks-server.socket"
 CONFIG: Final = "/etc/shadesocks/config.json"
 DROP_INS: Final = f"/etc/systemd/system/{UNIT}.d"
 RESTARTS: Final = 5
-RESERVED: Final = range(600, 1024)
-"""Ports that only root binds, and no service of this machine has by custom."""
 
 
 @pytest.fixture(scope="module")
@@ -76,16 +74,6 @@ def runs(there: Machine, unit: str = UNIT) -> bool:
 def main_process(there: Machine, unit: str = UNIT) -> Path:
     """Return what the machine's /proc has of a service."""
     return there.path(f"/proc/{there.show(unit, 'MainPID')}")
-
-
-def reserved_port() -> int:
-    """Return a port below 1024 that nobody has."""
-    for port in RESERVED:
-        with socket.socket() as streams, socket.socket(type=socket.SOCK_DGRAM) as packets, contextlib.suppress(OSError):
-            streams.bind((HOST, port))
-            packets.bind((HOST, port))
-            return port
-    pytest.skip("no port below 1024 is free")
 
 
 def test_a_system_service_serves_as_nobody_and_is_told_of(there: Machine, target: Echo) -> None:

@@ -125,6 +125,7 @@ def test_one_with_too_much_memory_is_replaced_and_ends_with_its_last_connection(
         stream = Stream(program.port, target.port)
         assert stream.answered()
         eventually(lambda: serving(program) >= 4, "each has a follower")
+        assert "worker 2 serves" in program.log(), "though the first was told to leave as soon as it served"
         assert trip(program.port, target.port)
         assert "another one takes its place" in program.log()
         stream.close()

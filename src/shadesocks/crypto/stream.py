@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import md5
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR, ECB
 
 from ..core.address import Buffer
 from .aead import hchacha20
+from .digests import md5
 from .stream_modes import Cfb1Opener, Cfb1Sealer, Cfb8Opener, Cfb8Sealer, Counter, Encrypt
 from .table import table_of
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hashlib import md5
 from typing import Final
+
+from .digests import md5
 
 _BYTES: Final = 256
 _ROUNDS: Final = 1023

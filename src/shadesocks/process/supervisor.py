@@ -104,6 +104,8 @@ class _Slot:
     worker: _Worker | None = None
     due_at: float | None = 0.0
     """When a worker is to begin; None while there is one."""
+    served: bool = False
+    """Whether one of its workers has served, be it that it was told to end at once."""
 
 
 class Supervisor:
@@ -210,8 +212,7 @@ class Supervisor:
 
     def _may_begin(self, slot: _Slot) -> bool:
         """The first start is the first worker's alone, so that what is wrong is told once."""
-        first = self._slots[0].worker
-        return self._settled or not slot.number or (first is not None and first.serves)
+        return self._settled or not slot.number or self._slots[0].served
 
     def _fill(self, now: float) -> None:
         for slot in self._slots:
@@ -291,9 +292,9 @@ class Supervisor:
                 self._on_failed(worker, problems_of(message.descriptors[0]))
 
     def _on_ready(self, worker: _Worker) -> None:
-        worker.serves = True
+        worker.serves = self._slots[worker.slot].served = True
         self._orders.speaker.say("worker", number=worker.slot + 1, process=worker.pid)
-        if not self._settled and all(slot.worker is not None and slot.worker.serves for slot in self._slots):
+        if not self._settled and all(slot.served for slot in self._slots):
             self._settled = True
             self._orders.notifier.serving(self._status(), pings=False)
 

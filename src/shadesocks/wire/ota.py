@@ -11,11 +11,11 @@ Answers are never coded so. The size of a chunk is covered by nothing: what made
 
 from __future__ import annotations
 
-from hmac import compare_digest, digest
 from typing import Final
 
 from ..core.address import Buffer
 from ..core.errors import AuthenticationError
+from ..crypto.digests import compare_digest, hmac_sha1
 from .shadow import Opens, Seals, read_max_of
 
 FLAG: Final = 0x10
@@ -32,7 +32,7 @@ _READ_MAX: Final = 64 * 1024
 
 def hash_of(key: bytes, data: Buffer) -> bytes:
     """The hash of a header, a chunk or a datagram."""
-    return digest(key, data, "sha1")[:HASH_SIZE]
+    return hmac_sha1(key, data)[:HASH_SIZE]
 
 
 def check(key: bytes, data: Buffer, claimed: Buffer, code: str) -> None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from ..core.address import IPV4, IPV6, NAME, Address, Buffer, parse_address
 from ..core.errors import LocalProtocolError, RemoteProtocolError
 from ..core.reasons import reason
+from ..crypto.digests import compare_digest
 
 if TYPE_CHECKING:
     from .shadow import Parser
@@ -127,8 +128,6 @@ def _serve_login(send: Send, users: Mapping[str, str]) -> Parser[str]:
     name = user.decode(errors="replace")
     # An unknown name costs the same comparison as a known one.
     known = users.get(name, "").encode()
-    from hmac import compare_digest  # with OpenSSL's library, 3.5 MiB: for who asks for a login
-
     if not compare_digest(password, known) or not user or not password:
         send(pack_login_status(UNWELCOME))
         raise RemoteProtocolError("bad_login")

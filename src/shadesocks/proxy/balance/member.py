@@ -130,8 +130,8 @@ class Member:
     def _miss(self, relay: Relay, word: str) -> None:
         """Something was asked, and nothing came back: once it is a target's fault, but hardly again and again."""
         now = self._time()
-        is_servers = word in _ENDED_BY_SERVER or (word == "done" and not relay.right.shut)
-        if not is_servers and now - relay.started_at < MUTE_AFTER:
+        servers_doing = word in _ENDED_BY_SERVER or (word == "done" and not relay.right.shut)
+        if not servers_doing and now - relay.started_at < MUTE_AFTER:
             return  # the program did not wait for it
         mute, heard = self._mute, self.heard
         if heard != self._heard:

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
+from ..socket_file import identity
 from ..state import FOLDER, state_directory
 
 try:
@@ -111,7 +112,7 @@ class Control:
             except OSError as failed:
                 error = failed
                 continue
-            self.path, self._file = path, _identity(path)
+            self.path, self._file = path, identity(path)
             self._loop.add_reader(self._sock.fileno(), self._accept)
             log.debug("control socket: %s", path)
             return
@@ -148,7 +149,7 @@ class Control:
         if sock is not None:
             self._loop.remove_reader(sock.fileno())
             # While it listens nobody takes its place: what has its identity is ours.
-            if self._file is not None and self._file == _identity(self.path):
+            if self._file is not None and self._file == identity(self.path):
                 with suppress(OSError):
                     os.unlink(self.path)
             sock.close()
@@ -324,12 +325,3 @@ def _short(path: str, folder: int, *, usual: bool) -> str:
     if usual and os.path.isdir(f"/proc/self/fd/{folder}"):
         return f"/proc/self/fd/{folder}/{os.path.basename(path)}"
     raise UnfitPath(f"the path has {size} bytes, and a socket's has {PATH_MAX} at most; choose a shorter one: {path}")
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    """Return what tells a file from another one of its name."""
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -29,6 +29,7 @@ from ...net.poller import READ
 from ...wire.manager.command import COMMAND_MAX
 from ...wire.manager.signed import Seen
 from ..ports import taken_by
+from ..socket_file import identity
 from .manager import Managed, Manager
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class ManagerSocket:
         self._rules: Final = None if isinstance(name, str) else rules
         self._refused = 0
         """Datagrams since the last report whose senders may not command."""
-        self._file = _identity(name) if isinstance(name, str) and not keeps else None
+        self._file = identity(name) if isinstance(name, str) and not keeps else None
         self.report: Final = self._manager.report
         self._restored: Final = asyncio.Event()
         self._interval: Final = interval
@@ -270,15 +271,6 @@ class ManagerSocket:
             self._kept.close()
         self._reactor.close_shared(self._sock)
         self._reactor.settle()
-        if isinstance(self.address, str) and self._file and self._file == _identity(self.address):
+        if isinstance(self.address, str) and self._file and self._file == identity(self.address):
             with suppress(OSError):
                 os.unlink(self.address)
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    """Return what tells a file from another one of its name."""
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
