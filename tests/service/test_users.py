@@ -94,7 +94,7 @@ def lines_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_the_tables() -> None:
     users = users_of(shared())
     assert users is not None
-    assert [(user.name, user.key) for user in users] == [("a", b"a" * 16), ("b", b"b" * 16)]
+    assert [(user.name, user.keys) for user in users] == [("a", (b"a" * 16,)), ("b", (b"b" * 16,))]
     assert users.by_identity(key_hash(b"b" * 16)) is list(users)[1]
     assert users_of(server_config()) is None
     assert destinations_of(server_config()) is None

@@ -20,6 +20,7 @@ from shadesocks.wire.identity import (
     PacketDoor,
     PacketIdentities,
     StreamIdentities,
+    key_of,
     stream_tag,
 )
 from shadesocks.wire.packet import HEADROOM, OVERHEAD_MAX, PacketShadow
@@ -37,7 +38,7 @@ AES: Final = ("2022-blake3-aes-128-gcm", "2022-blake3-aes-256-gcm")
 @dataclass(frozen=True)
 class User:
     name: str
-    key: bytes
+    keys: tuple[bytes, ...]
 
 
 def key(name: str, letter: str) -> bytes:
@@ -45,7 +46,7 @@ def key(name: str, letter: str) -> bytes:
 
 
 def users(name: str, letters: str = "ab") -> ByIdentity:
-    return {key_hash(user.key): user for user in (User(letter, key(name, letter)) for letter in letters)}.get
+    return {key_hash(user.keys[0]): user for user in (User(letter, (key(name, letter),)) for letter in letters)}.get
 
 
 def server(name: str, letters: str = "ab") -> Shadow:
@@ -83,7 +84,7 @@ def test_a_stream_names_its_user(name: str, letter: str) -> None:
         hearing.hears([*pieces, stream[120:]])
         assert (hearing.word, bytes(hearing.payload)) == ("", b"helloagain")
         assert hearing.request is not None
-        assert hearing.request.user == User(letter, key(name, letter))
+        assert hearing.request.user == User(letter, (key(name, letter),))
 
 
 @pytest.mark.parametrize("name", AES)
@@ -187,7 +188,7 @@ def test_datagrams_of_two_users_with_one_session_id(name: str) -> None:
         assert (heard.target, heard.payload) == (TARGET, letter.encode())
         assert isinstance(host.last, bytes)
         assert host.last == key_hash(key(name, letter)) + (1).to_bytes(8)
-        assert host.talks[host.last].user == User(letter, key(name, letter))  # type: ignore[attr-defined]
+        assert host.talks[host.last].user == User(letter, (key(name, letter),))  # type: ignore[attr-defined]
         answer = host.says(TARGET, b"for " + letter.encode(), NOW)
         other = talking["b" if letter == "a" else "a"]
         assert word_of(other.hears, answer, NOW) == "auth_failed"
@@ -238,3 +239,19 @@ def test_several_processes_tell_sessions_of_users_apart() -> None:
         host.hears(Client(packets(name, f"i{letter}")).says(TARGET, b"x", NOW), NOW)
     assert len({*claimed}) == len(claimed) == 2
     assert all(len(session) == 8 for session in claimed)
+
+
+@pytest.mark.parametrize("name", AES)
+def test_each_key_of_one_user_lets_him_in(name: str) -> None:
+    keys = tuple(key(name, letter) for letter in "ab")
+    anna = User("anna", keys)
+    table = {key_hash(each): anna for each in keys}.get
+    for each in keys:
+        client = make_shadow(METHODS[name], [key(name, "s"), each])
+        hearing = ServerHearing(make_shadow(METHODS[name], [key(name, "s")], users=table), NOW)
+        hearing.hears([make_request(client, TARGET, [b"hello"], salt=b"s" * METHODS[name].salt_size, now=NOW)])
+        assert hearing.word == ""
+        assert hearing.request is not None
+        assert hearing.request.user is anna
+    assert key_of(anna, key_hash(keys[1])) == keys[1]
+    assert key_of(anna, key_hash(b"of nobody")) == keys[0]

@@ -29,11 +29,11 @@ SALT: Final = b"s" * METHOD.salt_size
 
 @dataclass(frozen=True)
 class Place:
-    key: bytes
+    keys: tuple[bytes, ...]
     address: Address = ANYWHERE
 
 
-FOLLOWING: Final[ByIdentity] = {key_hash(NEXT): Place(NEXT)}.get
+FOLLOWING: Final[ByIdentity] = {key_hash(NEXT): Place((NEXT,))}.get
 
 
 def stream(*keys: bytes) -> bytes:
@@ -63,7 +63,7 @@ def test_a_stream_for_the_next_server_itself() -> None:
 
 def test_a_stream_for_a_user_of_the_next_server() -> None:
     _, passed_on = passed([stream(FRONT, NEXT, USER)])
-    following = make_shadow(METHOD, [NEXT], users={key_hash(USER): Place(USER)}.get)
+    following = make_shadow(METHOD, [NEXT], users={key_hash(USER): Place((USER,))}.get)
     hearing = ServerHearing(following, NOW)
     hearing.hears(passed_on)
     assert (hearing.word, bytes(hearing.payload)) == ("", b"helloagain")

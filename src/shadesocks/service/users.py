@@ -17,7 +17,7 @@ def users_of(server: ServerConfig) -> UserTable[User] | None:
     """Return the users of a server, None where whoever has its key is served. One table for streams and datagrams."""
     if server.users is None:
         return None
-    return UserTable(User(user.name, parse_keys(server.method, user.password.reveal())[-1]) for user in server.users)
+    return UserTable(User(user.name, (parse_keys(server.method, user.password.reveal())[-1],)) for user in server.users)
 
 
 def destinations_of(server: ServerConfig) -> UserTable[Destination] | None:

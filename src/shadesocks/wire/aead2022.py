@@ -24,7 +24,7 @@ from ..crypto.block import BLOCK_SIZE
 from ..crypto.methods import Method
 from ..crypto.subkeys_2022 import subkey_blake3
 from .chunks import Opener, Sealer, SealStart
-from .identity import ByIdentity, StreamIdentities, stream_tag, unknown_user
+from .identity import ByIdentity, StreamIdentities, key_of, stream_tag, unknown_user
 from .shadow import Known, Parser, Random, ShadowRequest, WallClock
 
 REQUEST: Final = 0
@@ -84,11 +84,12 @@ class Aead2022Shadow:
         opener = Opener(self._method, None)
         key, user = self._key, None
         if self._users is not None:
-            user = self._users(stream_tag(key, salt, sealed[:BLOCK_SIZE]))
+            tag = stream_tag(key, salt, sealed[:BLOCK_SIZE])
+            user = self._users(tag)
             sealed = sealed[BLOCK_SIZE:]
             if user is None:
                 raise self._nobody(opener, salt, sealed)
-            key = user.key
+            key = key_of(user, tag)
         opener.rekey(subkey_blake3(key, salt))
         kind, stamp, size = _FIXED.unpack(opener.take(sealed))
         if kind != REQUEST:

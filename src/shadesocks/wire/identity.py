@@ -24,11 +24,11 @@ from ..crypto.subkeys_2022 import identity_subkey, key_hash
 
 
 class Holder(Protocol):
-    """Whoever is known by a tag."""
+    """Whoever is known by the tag of a key of his."""
 
     @property
-    def key(self) -> bytes:
-        """The key that the tag is made of."""
+    def keys(self) -> tuple[bytes, ...]:
+        """All of them, one at least."""
 
 
 ByIdentity = Callable[[bytes], Holder | None]
@@ -86,6 +86,16 @@ class PacketDoor:
         separate = self._open(packet[:BLOCK_SIZE])
         mixed = self._open(packet[BLOCK_SIZE : 2 * BLOCK_SIZE])
         return separate, (int.from_bytes(mixed) ^ int.from_bytes(separate)).to_bytes(BLOCK_SIZE)
+
+
+def key_of(holder: Holder, tag: bytes) -> bytes:
+    """Return the one of his keys that a tag is made of; where none is any more, another."""
+    keys = holder.keys
+    if len(keys) > 1:
+        for key in keys:
+            if key_hash(key) == tag:
+                return key
+    return keys[0]
 
 
 def unknown_user() -> RemoteProtocolError:

@@ -29,7 +29,7 @@ from ..crypto.methods import Method
 from ..crypto.subkeys_2022 import key_hash, subkey_blake3
 from ..crypto.window import Window
 from .aead2022 import PADDING_MAX, REQUEST, RESPONSE, SKEW_MAX
-from .identity import ByIdentity, Holder, PacketDoor, PacketIdentities, unknown_user
+from .identity import ByIdentity, Holder, PacketDoor, PacketIdentities, key_of, unknown_user
 from .packet import IPV4_SIZE, PacketHost, Span, payload_at
 from .shadow import Random
 
@@ -276,7 +276,7 @@ class UsersHost:
         """See `packet.PacketHost`."""
         assert isinstance(key, bytes), "what `identify` returned"
         user = self._doorway.user(key)
-        own = _Gcm(self._method, user.key, self._random)
+        own = _Gcm(self._method, key_of(user, key[:BLOCK_SIZE]), self._random)
         talk = HostTalk(own, self._random, key[BLOCK_SIZE:], self._claim, self._doorway, user)
         talk.claimed = key_hash(key)[:ID_SIZE]
         return talk

@@ -109,7 +109,7 @@ class RelayTalk:
 
     def __init__(self, host: RelayHost, to: Following) -> None:
         self._host = host
-        self._seal = Block(to.key).seal
+        self._seal = Block(to.keys[0]).seal
         self.to = to
         """The next server."""
 

@@ -37,12 +37,12 @@ COUNTED_MAX = 5000
 class User:
     """Whoever has a key: a user, or the next server."""
 
-    key: bytes
+    keys: tuple[bytes, ...]
     address: Address = ANYWHERE
 
 
 def _users(vector: Vector) -> ByIdentity:
-    return {key_hash(key): User(key) for key in vector.datas("users_hex")}.get
+    return {key_hash(key): User((key,)) for key in vector.datas("users_hex")}.get
 
 
 def _keys(vector: Vector) -> list[bytes]:
@@ -64,7 +64,7 @@ def _hops(vector: Vector) -> list[tuple[bytes, relayed.ByIdentity]]:
     hops: list[tuple[bytes, relayed.ByIdentity]] = []
     for hop in vector.items("relay_hops"):
         following = bytes.fromhex(hop["next_psk_hex"])
-        hops.append((bytes.fromhex(hop["hop_identity_psk_hex"]), {key_hash(following): User(following)}.get))
+        hops.append((bytes.fromhex(hop["hop_identity_psk_hex"]), {key_hash(following): User((following,))}.get))
     return hops
 
 
@@ -110,7 +110,7 @@ def _is_the_user(vector: Vector, begin: partial[ServerHearing], sent: bytes) -> 
     server = begin(strict_first_read=True)
     server.hears([sent])
     user = server.request and server.request.user
-    same(user and user.key.hex(), vector.fields["users_hex"][vector.number("user_index")], "key of the user")
+    same(user and user.keys[0].hex(), vector.fields["users_hex"][vector.number("user_index")], "key of the user")
 
 
 def _answers(vector: Vector, client: Shadow, begin: partial[ServerHearing], sent: bytes) -> None:

@@ -14,3 +14,8 @@ class Destination:
     name: str
     key: bytes = field(repr=False)
     address: Address
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """The one, as a table wants it."""
+        return (self.key,)

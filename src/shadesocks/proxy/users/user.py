@@ -10,4 +10,5 @@ class User:
     """One of those who share a port. Two with the same name are still two: each port has its own."""
 
     name: str
-    key: bytes = field(repr=False)
+    keys: tuple[bytes, ...] = field(repr=False)
+    """Each lets him in; one at least."""
