@@ -48,6 +48,33 @@ lock.close()
 """
 
 
+HELD: Final = """
+import os, signal
+from shadesocks.crypto.record_lock import RecordLock
+
+lock = RecordLock()
+reading, writing = os.pipe()
+pid = os.fork()
+if not pid:
+    taken = lock.take(3) and lock.take(3)
+    with lock.at(4):
+        pass
+    os.write(writing, b"1" if taken else b"0")
+    signal.pause()
+print(os.read(reading, 1), lock.take(3), lock.take(4))
+os.kill(pid, signal.SIGKILL)
+os.waitpid(pid, 0)
+print(lock.take(3))
+if not os.fork():
+    os._exit(lock.take(3))
+print(os.wait()[1])
+lock.give(3)
+if not os.fork():
+    os._exit(lock.take(3))
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
 def said(program: str) -> str:
     return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
@@ -60,3 +87,7 @@ def test_nothing_is_lost_of_what_three_processes_count() -> None:
 
 def test_a_killed_process_keeps_nobody_out() -> None:
     assert said(KILLED) == "another number\nits number, once it is gone\n"
+
+
+def test_a_lock_is_held_to_the_end_of_its_process() -> None:
+    assert said(HELD).splitlines() == ["b'1' False True", "True", "0", "1"]

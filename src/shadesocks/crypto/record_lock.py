@@ -8,7 +8,7 @@ apart: what they guard belongs to one.
 from __future__ import annotations
 
 import os
-from fcntl import LOCK_EX, LOCK_UN, lockf
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
 
 
 class RecordLock:
@@ -33,6 +33,18 @@ class RecordLock:
 
     def __exit__(self, *_: object) -> None:
         lockf(self._fd, LOCK_UN, 1, self._number)
+
+    def take(self, number: int) -> bool:
+        """Hold a lock until `give`, or the end of this process; False where another process holds it."""
+        try:
+            lockf(self._fd, LOCK_EX | LOCK_NB, 1, number)
+        except (BlockingIOError, PermissionError):  # POSIX has both
+            return False
+        return True
+
+    def give(self, number: int) -> None:
+        """Hold it no more."""
+        lockf(self._fd, LOCK_UN, 1, number)
 
     def close(self) -> None:
         """Give up the file."""
