@@ -10,7 +10,8 @@ import pytest
 
 from shadesocks.cli import selfcheck
 from shadesocks.cli.exits import DIED, Failed
-from shadesocks.config.model import Config, DestinationConfig, Mode, ServerConfig, UserConfig
+from shadesocks.config.model import Config, DestinationConfig, Mode, ServerConfig
+from shadesocks.config.user import Credential, UserConfig
 from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.keys import make_key_text
@@ -93,8 +94,9 @@ def test_a_chain_is_not_dialled() -> None:
 def test_users_and_those_who_cannot_be_taken_for() -> None:
     """The first user is the client; where nobody is, or a server only passes on, there is nothing to check."""
     server = server_of("2022-blake3-aes-128-gcm")
-    users = tuple(UserConfig(name, server_of("2022-blake3-aes-128-gcm").password) for name in ("anna", "ben"))
-    to = DestinationConfig("east", users[0].password, server.address)
+    key = server_of("2022-blake3-aes-128-gcm").password
+    users = tuple(UserConfig(name, (Credential(key),)) for name in ("anna", "ben"))
+    to = DestinationConfig("east", key, server.address)
     for each, is_checked in (
         (replace(server, users=users), True),
         (replace(server, users=()), False),

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from shadesocks.config import Config, LocalConfig, Mode, Outbound, ProxyConfig, ServerConfig, dump, load
-from shadesocks.config.model import DestinationConfig, UserConfig
+from shadesocks.config.limits import Limits, Quota
+from shadesocks.config.model import DestinationConfig
 from shadesocks.config.nameservers import WORDS
+from shadesocks.config.user import Credential, UserConfig
 from shadesocks.core.address import Address
 from shadesocks.core.nameserver import NameServer, Transport
 from shadesocks.core.secret import Secret
@@ -124,7 +126,19 @@ CONFIGS = [
         outbound_receive_buffer=4,
     ),
     Config((replace(ONE, raw_key=True),)),
-    Config((replace(ONE, users=(UserConfig("anna", Secret(USER_KEY)),)),)),
+    Config(
+        (
+            replace(
+                ONE,
+                users=(
+                    UserConfig("anna", (Credential(Secret(USER_KEY), 5, 10),), Limits(quota=Quota(5)), "a note"),
+                    UserConfig("ben", (Credential(Secret("A" + KEY[1:])),)),
+                ),
+            ),
+        ),
+    ),
+    Config((replace(ONE, raw_key=True, users=(UserConfig("anna", limits=Limits(connections=3)),)),)),
+    Config((replace(ONE, users=(UserConfig("anna", (Credential(Secret(USER_KEY)),)),)),)),
     Config((replace(ONE, destinations=(DestinationConfig("east", Secret(USER_KEY), Address("h.example", 1)),)),)),
     Config(
         (replace(ONE, method=METHODS["rc4-md5"], password=Secret(STRONG), one_time_auth=True, compat="procurator"),),

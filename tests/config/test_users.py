@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from shadesocks.config import Config, load
-from shadesocks.config.model import DestinationConfig, UserConfig
+from shadesocks.config.limits import FREE, Limits, Quota
+from shadesocks.config.model import DestinationConfig
 from shadesocks.config.save import dump
+from shadesocks.config.stored import people_of
+from shadesocks.config.user import Credential, UserConfig
 from shadesocks.config.users import clients_of
 from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
@@ -19,11 +22,16 @@ from .samples import KEY, METHOD, STRONG, problems, text_of, warnings
 
 AES_128 = "2022-blake3-aes-128-gcm"
 KEYS = [base64.b64encode(bytes(range(at, at + 32))).decode() for at in (1, 65, 130, 190)]
+INSTANT = 'is a day or an instant, as in "2027-01-31" or "2027-01-31T18:00+02:00"; UTC where no zone stands'
 RECIPE = f"make one with: shadesocks genkey -m {METHOD}"
 
 
 def users(*pairs: tuple[str, str]) -> list[dict[str, str]]:
     return [{"name": name, "password": key} for name, key in pairs]
+
+
+def keyed(*keys: str) -> tuple[Credential, ...]:
+    return tuple(Credential(Secret(key)) for key in keys)
 
 
 ANNA, BEN = users(("anna", KEYS[0]), ("ben", KEYS[1]))
@@ -35,7 +43,7 @@ EAST: dict[str, Any] = {"name": "east", "server": "192.0.2.9", "server_port": 83
 def test_users(in_list: bool, role: Any) -> None:
     keys = json.loads(text_of(users=[ANNA, BEN]))
     server = load(json.dumps({"servers": [keys]} if in_list else keys), role=role).servers[0]
-    assert server.users == (UserConfig("anna", Secret(KEYS[0])), UserConfig("ben", Secret(KEYS[1])))
+    assert server.users == (UserConfig("anna", keyed(KEYS[0])), UserConfig("ben", keyed(KEYS[1])))
     assert server.destinations == ()
 
 
@@ -59,7 +67,7 @@ def test_no_list_is_not_an_empty_one() -> None:
 def test_a_key_from_the_environment() -> None:
     text = text_of(users=users(("anna", "${ANNA}")))
     (user,) = load(text, environ={"ANNA": KEYS[0]}).servers[0].users or ()
-    assert user.password == Secret(KEYS[0])
+    assert user.credentials == keyed(KEYS[0])
     with pytest.raises(Exception, match=r"users\[0\]\.password: .*ANNA"):
         load(text, environ={})
 
@@ -67,10 +75,27 @@ def test_a_key_from_the_environment() -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({}, ": expected a list of objects with name and password, found an object"),
-        (["x"], "[0]: expected an object with name and password, found text"),
+        ({}, ": expected a list of objects, each with a name, found an object"),
+        (["x"], "[0]: expected an object with a name, found text"),
         ([{"password": KEYS[0]}], '[0].name: is missing; each has a name of his own, as in "name": "anna"'),
-        ([{"name": "anna"}], f"[0].password: is missing; each has a key of his own; {RECIPE}"),
+        ([ANNA, {"name": "ben"}], f"[1].password: is missing; each has a key of his own; {RECIPE}"),
+        ([{**ANNA, "quota": "lots"}], '[0].quota: quota is a number of bytes, or text such as "500M" or "2G"'),
+        (
+            [{**ANNA, "quota": {"size": 1, "window": "year"}}],
+            "[0].quota.window: the window of a quota is one of lifetime, month, days",
+        ),
+        (
+            [{**ANNA, "passwords": [KEYS[1]]}],
+            "[0].passwords: a user has password or passwords; put the one into the list of the others",
+        ),
+        (
+            [{"name": "anna", "passwords": [KEYS[0], {"password": KEYS[1], "from": "soon"}]}],
+            f"[0].passwords[1].from: passwords[1].from {INSTANT}",
+        ),
+        (
+            [{"name": "anna", "passwords": [KEYS[0], KEYS[0]]}],
+            f"[0].passwords[1]: this key is another one's (line 1); each needs a key of his own, {RECIPE}",
+        ),
         ([{**ANNA, "name": 5}], "[0].name: expected text in quotes, found 5"),
         (
             [{**ANNA, "name": "a\nb"}],
@@ -202,3 +227,52 @@ def test_the_clients_of_a_server() -> None:
 def test_no_key_is_shown() -> None:
     config = load(text_of(users=[ANNA, BEN]))
     assert not any(key in repr(config) for key in KEYS)
+
+
+def test_what_else_is_said_of_a_user() -> None:
+    anna = {
+        "name": "anna",
+        "passwords": [KEYS[0], {"password": KEYS[1], "from": 100, "until": "2027-01-31"}],
+        "note": "third floor",
+        "quota": {"size": "50G", "window": "month", "day": 3},
+        "connections": 20,
+    }
+    (user,) = load(text_of(users=[anna])).servers[0].users or ()
+    assert user.limits == Limits(quota=Quota(50 << 30, "month", 3), connections=20)
+    assert (user.note, user.where, user.port) == ("third floor", "config:1", None)
+    assert user.credentials == (*keyed(KEYS[0]), Credential(Secret(KEYS[1]), 100, 1801353600))
+
+
+@pytest.mark.parametrize("method", [METHOD, "2022-blake3-chacha20-poly1305", "aes-256-gcm"])
+def test_one_alone_has_the_servers_password(method: str) -> None:
+    password = KEY if method.startswith("2022") else STRONG
+    (server,) = load(text_of(method=method, password=password, users=[{"name": "anna", "sources": 2}])).servers
+    assert server.owner == UserConfig("anna", (), Limits(sources=2))
+    assert not server.is_shared
+    (client,) = clients_of(server)
+    assert (client.password, client.users, client.remarks) == (Secret(password), None, "anna")
+    text = text_of(method=method, password=password, users=[{"name": "anna"}])
+    assert warnings(text, "local") == []
+
+
+def test_a_name_is_one_user() -> None:
+    two = [{"server": "::", "server_port": at, "method": METHOD, "password": KEYS[at]} for at in (1, 2)]
+
+    def listed(*users: Any) -> str:
+        return json.dumps({"servers": [{**server, "users": [user]} for server, user in zip(two, users, strict=True)]})
+
+    limited = {"name": "anna", "quota": "1G"}
+    for pair in ((limited, limited), (limited, {"name": "anna"}), ({"name": "anna"}, limited)):
+        servers = load(listed(*pair)).servers
+        assert people_of(Config(servers))["anna"].limits == Limits(quota=Quota(1 << 30))
+    (told,) = problems(listed(limited, {"name": "anna", "quota": "2G"}), "server")
+    assert "'anna' has other limits at another server (c.json:1)" in told
+
+
+def test_the_client_has_the_password_that_lasts() -> None:
+    ends = [{"password": KEYS[0], "until": 500}, {"password": KEYS[1], "from": 400}]
+    (server,) = load(text_of(users=[{"name": "anna", "passwords": ends}])).servers
+    assert [each.password.reveal() for each in clients_of(server)] == [f"{KEY}:{KEYS[1]}"]
+    assert [each.password.reveal() for each in clients_of(server, 300)] == [f"{KEY}:{KEYS[0]}"]
+    (user,) = server.users or ()
+    assert user.limits is FREE

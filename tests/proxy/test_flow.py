@@ -6,13 +6,12 @@ import asyncio
 
 import pytest
 
+from shadesocks.config.limits import FREE, Limits, Quota
 from shadesocks.core.address import Address
 from shadesocks.core.errors import DialError
 from shadesocks.proxy.users.account import Account
 from shadesocks.proxy.users.counts import NOTHING, Counts
-from shadesocks.proxy.users.limits import FREE, Limits
 from shadesocks.proxy.users.meter import Meter
-from shadesocks.proxy.users.quota import Quota
 from tests.service.rig import run, until
 from tests.wire.codecs import SEALED, salt_of, shadow_of
 from tests.wire.hearing import ClientHearing, make_request
@@ -137,7 +136,7 @@ def test_a_users_connection_whose_target_is_not_reached_is_counted_out() -> None
     ("limits", "word"),
     [
         (Limits(enabled=False), "disabled"),
-        (Limits(expires_at=NOW), "expired"),
+        (Limits(expires=NOW), "expired"),
         (Limits(quota=Quota(0)), "quota"),
         (Limits(connections=0), "connections"),
         (Limits(sources=0), "sources"),

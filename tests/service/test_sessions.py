@@ -22,7 +22,7 @@ from .rig import HOST, echo, run, server_config, socks, started, target, until
 from .test_ports import connected, ended, talk
 from .test_service_udp import ask, relay_of, trip
 from .test_service_udp import echo as udp_echo
-from .test_users import client, service, shared, text
+from .users.test_tables import client, service, shared, text
 
 SERVER = replace(server_config(), mode=Mode.TCP_AND_UDP, remarks="tokyo", id="one")
 

@@ -289,7 +289,7 @@ def _find_dialect(name: str | None, root: Node, findings: Findings) -> Taken | N
 _ONE_SERVER: Final = ("server", "server_port", "password")
 """One of these at the top level means a server there; `method` alone does not."""
 _ONE_LOCAL: Final = ("local_address", "local_port")
-_RESOLVED: Final = ("handshake_timeout", "dial_timeout", "acl", "manager_secret")
+_RESOLVED: Final = ("handshake_timeout", "dial_timeout", "acl", "manager_secret", "store")
 """Set by `timeout`, too, a path that starts at the file, or a secret: not taken from the file as they are."""
 _PLAIN_FIELDS: Final = tuple(
     field.name for field in fields(Config) if field.name in SETTINGS and field.name not in _RESOLVED
@@ -302,6 +302,8 @@ _check_weights = later(__package__, ".balance", "check_weights")
 _build_online = later(__package__, ".online", "build_online")
 _build_template = later(__package__, ".manager", "build_template")
 _secret_of = later(__package__, ".manager", "secret_of")
+_store_of = later(__package__, ".stored", "store_of")
+_check_same = later(__package__, ".stored", "check_same")
 _CHECKS: Final = (
     (("dns_ttl_min", "dns_ttl_max"), later(__package__, ".bounds", "check_names")),
     (("forbidden_ip",), later(__package__, ".bounds", "check_forbidden")),
@@ -391,6 +393,8 @@ class _Builder:
         for names, check in _CHECKS:
             if top.has(*names):
                 check(top, given, findings)
+        if sum(server is not None and server.users is not None for _, server in servers) > 1:
+            _check_same(servers, findings)
         online = _build_online(top, around, findings) if top.has("online_urls") else None
         if online is None and any(section.has("tcp_weight", "udp_weight") for section in server_sections):
             _check_weights(servers, locals_, findings)
@@ -414,6 +418,7 @@ class _Builder:
             acl=around.acl,
             online=online,
             manager_secret=_secret_of(top, findings) if top.has("manager_secret") else None,
+            store=_store_of(top, self._base, self._environ, findings) if top.has("store") else None,
             where=top.mark.where,
             template=_build_template(top, around, servers, findings) if managed_file else None,
             **given,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from ..core.address import Address
 from ..core.errors import Problem
@@ -18,6 +18,9 @@ from ..core.nameserver import NameServer
 from ..core.secret import Secret
 from ..crypto.methods import Method
 from .settings import SETTINGS
+
+if TYPE_CHECKING:
+    from .user import UserConfig
 
 
 def _float(name: str) -> float:
@@ -107,15 +110,6 @@ class PluginConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class UserConfig:
-    """One of those who share a port."""
-
-    name: str
-    password: Secret
-    """The key that is his alone."""
-
-
-@dataclass(frozen=True, slots=True)
 class DestinationConfig:
     """A server that another one stands in front of."""
 
@@ -164,9 +158,19 @@ class ServerConfig:
     plugin: PluginConfig | None = None
     """What it is reached through; None: the network."""
     users: tuple[UserConfig, ...] | None = None
-    """Those who share its port; None: whoever has its password. Empty: nobody gets in."""
+    """Those who use it; None: whoever has its password, and nobody is counted by name. Empty: nobody gets in."""
     destinations: tuple[DestinationConfig, ...] = ()
     """The servers that it stands in front of, and passes everything on to; empty: it dials the targets."""
+
+    @property
+    def owner(self) -> UserConfig | None:
+        """The user who has no password but the server's, None where there is no such user."""
+        return next((user for user in self.users or () if not user.credentials), None)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether users are told apart by passwords of their own; with an empty list, too."""
+        return self.users is not None and (not self.users or any(user.credentials for user in self.users))
 
 
 Hop = ServerConfig | ProxyConfig
@@ -347,6 +351,10 @@ class Config:
     control: str | None = None
     """Path of the control socket, or its directory; None: in a usual place; empty: none."""
     control_targets: bool = _bool("control_targets")
+    store: Secret | None = None
+    """Where users and their bytes are kept: the path of a file, or the URL of a database; None: nowhere."""
+    store_days: int = _int("store_days")
+    """Days whose hours are kept; older ones are kept as days."""
     metrics: Address | None = None
     """Where counters are to be had over HTTP; None: nowhere."""
     watch: bool = _bool("watch")

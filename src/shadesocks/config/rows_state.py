@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .setting import RUST, Kind, Setting
+from .setting import RUST, SERVER_END, Kind, Setting
 
 ROWS: Final = (
     Setting(
@@ -29,6 +29,28 @@ ROWS: Final = (
         default=False,
         flags=("--control-targets",),
         since="0.2",
+    ),
+    Setting(
+        "store",
+        Kind.SECRET,
+        "Where users and what passed for them are kept: the path of a file, or the URL of a database, which needs the "
+        "extra `store`. `${NAME}` takes it from the environment.",
+        roles=SERVER_END,
+        default_text="none: nothing is kept",
+        flags=("--store",),
+        since="0.3",
+    ),
+    Setting(
+        "store_days",
+        Kind.COUNT,
+        "Days whose traffic is kept hour by hour for each user; of older ones the sums of a day are kept.",
+        roles=SERVER_END,
+        default=32,
+        unit="days",
+        low=32,
+        high=3660,
+        flags=("--store-days",),
+        since="0.3",
     ),
     Setting(
         "metrics",

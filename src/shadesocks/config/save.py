@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .model import (
     DEFAULT_MODE,
@@ -27,6 +27,9 @@ from .model import (
 from .nameservers import written
 from .setting import Kind
 from .settings import SETTINGS
+
+if TYPE_CHECKING:
+    from .user import UserConfig
 
 INDENT: Final = 4
 
@@ -140,7 +143,7 @@ def _server(server: ServerConfig, config: Config, mode: Mode | None) -> dict[str
             keys[name] = _WRITERS.get(SETTINGS[name].kind, _same)(value)
     keys |= _plugin(server.plugin)
     if server.users is not None:
-        keys["users"] = [{"name": user.name, "password": user.password.reveal()} for user in server.users]
+        keys["users"] = [_user(user) for user in server.users]
     if server.destinations:
         keys["destinations"] = [_destination(each) for each in server.destinations]
     if server.outbound_proxy:
@@ -151,6 +154,12 @@ def _server(server: ServerConfig, config: Config, mode: Mode | None) -> dict[str
     if server.acl != config.acl:
         keys["acl"] = server.acl or ""
     return keys | _outbound(server.outbound, config.outbound)
+
+
+def _user(user: UserConfig) -> dict[str, object]:
+    from .user import pack_user
+
+    return {"name": user.name, **pack_user(user)}
 
 
 def _destination(to: DestinationConfig) -> dict[str, object]:

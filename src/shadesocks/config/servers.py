@@ -121,7 +121,7 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         _check_legacy(section, method, habits, around, findings)
     if not (isinstance(host, str) and isinstance(port, int) and isinstance(method, Method) and password is not None):
         return None
-    shared = section.has("users", "destinations")
+    shared = _has_keys(section)
     if shared and section.has("raw_key"):
         _problem(section, "raw_key", "a server with users, or with destinations, has its key as password", findings)
         return None
@@ -145,8 +145,8 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         habits.pool,
         group_of(section, findings),
         plugin,
-        _build_users(*them) if shared else None,
-        _build_destinations(*them) if shared else (),
+        _build_users(*them) if section.has("users") else None,
+        _build_destinations(*them) if section.has("destinations") else (),
     )
 
 
@@ -348,7 +348,7 @@ def _password(section: Section, method: Method | None, around: Surroundings, fin
         if method is not None and method.edition is Edition.PLAIN:
             return Secret("")
         recipe = _recipe(method) if method is not None else "make one with: shadesocks genkey -m METHOD"
-        if section.has("users", "destinations"):
+        if _has_keys(section):
             recipe = f"it is the server's own key, which all its users have before theirs; {recipe}"
         findings.problem(section.mark, section.key("password"), f"is missing; {recipe}")
         return None
@@ -376,6 +376,16 @@ def _password(section: Section, method: Method | None, around: Surroundings, fin
     return Secret(text)
 
 
+def _has_keys(section: Section) -> bool:
+    """Say whether users or servers behind have keys of their own. One user without has the server's."""
+    if section.has("destinations"):
+        return True
+    items = section.entries["users"].node.value if section.has("users") else ()
+    if not isinstance(items, tuple) or len(items) != 1 or not isinstance(items[0].value, Mapping):
+        return section.has("users")
+    return not items[0].value.keys().isdisjoint(("password", "passwords"))
+
+
 def _recipe(method: Method) -> str:
     return f"make one with: shadesocks genkey -m {method.name}"
 
@@ -399,7 +409,7 @@ def _judge_chain(section: Section, method: Method, text: str, findings: Findings
     """Return what is wrong with the count of keys: a server has its own, a client those on the way as well."""
     if method.edition is not Edition.AEAD2022:
         return ""
-    several, shared = ":" in text, section.has("users", "destinations")
+    several, shared = ":" in text, _has_keys(section)
     if several and findings.concerns(SERVER_END) and (shared or not findings.concerns(LOCAL_END)):
         return (
             "a server has one key; several, with colons between, are for clients: the last is the user's, and stands "

@@ -73,7 +73,7 @@ class Kind(Enum):
     TEXTS = "a list of texts"
     HOPS = "a proxy as a link in quotes, or a list of links"
     URLS = "the https:// address of a document in quotes, or a list of them"
-    USERS = "a list of objects with name and password"
+    USERS = "a list of objects, each with a name"
     DESTINATIONS = "a list of objects with name, server, server_port and password"
     NAMES = "names: text in quotes, commas between several, or a list of texts"
 

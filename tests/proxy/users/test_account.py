@@ -10,10 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from shadesocks.config.limits import FREE, Limits, Quota
 from shadesocks.proxy.users.account import UNLIMITED, Account
 from shadesocks.proxy.users.counts import NOTHING, Counts
-from shadesocks.proxy.users.limits import FREE, Limits
-from shadesocks.proxy.users.quota import Quota
 
 HERE, THERE = b"\x0a\0\0\1", b"\x0a\0\0\2"
 
@@ -77,7 +76,7 @@ def test_without_limits_everybody_is_let_in() -> None:
     assert account.used(0) == 0
 
 
-@pytest.mark.parametrize(("limits", "word"), [(Limits(enabled=False), "disabled"), (Limits(expires_at=5), "expired")])
+@pytest.mark.parametrize(("limits", "word"), [(Limits(enabled=False), "disabled"), (Limits(expires=5), "expired")])
 def test_who_is_refused_is_ended(limits: Limits, word: str) -> None:
     account = Account("ann")
     assert account.admit(HERE, at(0), at(4)) is None

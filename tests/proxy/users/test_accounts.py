@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from shadesocks.config.limits import FREE, Limits
 from shadesocks.proxy.users.accounts import Accounts
 from shadesocks.proxy.users.counts import Counts
-from shadesocks.proxy.users.limits import FREE, Limits
 
 from .test_account import begin
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shadesocks.config.limits import FREE, Limits, Quota
 from shadesocks.core.errors import LimitError
 from shadesocks.net.end import End
 from shadesocks.net.pipe import READ_MAX, READ_MIN
@@ -17,9 +18,7 @@ from shadesocks.net.relay import Relay
 from shadesocks.proxy.users.account import Account
 from shadesocks.proxy.users.bucket import SIZE_MIN
 from shadesocks.proxy.users.counts import NOTHING, Counts
-from shadesocks.proxy.users.limits import FREE, Limits
 from shadesocks.proxy.users.meter import Meter
-from shadesocks.proxy.users.quota import Quota
 from tests.net.codec import HEAD, SALT, XorOpener, XorSealer, opened, sealed
 from tests.net.packet_rig import METHODS, Rig, heard, nothing, run
 from tests.net.world import MODELS, Program, World
@@ -71,7 +70,7 @@ def world(request: pytest.FixtureRequest) -> World:
 
 
 def test_without_limits_the_pipes_are_everybodys(world: World) -> None:
-    user = User(world, Limits(connections=5, sources=2, sessions=1, expires_at=10**10))
+    user = User(world, Limits(connections=5, sources=2, sessions=1, expires=10**10))
     relay, client, target = user.connect()
     assert relay.meter is None
     client.say(DATA)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from shadesocks.config.limits import FREE, Limits, Quota
 from shadesocks.proxy.users.accounts import Accounts
 from shadesocks.proxy.users.counts import Counts
-from shadesocks.proxy.users.limits import FREE, Limits
-from shadesocks.proxy.users.quota import HOUR, Quota
+from shadesocks.proxy.users.quota import HOUR
 from shadesocks.service.store.books import Books
 from shadesocks.service.store.sqlite import SqliteStore
 from shadesocks.service.store.store import StoreError

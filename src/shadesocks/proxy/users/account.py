@@ -18,10 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from ...config.limits import FREE, Limits, Quota
+from .allowed import Allowed, allowed_of
 from .bucket import TokenBucket
 from .counts import NOTHING, Counts
-from .limits import FREE, Limits
-from .quota import Quota, Window, window_of
+from .quota import Window, window_of
 from .sources import Sources, group_at
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Account:
         "_sessions",
         "_sources",
         "_window",
+        "allowed",
         "connections",
         "counts",
         "down_bucket",
@@ -71,6 +73,8 @@ class Account:
         """Begin with nothing; what is `awake` is swept: the account puts itself there."""
         self.name: Final = name
         self.limits = FREE
+        self.allowed: Allowed | None = None
+        """Which targets; None: all that its port reaches."""
         self.connections = 0
         """From their admission to their end."""
         self.counts = NOTHING
@@ -108,12 +112,13 @@ class Account:
         """
         before, self.limits = self.limits, limits
         quota = limits.quota
-        self._is_open = limits.enabled and not ({limits.expires_at, quota, limits.connections, limits.sources} - {None})
+        self._is_open = limits.enabled and not ({limits.expires, quota, limits.connections, limits.sources} - {None})
         if quota is None:
             self._window = None
             self.left = UNLIMITED
         elif not _is_same_window(quota, before.quota):
             self._window = window_of(quota)
+        self.allowed = allowed_of(limits)
         self.up_bucket = _bucket(self.up_bucket, limits.up_speed, now)
         self.down_bucket = _bucket(self.down_bucket, limits.down_speed, now)
         if limits.sources is None:

@@ -9,7 +9,7 @@ from .account import Account
 from .counts import NOTHING, Counts
 
 if TYPE_CHECKING:
-    from .limits import Limits
+    from ...config.limits import Limits
 
 
 class Accounts:

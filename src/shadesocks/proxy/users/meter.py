@@ -16,10 +16,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ...core.errors import LimitError
+from ...core.later import later
 
 if TYPE_CHECKING:
     import asyncio
 
+    from ...config.limits import Limits
     from ...net.end import End
     from ...net.packets import PacketRelay, Session
     from ...net.pipe import Pipe, Scratch
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from ...wire.packet import Span, Talk
     from .account import Account
     from .bucket import TokenBucket
-    from .limits import Limits
 
 READ_LEAST: Final = 16 * 1024
 """Bytes that a read of a paced end asks for at least: a chunk of the AEAD editions."""
@@ -36,6 +37,9 @@ READ_SECONDS: Final = 0.25
 """Seconds of its speed that such a read asks for at most: the debt of a chunk is gone soon."""
 WAIT_LEAST: Final = 0.01
 """Seconds between two looks at who waits: below that, timers cost more than they smooth."""
+
+
+_narrowed_back: Final = later(__package__, "..outbound.guarded", "narrowed_back")
 
 
 class Pace:
@@ -169,6 +173,8 @@ class Meter:
         account = self.account
         self._sessions[session] = session.talk
         account.began(session, session.group, partial(relay.end, session), is_session=True)
+        if account.allowed is not None:
+            relay.narrow(session, account.allowed, _narrowed_back)
         if account.limits.is_metered:
             session.talk = MeteredTalk(self, session.talk)
             self._pay(account.up_bucket, size)
@@ -203,6 +209,7 @@ class Meter:
                     end.choose_pipe()
         for session, talk in self._sessions.items():
             session.talk = talk if meter is None else MeteredTalk(self, talk)
+            session.relay.narrow(session, account.allowed, _narrowed_back)
         for pace in (self._up, self._down):
             if pace is not None:
                 pace.go_on()

@@ -14,34 +14,15 @@ from __future__ import annotations
 from calendar import monthrange
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from ...config.limits import Quota
 
 HOUR: Final = 3600
 SLIDING_HOURS: Final = 30 * 24
 """Hours of the sliding window."""
-DAY_MOST: Final = 28
-"""The last day that every month has, and so the last on which a month may begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """Payload bytes, up and down together, that may pass in a window."""
-
-    size: int
-    window: str = "lifetime"
-    """A word of `WINDOWS`."""
-    day: int = 1
-    """On which day of the month it begins anew, for `month`."""
-
-    def __post_init__(self) -> None:
-        if self.size < 0:
-            raise ValueError("a quota is 0 bytes or more")
-        if self.window not in WINDOWS:
-            raise ValueError(f"the window of a quota is one of {', '.join(WINDOWS)}")
-        if not 1 <= self.day <= DAY_MOST:
-            raise ValueError(f"the month of a quota begins on a day from 1 to {DAY_MOST}: every month has these")
 
 
 class Window(Protocol):
@@ -193,7 +174,7 @@ class Sliding:
         self._forget(now)
 
 
-WINDOWS: Final[dict[str, type[Lifetime] | type[Month] | type[Sliding]]] = {
+_WINDOWS: Final[dict[str, type[Lifetime] | type[Month] | type[Sliding]]] = {
     "lifetime": Lifetime,
     "month": Month,
     "days": Sliding,
@@ -203,7 +184,7 @@ WINDOWS: Final[dict[str, type[Lifetime] | type[Month] | type[Sliding]]] = {
 
 def window_of(quota: Quota) -> Window:
     """Return the window of a quota, with nothing used."""
-    return WINDOWS[quota.window](quota)
+    return _WINDOWS[quota.window](quota)
 
 
 def this_month(now: int, day: int) -> int:

@@ -255,7 +255,7 @@ class Manager:
                 server.address.port,
                 server.password.reveal(),
                 server.method.name,
-                tuple((user.name, user.password.reveal()) for user in server.users or ()),
+                tuple((user.name, each.password.reveal()) for user in server.users or () for each in user.credentials),
             )
             for server in self._service.servers
         ]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ...wire.shadow import Shadow
     from ..shared import Shared
 
-_users_of: Final = later(__package__, "..users", "users_of")
+_table_of: Final = later(__package__, "..users.tables", "table_of")
 
 
 def server_port(server: ServerConfig) -> Port:
@@ -57,7 +57,7 @@ def server_port(server: ServerConfig) -> Port:
 
 def users_of(server: ServerConfig) -> UserTable[User] | None:
     """The users of a server, None where whoever has its key is served. One table for streams and datagrams."""
-    return None if server.users is None else _users_of(server)
+    return _table_of(server) if server.is_shared else None
 
 
 def server_flow(shared: Shared, server: ServerConfig, inbound: ShadowsocksInbound | None = None) -> Flow:

@@ -14,7 +14,7 @@ from ...proxy.outbound.direct import DirectDialer
 from ...wire.relayed import RelayedShadow, RelayHost
 from ..parts import keys_of, to_operators_hosts
 from ..sockets import datagram_options
-from ..users import destinations_of
+from ..users.tables import destinations_of
 
 if TYPE_CHECKING:
     from ...config.model import ServerConfig

@@ -20,9 +20,8 @@ from .history import HOUR, roll_before
 from .store import DAYS_AS_HOURS_MIN, HOURS_A_DAY, Stored, StoreError
 
 if TYPE_CHECKING:
+    from ...config.limits import Limits, Quota
     from ...proxy.users.accounts import Accounts
-    from ...proxy.users.limits import Limits
-    from ...proxy.users.quota import Quota
     from .store import Store
 
 log = logging.getLogger(__name__)

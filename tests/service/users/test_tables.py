@@ -14,17 +14,18 @@ from typing import Final
 
 import pytest
 
-from shadesocks.config.model import Config, DestinationConfig, LocalConfig, Mode, ServerConfig, UserConfig
+from shadesocks.config.model import Config, DestinationConfig, LocalConfig, Mode, ServerConfig
+from shadesocks.config.user import Credential, UserConfig
 from shadesocks.config.users import clients_of
 from shadesocks.core.address import Address
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.subkeys_2022 import key_hash
 from shadesocks.proxy.users.user import User
 from shadesocks.service.service import Service
-from shadesocks.service.users import destinations_of, users_of
+from shadesocks.service.users.tables import destinations_of, table_of
 
-from . import rig, test_service_udp
-from .rig import HOST, run, server_config, socks, started, until
+from .. import rig, test_service_udp
+from ..rig import HOST, run, server_config, socks, started, until
 
 METHODS: Final = ("2022-blake3-aes-128-gcm", "2022-blake3-aes-256-gcm")
 BOTH: Final = Mode.TCP_AND_UDP
@@ -36,7 +37,7 @@ def text(letter: str, method: str = METHODS[0]) -> str:
 
 def shared(method: str = METHODS[0], names: str = "ab", port: int = 0) -> ServerConfig:
     """A server with a user for each letter, whose key is made of it."""
-    users = tuple(UserConfig(name, Secret(text(name, method))) for name in names)
+    users = tuple(UserConfig(name, (Credential(Secret(text(name, method))),)) for name in names)
     return replace(server_config(method, port), mode=BOTH, users=users)
 
 
@@ -92,13 +93,13 @@ def lines_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_the_tables() -> None:
-    users = users_of(shared())
+    users = table_of(shared())
     assert users is not None
     assert [(user.name, user.keys) for user in users] == [("a", (b"a" * 16,)), ("b", (b"b" * 16,))]
     assert users.by_identity(key_hash(b"b" * 16)) is list(users)[1]
-    assert users_of(server_config()) is None
+    assert table_of(server_config()) is None
     assert destinations_of(server_config()) is None
-    empty = users_of(shared(names=""))
+    empty = table_of(shared(names=""))
     assert empty is not None
     assert len(empty) == 0
     to = DestinationConfig("east", Secret(text("e")), Address(HOST, 1))

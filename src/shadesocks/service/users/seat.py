@@ -1,0 +1,305 @@
+"""One process at the board: its column, what it says there of each user, and what of it was written to the store.
+
+    meet -> Row: tell, count ...      for the accounts of this process
+    record -> acknowledge             around each batch that goes to the store
+    unwritten                         after a death: what was counted and not written, once
+
+The words of a cell:
+
+    0 - 3    up, down, wire up, wire down: sums of all who ever sat here
+    4        life (16 bits), connections (24), sessions (24)
+    5        wants up and down, in KiB a second, 32 bits each
+    6        when the oldest session was used, in milliseconds; 0: there is none
+    7        numbers of the two batches that the records below are from, 32 bits each
+    8 - 15   the four sums as they are in the store once that batch is written, twice
+
+**Why two.** Before a batch goes to the store, the older record of each of its users is overwritten with the sums that
+the batch brings; the other one is from an earlier batch, which is written for certain, for one batch is under way at
+a time. If the process dies then, the store knows which was its last. A kill loses no word that was stored, and each
+step is one word: a record's number is taken away before its sums change, and put there afterwards.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from ...proxy.users.counts import NOTHING, Counts
+from .board_sources import SHARED_MOST, SharedSources
+
+if TYPE_CHECKING:
+    from ...proxy.users.elsewhere import Knocks
+    from .board import Board
+
+log = logging.getLogger(__name__)
+
+CELL: Final = 16
+SEAT: Final = 8
+"""Words about a seat."""
+
+_LIFE, _TAKEN, _FORMED, _WRITTEN = range(4)
+_NOW, _WANTS, _OLDEST, _NUMBERS, _RECORDS = 4, 5, 6, 7, 8
+_LIFE_BITS: Final = 16
+_COUNT_BITS: Final = 24
+_HALF: Final = 32
+_NEVER: Final = (1 << _HALF) - 1
+"""The number of a record that holds nothing."""
+_COUNT_MOST: Final = (1 << _COUNT_BITS) - 1
+_UNIT: Final = 1024
+
+
+class Seat:
+    """A column, held by this process."""
+
+    __slots__ = ("_base", "_board", "_is_told", "_life", "_rows", "number")
+
+    def __init__(self, board: Board, number: int) -> None:
+        """Begin a life there: what was said of now is void."""
+        self.number: Final = number
+        self._board: Final = board
+        self._base: Final = board.seat_at(number)
+        self._rows: dict[str, Row | None] = {}
+        self._is_told = False
+        self._begin()
+
+    def _begin(self) -> None:
+        words, base = self._board.words, self._base
+        self._life = words[base + _LIFE] % ((1 << _LIFE_BITS) - 1) + 1
+        words[base + _LIFE] = self._life
+        words[base + _TAKEN] = 1
+
+    @staticmethod
+    def is_taken(words: memoryview, base: int) -> bool:
+        """Say whether somebody sat down there and did not leave as one should."""
+        return bool(words[base + _TAKEN])
+
+    @property
+    def writer(self) -> str:
+        """The name under which all who sit here write, one after the other."""
+        return f"{self._board.key}-{self.number}"
+
+    def meet(self, name: str) -> Row | None:
+        """Return a user's place here; None where the board is full. It is the one of `Accounts`."""
+        try:
+            return self._rows[name]
+        except KeyError:
+            place = self._board.claim(name)
+            if place is None and not self._is_told:
+                self._is_told = True
+                log.error("more than %d users: for further ones each worker counts limits alone", self._board.rows)
+            row = self._rows[name] = None if place is None else Row(self._board, self.number, self._life, place)
+            return row
+
+    def tend(self, look_after: Callable[[Seat], None] | None = None) -> None:
+        """Look for processes that died: hand their seats over, to be left some time; or let them be free at once."""
+        for seat in self._board.adopt(self.number):
+            if look_after is None:
+                seat.leave()
+            else:
+                look_after(seat)
+
+    def leave(self, *, is_clean: bool = True) -> None:
+        """Sit there no more; where something is left unwritten (not `is_clean`) somebody else will look after it."""
+        words = self._board.words
+        words[self._base + _LIFE] = self._life % ((1 << _LIFE_BITS) - 1) + 1
+        words[self._base + _TAKEN] = 0 if is_clean else 1
+        self._board.free(self.number)
+
+    # -- what is written -----------------------------------------------------------------------
+
+    @property
+    def formed(self) -> int:
+        """The number of the last batch."""
+        return self._board.words[self._base + _FORMED]
+
+    @property
+    def is_certain(self) -> bool:
+        """True where no batch is under way."""
+        words = self._board.words
+        return words[self._base + _FORMED] == words[self._base + _WRITTEN]
+
+    def record(self, sequence: int, deltas: Iterable[tuple[str, Counts]]) -> None:
+        """A batch is about to go to the store; those before it are written."""
+        sums: dict[str, Counts] = {}
+        for name, counts in deltas:
+            sums[name] = sums.get(name, NOTHING).plus(counts)
+        words = self._board.words
+        words[self._base + _FORMED] = sequence
+        for name, counts in sums.items():
+            row = self.meet(name)
+            if row is not None:
+                _record(words, row.at, sequence, counts)
+
+    def acknowledge(self, sequence: int) -> None:
+        """That batch is written."""
+        self._board.words[self._base + _WRITTEN] = sequence
+
+    def unwritten(self, last: int) -> list[tuple[str, Counts]]:
+        """Return what was counted here and not written, by user.
+
+        To be called before the first batch of this life; `last` is the last one of this writer's that the store has.
+        It changes nothing of what it would return again: a process that dies with it in hand leaves it to the next.
+        """
+        board, words = self._board, self._board.words
+        last = max(last, words[self._base + _WRITTEN])  # a store forgets whoever was silent for a week
+        found = []
+        for row in board.used_rows:
+            at = board.cells_at(self.number) + row * CELL
+            _forget_after(words, at, last)
+            delta = Counts(*words[at : at + 4].tolist()).minus(_written(words, at, last))
+            if delta != NOTHING:
+                found.append((board.name(row), delta))
+        self.acknowledge(words[self._base + _FORMED])
+        return found
+
+    def written_elsewhere(self, name: str) -> int:
+        """Return the payload that a store has of the others for certain: what to go on from when it was read."""
+        row = self.meet(name)
+        if row is None:
+            return 0
+        board, words = self._board, self._board.words
+        total = 0
+        for number in board.used_seats:
+            if number != self.number:
+                at = board.cells_at(number) + row.number * CELL
+                total += _written(words, at, words[board.seat_at(number) + _WRITTEN]).payload
+        return total
+
+    def stands(self) -> tuple[int, ...] | None:
+        """Return how many batches the others wrote; None while one is under way, and nobody can say."""
+        board, words = self._board, self._board.words
+        stands = []
+        for number in board.used_seats:
+            base = board.seat_at(number)
+            if number != self.number:
+                if words[base + _FORMED] != words[base + _WRITTEN]:
+                    return None
+                stands.append(words[base + _FORMED])
+        return tuple(stands)
+
+
+class Row:
+    """One user, as one process tells of it and looks at it: `proxy.users.elsewhere.Others`."""
+
+    __slots__ = ("_board", "_life", "_seat", "_words", "at", "number", "workers")
+
+    def __init__(self, board: Board, seat: int, life: int, number: int) -> None:
+        self.number: Final = number
+        self.at: Final = board.cells_at(seat) + number * CELL
+        """Where this process's cell is."""
+        self.workers = board.workers
+        self._board = board
+        self._words = board.words
+        self._seat = seat
+        self._life = life
+
+    # -- telling -------------------------------------------------------------------------------
+
+    def tell(self, delta: Counts, wants: tuple[int, int], oldest_at: float) -> None:
+        """See `Others`."""
+        words, at = self._words, self.at
+        for place, size in enumerate(delta):
+            if size:
+                words[at + place] += size
+        words[at + _WANTS] = min(-(-wants[0] // _UNIT), _NEVER) << _HALF | min(-(-wants[1] // _UNIT), _NEVER)
+        words[at + _OLDEST] = int(oldest_at * 1000)
+
+    def count(self, connections: int, sessions: int) -> None:
+        """See `Others`."""
+        connections, sessions = min(connections, _COUNT_MOST), min(sessions, _COUNT_MOST)
+        self._words[self.at + _NOW] = (self._life << _COUNT_BITS | connections) << _COUNT_BITS | sessions
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def payload(self) -> int:
+        """See `Others`."""
+        return self._all() - self._words[self.at] - self._words[self.at + 1]
+
+    def _all(self) -> int:
+        board, words, total = self._board, self._words, 0
+        for number in board.used_seats:
+            at = board.cells_at(number) + self.number * CELL
+            total += words[at] + words[at + 1]
+        return total
+
+    def _live(self) -> list[tuple[int, int]]:
+        """Return where the cells are of the others that have something of the user now, and what they have."""
+        board, words, found = self._board, self._words, []
+        for number in board.used_seats:
+            at = board.cells_at(number) + self.number * CELL
+            now = words[at + _NOW]
+            counts = now & (1 << 2 * _COUNT_BITS) - 1
+            if counts and number != self._seat and now >> 2 * _COUNT_BITS == words[board.seat_at(number) + _LIFE]:
+                found.append((at, counts))
+        return found
+
+    def connections(self) -> int:
+        """See `Others`."""
+        return sum(counts >> _COUNT_BITS for _, counts in self._live())
+
+    def sessions(self) -> tuple[int, float]:
+        """See `Others`."""
+        live = [(counts & _COUNT_MOST, self._words[at + _OLDEST]) for at, counts in self._live() if counts & _COUNT_MOST]
+        return sum(count for count, _ in live), min((oldest for _, oldest in live), default=0) / 1000
+
+    def wants(self) -> list[tuple[int, int]]:
+        """See `Others`."""
+        wants = [self._words[at + _WANTS] for at, _ in self._live()]
+        return [((want >> _HALF) * _UNIT, (want & _NEVER) * _UNIT) for want in wants]
+
+    # -- resets --------------------------------------------------------------------------------
+
+    def since_mark(self) -> int:
+        """See `Others`."""
+        at = self._board.mark_at(self.number)
+        with self._board.lock(self.number):
+            total = self._all()
+            if not self._words[at]:
+                self._words[at] = total + 1
+            return max(0, total - (self._words[at] - 1))
+
+    def mark(self) -> None:
+        """See `Others`. Two resets between which nothing passed are one."""
+        with self._board.lock(self.number):
+            self._words[self._board.mark_at(self.number)] = self._all() + 1
+
+    def marked(self) -> int:
+        """See `Others`."""
+        return self._words[self._board.mark_at(self.number)]
+
+    def sources(self, most: int) -> Knocks | None:
+        """See `Others`."""
+        board = self._board
+        if most > SHARED_MOST:
+            return None
+        return SharedSources(board.words, board.list_at(self.number), board.lock(self.number))
+
+
+def _record(words: memoryview, at: int, sequence: int, delta: Counts) -> None:
+    """Put the sums that a batch brings in the place of the older record."""
+    first, second = words[at + _NUMBERS] >> _HALF, words[at + _NUMBERS] & _NEVER
+    is_first = first == _NEVER or (second != _NEVER and first <= second)
+    old, new = (_RECORDS + 4, _RECORDS) if is_first else (_RECORDS, _RECORDS + 4)
+    sums = Counts(*words[at + old : at + old + 4].tolist()).plus(delta)
+    words[at + _NUMBERS] = _NEVER << _HALF | second if is_first else first << _HALF | _NEVER
+    for place, size in enumerate(sums, at + new):
+        words[place] = size
+    words[at + _NUMBERS] = sequence << _HALF | second if is_first else first << _HALF | sequence
+
+
+def _written(words: memoryview, at: int, last: int) -> Counts:
+    """Return the newest record that is from a batch up to that one; there is always one."""
+    first, second = words[at + _NUMBERS] >> _HALF, words[at + _NUMBERS] & _NEVER
+    _, place = max((number, place) for number, place in ((first, 0), (second, 4)) if number <= last)
+    at += _RECORDS + place
+    return Counts(*words[at : at + 4].tolist())
+
+
+def _forget_after(words: memoryview, at: int, last: int) -> None:
+    """Let a record of a batch that was never written be none, whatever batches follow."""
+    first, second = words[at + _NUMBERS] >> _HALF, words[at + _NUMBERS] & _NEVER
+    if last < first < _NEVER:
+        words[at + _NUMBERS] = _NEVER << _HALF | second
+    elif last < second < _NEVER:
+        words[at + _NUMBERS] = first << _HALF | _NEVER
