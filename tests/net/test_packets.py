@@ -97,10 +97,11 @@ def test_a_bug_costs_one_datagram(monkeypatch: pytest.MonkeyPatch) -> None:
         packets = rig.packets(AEAD)
         relay = rig.relay(packets)
         client, target = rig.client(relay, packets), rig.socket()
-        real = relay.back.forward
-        monkeypatch.setattr(relay.back, "forward", lambda *_: 1 / 0)
+        real = relay.forward
+        monkeypatch.setattr(relay, "forward", lambda *_: 1 / 0)
         await client.say(target, b"one")
-        monkeypatch.setattr(relay.back, "forward", real)
+        (session,) = relay.sessions.values()
+        session.forward = real
         await client.say(target, b"two")
         assert (await heard(target))[0] == b"two"
         assert rig.reactor.errors == 1

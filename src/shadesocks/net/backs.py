@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..core.address import Address
     from ..wire.packet import PacketShadow, Span
-    from .connect import Judge, Names
+    from .connect import Judge, Names, Rights
     from .lookup import Found
     from .packets import PacketRelay, Session
 
@@ -72,10 +72,16 @@ class DirectBack:
         session.up_bytes += end - payload
         self.datagrams.put(outlet, to, middle, payload, end)
 
+    def within(self, rights: Rights) -> DirectBack:
+        """Return one that goes the same ways, for who may reach less: it remembers nothing that others found."""
+        return DirectBack(self.datagrams, self._names, rights.narrow(self._judge), self._options)
+
     def _find(self, relay: PacketRelay, session: Session, address: bytes, span: Span) -> Hashable | None:
         """Return where a target is, None when that is looked up first; raises DialError. No socket if refused."""
         if address in self._refusals:
             raise DialError(self._refusals[address])
+        if len(self._routes) + len(self._refusals) >= ROUTES_MOST:
+            self.tick()
         target, _ = parse_address(address)
         if self._judge.refuse_name(target.host) is not None:
             self._refusals[address] = "denied"
@@ -84,8 +90,6 @@ class DirectBack:
         if found is None:
             hold(self, relay, session, self._names.lookup(target.host), span)
             return None
-        if len(self._routes) + len(self._refusals) >= ROUTES_MOST:
-            self.tick()
         word = "no_name"
         for _, ip in found:
             if self._judge.refuse(ip, target.port, target.host) is not None:

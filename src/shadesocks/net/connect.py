@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections import deque
+from copy import copy
 from functools import partial
 from os import strerror
 from socket import SO_ERROR, SOL_SOCKET, SocketType
@@ -58,6 +59,13 @@ class Judge(Protocol):
 
     def refuse(self, ip: str, port: int, host: str = "") -> str | None:
         """Return why this address, which is one of the host's, may not be dialled, or None."""
+
+
+class Rights(Protocol):
+    """What one of several users may reach; `users/allowed.py`."""
+
+    def narrow(self, judge: Judge) -> Judge:
+        """Return a judge that allows what both do."""
 
 
 class Anywhere:
@@ -134,6 +142,12 @@ class Connector:
         self._route = None if route == SYSTEM_ROUTE else route
         self._delay = reactor.lane(attempt_delay, of="attempts")
         self._defers = always_sends
+
+    def within(self, rights: Rights) -> Connector:
+        """Return one that goes the same ways, for who may reach less."""
+        made = copy(self)
+        made._judge = rights.narrow(self._judge)
+        return made
 
     async def connect(self, address: Address, first: bytes | bytearray | memoryview = b"") -> End:
         """Resolve once, and connect to the first address that answers: those that are judged are those dialled.

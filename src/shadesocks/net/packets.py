@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from weakref import WeakValueDictionary
 
 from ..core.errors import DialError, LimitError, RemoteProtocolError
 from ..core.reasons import reason
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from socket import SocketType
 
     from ..wire.packet import PacketHost, Span, Talk
+    from .connect import Rights
     from .reactor import Reactor
 
 DNS_IDLE: Final = 20.0
@@ -43,12 +45,12 @@ class Session:
     """One client's datagrams: who it is, where it is, its own socket towards the targets, and its account."""
 
     __slots__ = (
-        "_relay",
         "back",
         "down_bytes",
         "down_packets",
         "down_wire",
         "far",
+        "forward",
         "group",
         "held",
         "key",
@@ -56,6 +58,7 @@ class Session:
         "on_close",
         "only_dns",
         "outlet",
+        "relay",
         "seen_at",
         "source",
         "started_at",
@@ -68,7 +71,7 @@ class Session:
     )
 
     def __init__(self, relay: PacketRelay, key: Hashable, source: Hashable, talk: Talk, group: bytes) -> None:
-        self._relay = relay
+        self.relay = relay
         self.key = key
         self.source = source
         """The token of the address that answers go to."""
@@ -78,6 +81,8 @@ class Session:
         self.group = group
         self.back: Back = relay.back
         """What leads on from here."""
+        self.forward = relay.forward
+        """Its `forward`; of a user who may reach less than others, that of a back which knows it."""
         self.far: Talk | None = None
         """The talk with the next server, where there is one."""
         self.via: Via | None = None
@@ -101,7 +106,7 @@ class Session:
 
     def on_event(self, _events: int) -> None:
         """Take what came for the session to where its client is."""
-        relay, outlet = self._relay, self.outlet
+        relay, outlet = self.relay, self.outlet
         if outlet is None:
             return
         datagrams, front, source = relay.datagrams, relay.front, self.source
@@ -125,7 +130,7 @@ class Session:
 
     def crash(self) -> None:
         """A handler raised, and the reactor took it away: the session ends."""
-        self._relay.end(self, "internal")
+        self.relay.end(self, "internal")
 
 
 class Back(Protocol):
@@ -205,6 +210,9 @@ class PacketRelay:
         self.front = datagrams.prepare(sock)
         self._host = host
         self.back = back
+        self.forward = back.forward
+        self._narrowed: WeakValueDictionary[Rights, Back] | None = None
+        """What leads on for those who may reach less than the port, while sessions of theirs live."""
         self._crowd = crowd
         self._ledger = ledger
         self.wall = wall
@@ -229,8 +237,8 @@ class PacketRelay:
     # -- up ------------------------------------------------------------------------------------
 
     def _on_front(self, _events: int) -> None:
-        datagrams, sessions, back = self.datagrams, self.sessions, self.back
-        identify, forward, room = self._host.identify, back.forward, back.room
+        datagrams, sessions = self.datagrams, self.sessions
+        identify, room = self._host.identify, self.back.room
         inward, middle = datagrams.inward.view, datagrams.middle
         out = middle.view
         now, seen_at = self.wall(), self.time()
@@ -252,7 +260,7 @@ class PacketRelay:
                         session.source = source
                 session.seen_at = seen_at
                 session.up_wire += end - start
-                forward(self, session, span, now)
+                session.forward(self, session, span, now)
             except (RemoteProtocolError, DialError, LimitError) as error:
                 self.dropped[reason(error.code).word] += 1
             except Exception as error:  # rule 6, and the reactor's second
@@ -270,6 +278,18 @@ class PacketRelay:
             meter.met(self, session, span[2] - span[1])
         return session
 
+    def narrow(self, session: Session, rights: Rights | None, make: Callable[[Back, Rights, Arena], Back]) -> None:
+        """Let the messages of a session reach what its user may, None: all; `make` makes what knows it, once."""
+        if rights is None:
+            session.forward = self.forward
+            return
+        if self._narrowed is None:
+            self._narrowed = WeakValueDictionary()
+        back = self._narrowed.get(rights)
+        if back is None:
+            back = self._narrowed[rights] = make(self.back, rights, self.datagrams.middle)
+        session.forward = back.forward
+
     def branch(self, session: Session, back: Back) -> Session:
         """Return the session of the same client that goes another way, with a socket of its own."""
         key = back, session.key
@@ -277,7 +297,7 @@ class PacketRelay:
         if other is None:
             self._crowd.enter(self, session.group)
             other = self.sessions[key] = Session(self, key, session.source, session.talk, session.group)
-            other.back = back
+            other.back, other.forward = back, back.forward
         else:
             self.sessions.move_to_end(key)
             other.source = session.source
@@ -289,7 +309,7 @@ class PacketRelay:
         try:
             if error is not None:
                 raise error
-            session.back.forward(self, session, span, self.wall())
+            session.forward(self, session, span, self.wall())
         except (DialError, LimitError) as failed:
             self.dropped[reason(failed.code).word] += 1
             if error is not None and session.via is not None:
@@ -327,6 +347,9 @@ class PacketRelay:
                 break
             self.end(session, "idle")
         self.back.tick()
+        if self._narrowed is not None:
+            for back in self._narrowed.values():
+                back.tick()
 
     def evict(self) -> None:
         """End the session that was unused for longest."""

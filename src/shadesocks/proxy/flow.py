@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..core.address import Address, in_ascii
 from ..core.errors import DialError, LocalProtocolError, RemoteProtocolError
+from ..core.later import later
 from ..core.reasons import reason
 from ..net.options import NOW
 from ..net.relay import Relay
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _FAREWELL_READS: Final = 4
 """Reads before a refused initiator is closed: 256 KiB that would make the kernel send a reset instead of a FIN."""
+
+
+_narrowed_dialer: Final = later(__package__, ".outbound.guarded", "narrowed_dialer")
 
 
 class Ledger(Protocol):
@@ -95,7 +99,10 @@ class Flow:
             if not request.target.host.isascii():
                 request.target = in_ascii(request.target)
             visit.target = request.target
-            far = await self._router.pick(request).dial(request.target, request.first)
+            dialer = self._router.pick(request)
+            if meter is not None and meter.account.allowed is not None:
+                dialer = _narrowed_dialer(dialer, meter.account.allowed)
+            far = await dialer.dial(request.target, request.first)
             mine.append(far.sock)
             if request.answer is not None:
                 request.answer("done")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from socket import SocketType
 
     from ..net.lane import Lane
+    from .users.account import Account
     from .users.user import User
 
 First = bytes | bytearray | memoryview
@@ -26,6 +27,10 @@ First = bytes | bytearray | memoryview
 
 class Metering(Via, Protocol):
     """One user's account, as the story of a connection sees it: whom its relay is counted for. `users/meter.py`."""
+
+    @property
+    def account(self) -> Account:
+        """The account."""
 
     def admit(self, client: Any) -> str | None:
         """Count a client's connection in, which has authenticated; or return the word for why it is refused."""

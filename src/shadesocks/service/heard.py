@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..net.datagrams import Arena, Datagrams
     from ..net.packets import Back, PacketRelay, Session
     from ..proxy.seams import Inbound, Request
+    from ..proxy.users.allowed import Allowed
     from ..wire.packet import Span
     from .journal import Journal
 
@@ -59,6 +60,12 @@ class HeardBack:
         if address and self._journal.is_new(session.source, address):
             self._journal.datagram(self._datagrams.name_of(session.source), parse_address(address)[0])
         self._back.forward(relay, session, span, now)
+
+    def within(self, allowed: Allowed) -> HeardBack:
+        """See `guarded.narrowed_back`."""
+        from ..proxy.outbound.guarded import narrowed_back  # for users with such limits alone
+
+        return HeardBack(narrowed_back(self._back, allowed, self._datagrams.middle), self._datagrams, self._journal)
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
         """See `packets.Back`."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ...core.address import Address
 from ...net.connect import Connector
 from ..seams import Dialing, First
+
+if TYPE_CHECKING:
+    from ...net.connect import Rights
 
 
 class DirectDialer:
@@ -18,3 +23,7 @@ class DirectDialer:
     def dial(self, target: Address, first: First) -> Dialing:
         """Connect and send `first`; see `seams.Dialer`."""
         return self._connector.connect(target, first)
+
+    def within(self, rights: Rights) -> DirectDialer:
+        """Return one that goes the same way, for who may reach less."""
+        return DirectDialer(self._connector.within(rights))

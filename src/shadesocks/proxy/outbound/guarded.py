@@ -3,11 +3,14 @@
 What a name means is seen where it is looked up, which is not here; the server there has rules of its own. So it is
 judged by its rules alone, and by the default where none speaks of it. What is no name to us is not passed on: the next
 proxy's library may know more spellings of 127.0.0.1 than ours.
+
+The same is before each way that knows no rules, for a user who may reach less than others (`narrowed_dialer`,
+`narrowed_back`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Protocol
 
 from ...core.address import pack_zoned, parse_address
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from ...net.packets import Back, PacketRelay, Session
     from ...wire.packet import Span
     from ..seams import Dialer, Dialing, First
+    from ..users.allowed import Allowed
 
 
 class Judge(Protocol):
@@ -90,3 +94,15 @@ class GuardedBack:
         """See `packets.Back`."""
         self._good.clear()
         self._back.tick()
+
+
+def narrowed_dialer(dialer: Dialer, allowed: Allowed) -> Dialer:
+    """Return what a user dials with who may reach less than a dialer does."""
+    within: Callable[[Allowed], Dialer] | None = getattr(dialer, "within", None)
+    return GuardedDialer(allowed, dialer) if within is None else within(allowed)
+
+
+def narrowed_back(back: Back, allowed: Allowed, arena: Arena) -> Back:
+    """Return where the datagrams of such a user go."""
+    within: Callable[[Allowed], Back] | None = getattr(back, "within", None)
+    return GuardedBack(allowed, back, arena) if within is None else within(allowed)
