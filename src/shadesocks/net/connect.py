@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections import deque
-from copy import copy
 from functools import partial
 from os import strerror
 from socket import SO_ERROR, SOL_SOCKET, SocketType
@@ -145,7 +144,9 @@ class Connector:
 
     def within(self, rights: Rights) -> Connector:
         """Return one that goes the same ways, for who may reach less."""
-        made = copy(self)
+        made = Connector.__new__(Connector)
+        for name in Connector.__slots__:
+            setattr(made, name, getattr(self, name))
         made._judge = rights.narrow(self._judge)
         return made
 

@@ -260,7 +260,8 @@ class PacketRelay:
                         session.source = source
                 session.seen_at = seen_at
                 session.up_wire += end - start
-                session.forward(self, session, span, now)
+                forward = session.forward
+                forward(self, session, span, now)
             except (RemoteProtocolError, DialError, LimitError) as error:
                 self.dropped[reason(error.code).word] += 1
             except Exception as error:  # rule 6, and the reactor's second
