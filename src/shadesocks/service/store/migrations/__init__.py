@@ -1,0 +1,1 @@
+"""What alembic runs to bring a database to the present form; nothing in here is imported by us."""

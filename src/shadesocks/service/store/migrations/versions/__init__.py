@@ -1,0 +1,1 @@
+"""The steps. None is changed once it was released: what is new is a new step."""

@@ -1,0 +1,385 @@
+"""The store in a database, by SQLAlchemy: PostgreSQL first of all. Imported only where a URL asks for it.
+
+One connection, made when it is needed, and made again when it was lost: the call under way fails, the next one
+connects. What is said to the database is Core's, the same for each; what differs (`_SETTINGS`, `_GATES`) is said when a
+connection is made, and before tables are.
+
+Several processes write at once, and add to the same rows in place. What keeps them apart are locks of rows, taken in
+one order by all: the writer's own, those of users by number, then new users by name. So nobody waits in a circle. A row
+that two insert at once fails for one of them, which begins again.
+
+A batch takes its writer's row first, and only if it is newer than what stands there. Where the outcome of one is
+unknown it may still be under way in the database, on a connection that we have given up: sent again, it waits there
+for the end of the first, and then sees whether it was counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+
+from ...core.secret import Secret
+from ...proxy.users.counts import NOTHING, Counts
+from .choose import shown
+from .sql_schema import (
+    DAYS,
+    HOURS,
+    METADATA,
+    RESET_HOUR_SUMS,
+    RESET_SUMS,
+    REVISIONS,
+    SUMS,
+    USERS,
+    VERSION_TABLE,
+    WRITERS,
+)
+from .store import HOURS_A_DAY, Batch, Day, Row, Stored, StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, Table
+
+TRIES: Final = 5
+"""How often a transaction is begun where others insert the same rows: each time, one of them is done with that."""
+AT_ONCE: Final = 1_000
+"""Names and numbers in one statement: SQL Server takes 2,100 at most, others many more."""
+WRITERS_KEPT: Final = 7 * 24 * 3600
+"""Seconds for which the last batch of a process is remembered: none is sent again that late."""
+
+_LIBPQ: Final = {
+    "connect_timeout": 3,  # seconds; less than the end of a service waits for its store
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,  # milliseconds: what was sent is waited for as long as keepalives wait
+}
+"""What holds unless the URL says otherwise, as in `?connect_timeout=10`."""
+_SETTINGS: Final = {
+    "postgresql": (
+        "SET lock_timeout = '10s'",  # our transactions take milliseconds
+        "SET idle_in_transaction_session_timeout = '20s'",  # who is gone without a word gives up its locks
+    ),
+    "sqlite": ("PRAGMA foreign_keys = ON",),
+}
+"""Said on each new connection."""
+_GATES: Final = {
+    "postgresql": "SELECT pg_advisory_xact_lock(6009313871)",
+    "mysql": "SELECT GET_LOCK('shadesocks', 10)",
+    "mariadb": "SELECT GET_LOCK('shadesocks', 10)",
+}
+"""What lets one process at a time make tables; the end of the connection lets go of MySQL's. SQLite needs none."""
+
+_EXAMPLE: Final = "postgresql://user:password@host/database, with %40 for an @ in a password, and %2F for a /"
+_HELP: Final = "see that the database runs, and that this user may use it"
+
+Key = tuple[int, int]
+"""An hour or a day, and the number of a user."""
+Result = TypeVar("Result")
+
+
+class SqlStore:
+    """A `store.Store`. Made anywhere, before a fork, too; from `open` to `close` it belongs to one thread."""
+
+    def __init__(self, url: str, wall: Callable[[], float] = time.time) -> None:
+        """Connect to nothing yet.
+
+        Raises:
+            StoreError: this is no URL, or what it takes is not installed.
+        """
+        self.title: Final = shown(url)
+        self.notes: list[str] = []
+        self._wall = wall
+        self._engine: Final = self._make(Secret(url))
+        self._is_open = False
+
+    def _make(self, secret: Secret) -> Engine:
+        if self.title.endswith("…"):
+            raise StoreError(f"{self.title} is no URL of a database; write {_EXAMPLE}")
+        try:
+            url = sa.make_url(secret.reveal())
+            if url.drivername in ("postgres", "postgresql"):
+                url = url.set(drivername="postgresql+psycopg")
+            backend = url.get_backend_name()
+            options: dict[str, Any] = {}
+            if backend != "sqlite":
+                options["isolation_level"] = "READ COMMITTED"  # a statement sees what others have done by then
+            if url.drivername in ("postgresql+psycopg", "postgresql+psycopg2"):
+                options["connect_args"] = {name: value for name, value in _LIBPQ.items() if name not in url.query}
+            engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True, **options)
+        except NoSuchModuleError:
+            raise StoreError(f"{self.title}: SQLAlchemy knows no such database; write {_EXAMPLE}") from None
+        except ImportError as error:  # a driver's
+            raise StoreError(
+                f"{self.title}: the driver {error.name} is not installed; pip install 'shadesocks[store]' brings "
+                "PostgreSQL's, psycopg, and others come by names of their own"
+            ) from None
+        except (ArgumentError, ValueError):  # their own words may quote a password
+            raise StoreError(f"{self.title} is no URL of a database; write {_EXAMPLE}") from None
+        if engine.dialect.is_async:
+            raise StoreError(
+                f"{self.title}: {engine.driver} is an asynchronous driver; name one that waits, as psycopg"
+            )
+
+        def greet(raw: Any, _record: object) -> None:
+            if backend == "sqlite":
+                raw.isolation_level = None  # a transaction begins where we say so, below
+            cursor = raw.cursor()
+            for statement in _SETTINGS.get(backend, ()):
+                cursor.execute(statement)
+            cursor.close()
+            raw.commit()
+
+        sa.event.listen(engine, "connect", greet)
+        if backend == "sqlite":
+            sa.event.listen(engine, "begin", lambda db: db.exec_driver_sql("BEGIN IMMEDIATE"))
+        return engine
+
+    # -- opening -------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """See `Store`. The tables are made where there are none, and brought to the present form."""
+        if self._is_open:
+            return
+        try:
+            with self._engine.begin() as db:
+                version = self._version(db)
+            if version != REVISIONS[-1]:
+                self._migrate()
+        except SQLAlchemyError as error:
+            self.close()
+            raise StoreError(f"{self.title}: {_words(error)}; {_HELP}") from None
+        except BaseException:
+            self.close()
+            raise
+        self._is_open = True
+
+    def _version(self, db: Connection) -> str | None:
+        """Return the revision of the tables, None where there are none."""
+        if not sa.inspect(db).has_table(VERSION_TABLE):
+            return None
+        version = db.scalar(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE)))
+        if version is not None and version not in REVISIONS:
+            raise StoreError(
+                f"{self.title} was written by a later version of shadesocks, and left alone; use that, or another one"
+            )
+        return None if version is None else str(version)
+
+    def _migrate(self) -> None:
+        config, command = import_module("alembic.config").Config(), import_module("alembic.command")
+        folder = Path(__file__).parent / "migrations"
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+        config.set_main_option("path_separator", "os")
+        with self._engine.begin() as db:
+            gate = _GATES.get(db.dialect.name)
+            if gate is not None:
+                db.exec_driver_sql(gate)
+            if self._version(db) != REVISIONS[-1]:  # again: another process may have been here
+                config.attributes.update(connection=db, version_table=VERSION_TABLE, metadata=METADATA)
+                command.upgrade(config, "head")
+        self._engine.dispose()
+
+    def close(self) -> None:
+        """See `Store`."""
+        self._is_open = False
+        self._engine.dispose()
+
+    # -- what is done in it --------------------------------------------------------------------
+
+    def _do(self, work: Callable[[Connection], Result]) -> Result:
+        """Do all of it, or nothing."""
+        self.open()  # a call opens what an accident closed
+        for _ in range(TRIES):
+            try:
+                with self._engine.begin() as db:
+                    return work(db)
+            except IntegrityError as error:
+                words = _words(error)  # others inserted a row that we had not seen, or deleted its user
+            except SQLAlchemyError as error:
+                raise StoreError(f"{self.title}: {_words(error)}") from None
+        raise StoreError(f"{self.title}: {words}, {TRIES} times over")
+
+    def write(self, batch: Batch) -> bool:
+        """See `Store`."""
+        return self._do(lambda db: self._write(db, batch))
+
+    def _write(self, db: Connection, batch: Batch) -> bool:
+        if not self._claim(db, batch):
+            return False
+        numbers = _numbers(db, {row.user for row in batch.rows})
+        totals: dict[int, Counts] = {}
+        hours: dict[Key, Counts] = {}
+        for row in batch.rows:
+            number = numbers[row.user]
+            totals[number] = totals.get(number, NOTHING).plus(row.counts)
+            hours[row.hour, number] = hours.get((row.hour, number), NOTHING).plus(row.counts)
+        _update(db, USERS, ("id",), [((number,), counts) for number, counts in sorted(totals.items())])
+        _add(db, HOURS, "hour", hours)
+        return True
+
+    def _claim(self, db: Connection, batch: Batch) -> bool:
+        """Lock the writer's row until the end, and note the batch there; False where that was done before."""
+        values = {"sequence": batch.sequence, "wrote_at": int(self._wall())}
+        is_his = WRITERS.c.writer == batch.writer
+        if db.execute(sa.update(WRITERS).where(is_his, WRITERS.c.sequence < batch.sequence).values(values)).rowcount:
+            return True
+        if db.scalar(sa.select(WRITERS.c.sequence).where(is_his)) is not None:
+            return False
+        db.execute(sa.insert(WRITERS).values(writer=batch.writer, **values))
+        return True
+
+    def users(self) -> list[Stored]:
+        """See `Store`."""
+        names = ("name", "definition", "reset_at", *SUMS, *RESET_SUMS, *RESET_HOUR_SUMS)
+        found = self._do(lambda db: db.execute(sa.select(*(USERS.c[name] for name in names))).all())
+        return sorted(
+            (
+                Stored(row[0], row[1], Counts(*row[3:7]), row[2], Counts(*row[7:11]), Counts(*row[11:15]))
+                for row in found
+            ),
+            key=lambda user: user.name,  # databases have orders of their own
+        )
+
+    def put(self, name: str, definition: str) -> None:
+        """See `Store`."""
+
+        def work(db: Connection) -> None:
+            if not db.execute(sa.update(USERS).where(USERS.c.name == name).values(definition=definition)).rowcount:
+                db.execute(sa.insert(USERS).values(name=name, definition=definition))
+
+        self._do(work)
+
+    def drop(self, name: str, *, forget: bool = False) -> bool:
+        """See `Store`."""
+        statement = sa.delete(USERS) if forget else sa.update(USERS).values(definition=None)
+        return self._do(lambda db: db.execute(statement.where(USERS.c.name == name)).rowcount == 1)
+
+    def reset(self, name: str, now: int) -> bool:
+        """See `Store`."""
+
+        def work(db: Connection) -> bool:
+            values = {"reset_at": now, **{f"reset_{one}": USERS.c[one] for one in SUMS}}
+            if not db.execute(sa.update(USERS).where(USERS.c.name == name).values(values)).rowcount:
+                return False
+            number = db.scalar(sa.select(USERS.c.id).where(USERS.c.name == name))
+            hour = db.execute(
+                sa.select(*_sums_of(HOURS)).where(HOURS.c.user_id == number, HOURS.c.hour == now // 3600)
+            ).first()
+            counts = NOTHING if hour is None else Counts(*tuple(hour))
+            db.execute(
+                sa.update(USERS).where(USERS.c.id == number).values(dict(zip(RESET_HOUR_SUMS, counts, strict=True)))
+            )
+            return True
+
+        return self._do(work)
+
+    def hours(self, first: int, end: int, name: str | None = None) -> list[Row]:
+        """See `Store`."""
+        return [Row(*row) for row in self._history(HOURS, "hour", first, end, name)]
+
+    def days(self, first: int, end: int, name: str | None = None) -> list[Day]:
+        """See `Store`."""
+        return [Day(*row) for row in self._history(DAYS, "day", first, end, name)]
+
+    def _history(self, table: Table, unit: str, first: int, end: int, name: str | None) -> list[tuple[Any, ...]]:
+        at = table.c[unit]
+        query = sa.select(USERS.c.name, at, *_sums_of(table)).join(USERS, USERS.c.id == table.c.user_id)
+        query = query.where(at >= first, at < end)
+        if name is not None:
+            query = query.where(USERS.c.name == name)
+        found = self._do(lambda db: db.execute(query).all())
+        return sorted((tuple(row) for row in found), key=lambda row: (row[1], row[0]))
+
+    def roll(self, before: int) -> int:
+        """See `Store`. Some users at a time; what processes wrote that are long gone is forgotten as well."""
+        if before % HOURS_A_DAY:
+            raise ValueError("hours are rolled up to the first hour of a day")
+        late = HOURS.c.hour < before
+        numbers = self._do(lambda db: db.scalars(sa.select(HOURS.c.user_id).where(late).distinct()).all())
+        gone = 0
+        for some in _portions(sorted(numbers)):
+            gone += self._do(_roll_of(some, before))
+        forgotten = sa.delete(WRITERS).where(WRITERS.c.wrote_at < int(self._wall()) - WRITERS_KEPT)
+        self._do(lambda db: db.execute(forgotten))
+        return gone
+
+
+def _roll_of(numbers: Sequence[int], before: int) -> Callable[[Connection], int]:
+    late = sa.and_(HOURS.c.user_id.in_(numbers), HOURS.c.hour < before)
+    day = (HOURS.c.hour // sa.literal_column(str(HOURS_A_DAY), sa.BigInteger())).label("day")
+
+    def work(db: Connection) -> int:
+        # Nobody adds to a user's hours without his row: what is summed up here is what is deleted.
+        lock = sa.select(USERS.c.id).where(USERS.c.id.in_(numbers)).order_by(USERS.c.id)
+        db.execute(lock.with_for_update(key_share=True)).all()
+        sums = [sa.func.sum(column) for column in _sums_of(HOURS)]
+        found = db.execute(sa.select(day, HOURS.c.user_id, *sums).where(late).group_by(day, HOURS.c.user_id)).all()
+        _add(db, DAYS, "day", {(int(row[0]), row[1]): Counts(*(int(one) for one in row[2:6])) for row in found})
+        return db.execute(sa.delete(HOURS).where(late)).rowcount
+
+    return work
+
+
+def _sums_of(table: Table) -> list[sa.Column[int]]:
+    return [table.c[name] for name in SUMS]
+
+
+def _portions(things: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for at in range(0, len(things), AT_ONCE):
+        yield things[at : at + AT_ONCE]
+
+
+def _numbers(db: Connection, names: Iterable[str]) -> dict[str, int]:
+    """Return the numbers of these users; who was not there is now."""
+    wanted, found = sorted(names), dict[str, int]()
+
+    def look(names: Sequence[str]) -> None:
+        for some in _portions(names):
+            rows = db.execute(sa.select(USERS.c.name, USERS.c.id).where(USERS.c.name.in_(some)))
+            found.update((row[0], row[1]) for row in rows)
+
+    look(wanted)
+    new = [name for name in wanted if name not in found]
+    if new:
+        db.execute(sa.insert(USERS), [{"name": name} for name in new])
+        look(new)
+    return found
+
+
+def _update(db: Connection, table: Table, keys: Sequence[str], sums: Sequence[tuple[tuple[int, ...], Counts]]) -> None:
+    """Add to rows that are there, one after the other in this order."""
+    if not sums:
+        return
+    statement = (
+        sa.update(table)
+        .where(*(table.c[key] == sa.bindparam(f"at_{key}") for key in keys))
+        .values({name: table.c[name] + sa.bindparam(f"more_{name}", type_=sa.BigInteger()) for name in SUMS})
+    )
+    named = [*(f"at_{key}" for key in keys), *(f"more_{name}" for name in SUMS)]
+    db.execute(statement, [dict(zip(named, (*at, *counts), strict=True)) for at, counts in sums])
+
+
+def _add(db: Connection, table: Table, unit: str, sums: dict[Key, Counts]) -> None:
+    """Add to the rows of a table of hours or days, some of which may not be there. The users' rows are ours."""
+    units, numbers = sorted({at for at, _ in sums}), sorted({number for _, number in sums})
+    there: set[Key] = set()
+    for some in _portions(numbers):
+        for several in _portions(units):
+            query = sa.select(table.c[unit], table.c.user_id)
+            rows = db.execute(query.where(table.c[unit].in_(several), table.c.user_id.in_(some)))
+            there.update((row[0], row[1]) for row in rows)
+    keys = (unit, "user_id")
+    _update(db, table, keys, [(key, counts) for key, counts in sums.items() if key in there])
+    new = [dict(zip((*keys, *SUMS), (*key, *counts), strict=True)) for key, counts in sums.items() if key not in there]
+    if new:
+        db.execute(sa.insert(table), new)
+
+
+def _words(error: SQLAlchemyError) -> str:
+    """Return what a database says, without the statement, what was in it, and what it goes on to explain."""
+    said = str(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
+    return next(iter(said.splitlines()), type(error).__name__)
