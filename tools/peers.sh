@@ -1,6 +1,6 @@
 #!/bin/bash
 # Install the programs that tests and benchmarks compare with: tools/peers.sh tests|all
-#   tests   shadowsocks-libev, curl, dig, dante, tinyproxy and simple-obfs (Debian), shadowsocks-rust (cargo, about eight minutes the first time)
+#   tests   shadowsocks-libev, curl, dig, dante, tinyproxy, simple-obfs and PostgreSQL (Debian), shadowsocks-rust (cargo, about eight minutes the first time)
 #   all     these, sing-box (go) and pproxy (pip) for the benchmarks
 # What is built stays in ~/.cache/shadesocks/peers (SHADESOCKS_PEERS names another place) and is not built twice.
 set -euo pipefail
@@ -18,10 +18,15 @@ works /usr/bin/dig -v || packages+=(bind9-dnsutils)
 works /usr/sbin/danted -v || packages+=(dante-server)
 works /usr/bin/obfs-local -h || packages+=(simple-obfs)
 works /usr/bin/tinyproxy -v || packages+=(tinyproxy-bin)
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || works initdb --version || packages+=(postgresql)
 if [ ${#packages[@]} -gt 0 ]; then
     need apt-get "${packages[*]}" "with this system's own package tool"
     sudo=$([ "$(id -u)" = 0 ] || echo sudo)
     $sudo apt-get update -qq
+    if [[ " ${packages[*]} " == *" postgresql "* ]]; then # its programs, without a server that Debian starts
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-common
+        $sudo sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+    fi
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
 fi
 
