@@ -37,6 +37,7 @@ from ..core.errors import ConfigError, Problem
 from ..service.rules import AclShelf, files_of
 from ..service.siblings import Siblings
 from ..service.sockets import check_sockets
+from ..service.users.board import Board
 from . import line as said
 from .line import Line, make_line, mark_of, pack
 from .notify import Notifier, listening
@@ -115,7 +116,7 @@ class Supervisor:
         self._config = config
         self._sockets: Final = slots
         self._orders: Final = orders
-        self._siblings: Final = Siblings()
+        self._siblings: Final = Siblings(board=Board(slots.count))
         self._slots: Final = [_Slot(number) for number in range(slots.count)]
         self._workers: Final[dict[int, _Worker]] = {}
         """By process, also those that leave."""
@@ -255,7 +256,7 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             fit = partial(self._sockets.config_of, number)
             work = Work(self._orders.reread, self._orders.hangup, fit, self._orders.at_once, self._orders.took)
-            siblings = replace(self._siblings, speaks=not number)
+            siblings = replace(self._siblings, slot=number, speaks=not number)
             die_behind(line, self._limit / 1000 + MARGIN)
             code = run_worker(fit(self._config), sockets, siblings, line, work)
         except BaseException as error:

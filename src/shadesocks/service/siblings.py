@@ -1,4 +1,5 @@
-"""What processes have in common that serve the same ports: the memory of datagrams, so that none is taken twice.
+"""What processes have in common that serve the same ports: the memory of datagrams, so that none is taken twice, and
+the board, where each says what passed for users.
 
 Made by the master before it forks. The stores of streams' salts lie in files, which each process opens for itself
 (`SaltMemory`, `shared`); a process that cannot open them says so, and remembers for itself alone.
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ..crypto.replay_packets import PacketSalts
 from ..crypto.window_shared import SharedWindows
+from .users.board import Board
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,10 @@ class Siblings:
     """Of stream ciphers, where repeats are refused."""
     windows: SharedWindows = field(default_factory=SharedWindows)
     """Of 2022 sessions."""
+    board: Board | None = None
+    """What each counts of users. None: nobody else serves these ports."""
+    slot: int = 0
+    """Which of the workers this is."""
     speaks: bool = True
     """Whether this process tells of its life; of several that live alike, one does."""
 
@@ -30,3 +36,5 @@ class Siblings:
         self.packet_salts.close()
         self.stream_salts.close()
         self.windows.close()
+        if self.board is not None:
+            self.board.close()

@@ -22,11 +22,14 @@ from ...config.limits import FREE, Limits, Quota
 from .allowed import Allowed, allowed_of
 from .bucket import TokenBucket
 from .counts import NOTHING, Counts
+from .elsewhere import Elsewhere, milliseconds
 from .quota import Window, window_of
 from .sources import Sources, group_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from .elsewhere import Knocks, Others
 
 
 class Carries(Protocol):
@@ -52,9 +55,11 @@ class Account:
 
     __slots__ = (
         "_awake",
+        "_elsewhere",
         "_gone",
         "_is_open",
         "_live",
+        "_meet",
         "_seen",
         "_sessions",
         "_sources",
@@ -69,8 +74,17 @@ class Account:
         "up_bucket",
     )
 
-    def __init__(self, name: str, limits: Limits = FREE, awake: dict[Account, None] | None = None) -> None:
-        """Begin with nothing; what is `awake` is swept: the account puts itself there."""
+    def __init__(
+        self,
+        name: str,
+        limits: Limits = FREE,
+        awake: dict[Account, None] | None = None,
+        meet: Callable[[str], Others | None] | None = None,
+    ) -> None:
+        """Begin with nothing; what is `awake` is swept: the account puts itself there.
+
+        `meet` returns the user's place among several processes, by name.
+        """
         self.name: Final = name
         self.limits = FREE
         self.allowed: Allowed | None = None
@@ -90,12 +104,15 @@ class Account:
         """What has passed through all that is over."""
         self._is_open = True
         """True where no limit is asked about when somebody comes: nearly always, so it must cost nothing."""
-        self._sources: Sources | None = None
+        self._sources: Knocks | None = None
         self._seen = _NONE_SEEN
         """Payload of each at the last sweep, where the addresses are counted."""
         self._window: Window | None = None
         self.left = UNLIMITED
         """Payload bytes that the quota leaves. Whoever looks at each chunk takes them off; a sweep sets it right."""
+        self._meet = meet
+        """Asked once, when the place is needed first."""
+        self._elsewhere: Elsewhere | None = None
         if limits is not FREE:
             self.limit(limits, 0.0, 0)
 
@@ -112,20 +129,27 @@ class Account:
         """
         before, self.limits = self.limits, limits
         quota = limits.quota
+        elsewhere = self._elsewhere if limits is FREE else self._look_elsewhere()
         self._is_open = limits.enabled and not ({limits.expires, quota, limits.connections, limits.sources} - {None})
         if quota is None:
             self._window = None
             self.left = UNLIMITED
         elif not _is_same_window(quota, before.quota):
             self._window = window_of(quota)
+            if elsewhere is not None:
+                self._window.add(elsewhere.begin(is_lifetime=quota.window == "lifetime"), wall)
         self.allowed = allowed_of(limits)
         self.up_bucket = _bucket(self.up_bucket, limits.up_speed, now)
         self.down_bucket = _bucket(self.down_bucket, limits.down_speed, now)
+        if elsewhere is not None:
+            elsewhere.lend(self.up_bucket, self.down_bucket, (limits.up_speed, limits.down_speed), now)
         if limits.sources is None:
             self._sources = None
             self._seen = _NONE_SEEN
-        elif self._sources is None:
-            self._sources = Sources()
+        elif self._sources is None or limits.sources != before.sources:
+            shared = None if elsewhere is None else elsewhere.others.sources(limits.sources)
+            if shared is not None or not isinstance(self._sources, Sources):
+                self._sources = shared or Sources()
         if limits.sessions is None:
             self._sessions = None
         elif self._sessions is None:
@@ -134,21 +158,52 @@ class Account:
         if self._live and self._awake is not None:
             self._awake[self] = None
 
-    def restore(self, total: int, hours: Iterable[tuple[int, int]], wall: int) -> None:
-        """Take from a store what was used of the quota before this process; see `quota.Window`."""
+    def restore(self, total: int, hours: Iterable[tuple[int, int]], wall: int, elsewhere: int = 0) -> None:
+        """Take from a store what was used of the quota before this process; see `quota.Window`.
+
+        `elsewhere` is how much of what the other processes counted is in that.
+        """
         if self._window is not None:
             self._window.restore(total, hours, wall)
+            if self._elsewhere is not None:
+                self._elsewhere.go_on(elsewhere)
             self._settle(wall)
 
     def reset(self, wall: int) -> None:
         """Let nothing of the quota be used."""
         if self._window is not None:
             self._window.reset(wall)
+            if self._elsewhere is not None:
+                self._elsewhere.mark()
             self._settle(wall)
 
     def used(self, wall: int) -> int:
         """Return the payload bytes that count against the quota; 0 where there is none."""
-        return 0 if self._window is None else self._window.used(wall)
+        if self._window is None:
+            return 0
+        self._hear(wall)
+        return self._window.used(wall)
+
+    def _look_elsewhere(self) -> Elsewhere | None:
+        """Return what is known of other processes; None where there are none."""
+        if self._meet is not None:
+            others, self._meet = self._meet(self.name), None
+            if others is not None:
+                self._elsewhere = Elsewhere(others)
+        return self._elsewhere
+
+    def _hear(self, wall: int) -> None:
+        """Count what other processes counted."""
+        window, elsewhere = self._window, self._elsewhere
+        if window is not None and elsewhere is not None:
+            is_reset, size = elsewhere.hear()
+            if is_reset:
+                window.reset(wall)
+            elif size:
+                window.add(size, wall)
+            else:
+                return
+            self._settle(wall)
 
     def _settle(self, wall: int) -> None:
         quota, window = self.limits.quota, self._window
@@ -171,6 +226,7 @@ class Account:
     def refuse(self, wall: int) -> str | None:
         """Return the word for why the user is not served now, None if it is: what is asked of each connection."""
         word = self.limits.refuse(wall)
+        self._hear(wall)
         if word is None and self.left <= 0:
             if not self._live:  # it may have been renewed since the last sweep
                 self._settle(wall)
@@ -195,11 +251,19 @@ class Account:
         if limits.sources is not None and not self._knock(source, now()):
             return "sources"
         self.connections += 1
+        elsewhere = self._elsewhere
+        if elsewhere is not None and limits.connections is not None:
+            elsewhere.count(self.connections)  # before the look: of two that come at once, both are seen
+            if self.connections + elsewhere.others.connections() > limits.connections:
+                self.leave()
+                return "connections"
         return None
 
     def leave(self) -> None:
         """A connection that was admitted is over, whatever came of it."""
         self.connections -= 1
+        if self._elsewhere is not None and self.limits.connections is not None:
+            self._elsewhere.count(self.connections)
 
     def welcome(self, source: Any, now: Callable[[], float], wall: Callable[[], int]) -> str | None:
         """Return the word for why a session is refused, or None; where it is one too many, the oldest makes room."""
@@ -228,6 +292,8 @@ class Account:
 
     def began(self, what: Carries, source: Any, end: Callable[[str], None], *, is_session: bool = False) -> None:
         """Bytes begin to pass; `end` ends it with a reason word."""
+        if self._elsewhere is not None and not self._live:
+            self._wake(self._elsewhere)
         self._live[what] = source, end, is_session
         if is_session and self._sessions is not None:
             self._sessions[what] = None
@@ -250,6 +316,16 @@ class Account:
         """Relays and sessions that carry bytes now."""
         return len(self._live)
 
+    @property
+    def live_sessions(self) -> int:
+        """Sessions of datagrams that live now."""
+        return sum(is_session for _, _, is_session in self._live.values())
+
+    @property
+    def live_sources(self) -> int:
+        """Addresses that something lives of now."""
+        return len({group_at(source) for source, _, _ in self._live.values()})
+
     # -- once a second -------------------------------------------------------------------------
 
     def sweep(self, now: float, wall: int) -> Counts:
@@ -267,9 +343,54 @@ class Account:
             self.end_all(word)
         elif self._sources is not None:
             self._look_at_sources(self._sources, now)
+        if self._elsewhere is not None or self._meet is not None:
+            self._share(self._look_elsewhere(), delta, now)
         return delta
 
-    def _look_at_sources(self, sources: Sources, now: float) -> None:
+    # -- other processes -----------------------------------------------------------------------
+
+    def _wake(self, elsewhere: Elsewhere) -> None:
+        """Somebody is there again: begin with the least share of a speed."""
+        limits = self.limits
+        if limits.up_speed is not None or limits.down_speed is not None:
+            elsewhere.wake()
+            elsewhere.lend(self.up_bucket, self.down_bucket, (limits.up_speed, limits.down_speed), 0.0)
+
+    def _share(self, elsewhere: Elsewhere | None, delta: Counts, now: float) -> None:
+        """Tell what passed here, and take a share of the speeds."""
+        if elsewhere is None:
+            return
+        limits, up, down = self.limits, self.up_bucket, self.down_bucket
+        speeds = limits.up_speed, limits.down_speed
+        if limits.sessions is not None:
+            self._make_room(elsewhere, limits.sessions)
+        oldest_at = min(map(_seen_at, self._sessions)) if self._sessions else 0.0
+        if not self._live:  # nobody looks here again before somebody comes
+            elsewhere.tell(delta, (0, 0), 0.0)
+            elsewhere.count(0 if limits.connections is None else self.connections, 0)
+            return
+        elsewhere.tell(delta, elsewhere.want(delta, up, down, speeds, now), oldest_at)
+        elsewhere.count(self.connections, sum(is_session for _, _, is_session in self._live.values()))
+        if up is not None or down is not None:
+            elsewhere.lend(up, down, speeds, now)
+
+    def _make_room(self, elsewhere: Elsewhere, most: int) -> None:
+        """End the oldest sessions, where all processes together have too many, and the oldest are here."""
+        count, oldest_at = elsewhere.others.sessions()
+        sessions = self._sessions or {}
+        for _ in range(len(sessions) + count - most):
+            oldest = min(sessions, key=_seen_at, default=None)
+            if oldest is None or (count and milliseconds(_seen_at(oldest)) > oldest_at):
+                return
+            self._live[oldest][1]("crowded")
+            sessions.pop(oldest, None)
+
+    def close(self) -> None:
+        """Another account of that name may begin: this one tells only what still passed."""
+        if self._elsewhere is not None:
+            self._elsewhere.close()
+
+    def _look_at_sources(self, sources: Knocks, now: float) -> None:
         """See which addresses moved bytes, and end what is live of those that are too many."""
         limits = self.limits
         most, grace = limits.sources or 0, limits.source_grace

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from .account import Account
@@ -10,12 +10,15 @@ from .counts import NOTHING, Counts
 
 if TYPE_CHECKING:
     from ...config.limits import Limits
+    from .elsewhere import Others
 
 
 class Accounts:
     """Who is known to this process, and what passes for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, meet: Callable[[str], Others | None] | None = None) -> None:
+        """`meet` returns a user's place among several processes; None where there is one, or for a user without."""
+        self._meet = meet
         self._all: dict[str, Account] = {}
         self.awake: Final[dict[Account, None]] = {}
         """Those with something live, or something untold: of ten thousand users hardly any has."""
@@ -34,7 +37,7 @@ class Accounts:
         """Return the account of that name, with these limits: the one that is there goes on."""
         account = self._all.get(name)
         if account is None:
-            account = self._all[name] = Account(name, awake=self.awake)
+            account = self._all[name] = Account(name, awake=self.awake, meet=self._meet)
         if account.limits != limits:
             account.limit(limits, now, wall)
         return account
@@ -44,6 +47,7 @@ class Accounts:
         account = self._all.pop(name, None)
         if account is not None:
             account.end_all(word)
+            account.close()
 
     def sweep(self, now: float, wall: int) -> list[tuple[str, Counts]]:
         """Sweep those that are awake; return what passed, by user, where anything did."""

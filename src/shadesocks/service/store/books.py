@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ...proxy.users.quota import SLIDING_HOURS, this_month
 from .clerk import Clerk
+from .estate import Estate, take_over
 from .flush import Flush
 from .history import HOUR, roll_before
 from .store import DAYS_AS_HOURS_MIN, HOURS_A_DAY, Stored, StoreError
@@ -22,12 +23,15 @@ from .store import DAYS_AS_HOURS_MIN, HOURS_A_DAY, Stored, StoreError
 if TYPE_CHECKING:
     from ...config.limits import Limits, Quota
     from ...proxy.users.accounts import Accounts
+    from ..users.seat import Seat
     from .store import Store
 
 log = logging.getLogger(__name__)
 
 PATIENCE: Final = 2.0
 """Seconds that somebody waits for all to be written, where the store fails."""
+TRIES: Final = 3
+"""How often what was used is looked up, where another process writes meanwhile."""
 LOOK: Final = 0.005
 """Seconds between two looks at whether everything is written, where somebody waits for it."""
 
@@ -41,14 +45,23 @@ class Books:
         store: Store,
         now: Callable[[], float],
         wall: Callable[[], int],
+        seat: Seat | None = None,
         *,
         days: int = DAYS_AS_HOURS_MIN,
         alarm: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        """`days` is how many days are kept hour by hour; `alarm` is told why nothing can be written, "" when it can."""
+        """`days` is how many days are kept hour by hour; `alarm` is told why nothing can be written, "" when it can.
+
+        `seat` is this process's at the board, where several serve the same ports. It is the caller's to leave:
+        `seat.leave(is_clean=await books.close())`.
+        """
         self.accounts: Final = accounts
         self.clerk: Final = Clerk(store)
-        self.flush: Final = Flush(self.clerk, f"{os.getpid()}-{os.urandom(8).hex()}", alarm)
+        writer = f"{os.getpid()}-{os.urandom(8).hex()}" if seat is None else seat.writer
+        self.flush: Final = Flush(self.clerk, writer, alarm, seat)
+        self._seat: Final = seat
+        self._estates: list[Estate] = []
+        """Of processes that died."""
         self._now = now
         self._wall = wall
         self._days = days
@@ -58,10 +71,19 @@ class Books:
     async def open(self) -> list[Stored]:
         """Open the store, and return the users it knows; raises StoreError."""
         await self.clerk.open()
+        if self._seat is not None:
+            writer = self._seat.writer
+            take_over(self._seat, self.flush, await self.clerk.ask(lambda store: store.last(writer)), self._wall())
+        return await self.users()
+
+    async def users(self) -> list[Stored]:
+        """Return what the store knows of its users; raises StoreError."""
         return await self.clerk.ask(lambda store: store.users())
 
-    async def serve(self, wanted: Mapping[str, Limits]) -> None:
+    async def serve(self, wanted: Mapping[str, Limits], again: Collection[str] = ()) -> None:
         """Let these users have accounts with these limits, and no others; what they used before counts.
+
+        Of those in `again` it is asked once more: somebody else reset them.
 
         Raises:
             StoreError: what they used is not to be had. The limits hold all the same, and count from now.
@@ -73,16 +95,29 @@ class Books:
         for name, limits in wanted.items():
             before = self.accounts.find(name)
             quota = limits.quota
-            if quota is not None and (before is None or not _same(quota, before.limits.quota)):
+            if quota is not None and (before is None or name in again or not _same(quota, before.limits.quota)):
                 new[name] = quota
             self.accounts.open(name, limits, now, wall)
         if new:
             await self._restore(new)
 
     async def _restore(self, quotas: Mapping[str, Quota]) -> None:
-        await self._write_all()
+        """Look up what was used, at a moment when no other process wrote, so that what it counts is counted once.
+
+        If there is no such moment, what was written meanwhile counts twice against the quota, here: of a second.
+        """
+        seat = self._seat
+        for _ in range(1 if seat is None else TRIES):
+            await self._write_all()
+            stands = None if seat is None else seat.stands()
+            elsewhere = {} if seat is None else {name: seat.written_elsewhere(name) for name in quotas}
+            await self._look_up(quotas, elsewhere)
+            if seat is None or (stands is not None and stands == seat.stands()):
+                break
+
+    async def _look_up(self, quotas: Mapping[str, Quota], elsewhere: Mapping[str, int]) -> None:
         wall = self._wall()
-        known = {user.name: user for user in await self.clerk.ask(lambda store: store.users())}
+        known = {user.name: user for user in await self.users()}
         found: dict[str, list[tuple[int, int]]] = {name: [] for name in quotas}
         first = min((_first_hour(quota, wall) for quota in quotas.values()), default=0)
         for hour in range(first, wall // HOUR + 1, HOURS_A_DAY):  # a day at a time: all of it may be much
@@ -93,17 +128,27 @@ class Books:
         for name in quotas:
             account, user = self.accounts.find(name), known.get(name)
             if account is not None and user is not None:
-                account.restore(user.since_reset, found[name], wall)
+                account.restore(user.since_reset, found[name], wall, elsewhere.get(name, 0))
 
     def sweep(self) -> None:
         """Count what passed, end who may not go on, and write it down. Once a second."""
         now, wall = self._now(), self._wall()
         self.flush.add(self.accounts.sweep(now, wall), wall)
         self.flush.tick(now)
+        if self._seat is not None:
+            self._seat.tend(self._inherit)
+            for estate in self._estates:
+                estate.tick(now)
+                if estate.is_over:
+                    estate.leave()
+            self._estates = [estate for estate in self._estates if not estate.is_over]
         before = roll_before(wall, self._days)
         if before > self._rolled:
             self._rolled = before
             self.clerk.tell(lambda store: store.roll(before), self._was_rolled)
+
+    def _inherit(self, seat: Seat) -> None:
+        self._estates.append(Estate(seat, self.clerk, self._wall))
 
     def _was_rolled(self, _count: Any, error: StoreError | None) -> None:
         if error is not None:
@@ -131,6 +176,8 @@ class Books:
     async def close(self, limit: float = PATIENCE) -> bool:
         """Write what is left, and close the store; False where that cannot be done within so many seconds."""
         await self._write_all(limit)
+        for estate in self._estates:
+            estate.leave()
         is_whole = self.flush.is_clean
         if not is_whole:
             log.error("users' traffic was not written, and is lost: %d bytes of payload", self.flush.unwritten.payload)

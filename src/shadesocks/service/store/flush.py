@@ -5,7 +5,8 @@
                                                 +-> failed -> the same batch again, at a later tick
 
 While a batch fails, what comes meanwhile waits in memory, summed up by user and hour; the service goes on. What is
-under way when a process is killed, and what was not yet added, is lost: bytes of one second at most.
+under way when a process is killed, and what was not yet added, is lost: bytes of one second at most. Where a ledger
+outlives the process, the next one writes what was added.
 """
 
 from __future__ import annotations
@@ -35,14 +36,34 @@ class Tells(Protocol):
         """Have a call made, and `done` called afterwards."""
 
 
+class Ledger(Protocol):
+    """Who remembers, beyond this process, what was written; `users.seat.Seat`."""
+
+    def record(self, sequence: int, deltas: Iterable[tuple[str, Counts]]) -> None:
+        """A batch is about to go to the store; those before it are written."""
+
+    def acknowledge(self, sequence: int) -> None:
+        """That batch is written."""
+
+
 class Flush:
     """What passed and is not written yet. `now` is seconds of a clock that does not go back, `wall` Unix seconds."""
 
-    def __init__(self, clerk: Tells, writer: str, alarm: Callable[[str], None] = lambda _text: None) -> None:
-        """`writer` is a name that nobody had before; `alarm` is told why nothing can be written, and "" when it can."""
+    def __init__(
+        self,
+        clerk: Tells,
+        writer: str,
+        alarm: Callable[[str], None] = lambda _text: None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        """Write as `writer`, a name that nobody had before, or whose batches `resume` knows of.
+
+        `alarm` is told why nothing can be written, and "" when it can.
+        """
         self._clerk = clerk
         self._writer = writer
         self._alarm = alarm
+        self._ledger = ledger
         self._sequence = 0
         self._waiting: dict[tuple[str, int], Counts] = {}
         self._batch: Batch | None = None
@@ -52,6 +73,11 @@ class Flush:
         self._now = 0.0
         self.trouble = ""
         """Why nothing can be written; empty while all is well."""
+
+    def resume(self, sequence: int, deltas: Iterable[tuple[str, Counts]], wall: int) -> None:
+        """Go on after somebody of the same name: after that batch, and with what was left unwritten."""
+        self._sequence = sequence
+        self.add(deltas, wall)
 
     def add(self, deltas: Iterable[tuple[str, Counts]], wall: int) -> None:
         """Take what passed since the last time, by user; it counts for the hour that it is now."""
@@ -73,6 +99,8 @@ class Flush:
             rows = tuple(Row(user, hour, *self._waiting.pop((user, hour))) for user, hour in keys)
             self._sequence += 1
             self._batch = Batch(self._writer, self._sequence, rows)
+            if self._ledger is not None:
+                self._ledger.record(self._sequence, ((row.user, row.counts) for row in rows))
         batch = self._batch
         self._is_under_way = True
         self._clerk.tell(lambda store: store.write(batch), self._done)
@@ -81,6 +109,8 @@ class Flush:
         self._is_under_way = False
         if error is None:
             self._batch = None
+            if self._ledger is not None:
+                self._ledger.acknowledge(self._sequence)
             if self._failed_at is not None:
                 log.warning("users' traffic is written again; what passed meanwhile is not lost")
                 self._failed_at = None

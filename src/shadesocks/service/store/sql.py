@@ -232,6 +232,18 @@ class SqlStore:
         db.execute(sa.insert(WRITERS).values(writer=batch.writer, **values))
         return True
 
+    def last(self, writer: str) -> int:
+        """See `Store`: where a transaction of it is still under way, this waits for its end, or makes its row first."""
+
+        def work(db: Connection) -> int:
+            is_his = WRITERS.c.writer == writer
+            if db.execute(sa.update(WRITERS).where(is_his).values(wrote_at=int(self._wall()))).rowcount:
+                return int(db.scalar(sa.select(WRITERS.c.sequence).where(is_his)) or 0)
+            db.execute(sa.insert(WRITERS).values(writer=writer, sequence=0, wrote_at=int(self._wall())))
+            return 0
+
+        return self._do(work)
+
     def users(self) -> list[Stored]:
         """See `Store`."""
         names = ("name", "definition", "reset_at", *SUMS, *RESET_SUMS, *RESET_HOUR_SUMS)

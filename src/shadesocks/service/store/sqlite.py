@@ -274,6 +274,11 @@ class SqliteStore:
             )
         return True
 
+    def last(self, writer: str) -> int:
+        """See `Store`: a process that ended left no transaction."""
+        with self._guarded():
+            return self._one("SELECT sequence FROM writers WHERE writer = ?", (writer,)) or 0
+
     def users(self) -> list[Stored]:
         """See `Store`."""
         with self._guarded():

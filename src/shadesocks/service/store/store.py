@@ -120,6 +120,12 @@ class Store(Protocol):
     def write(self, batch: Batch) -> bool:
         """Add a batch to what is there, whole; False where that was done before."""
 
+    def last(self, writer: str) -> int:
+        """Return the number of the last batch of a writer that is gone; 0: there is none, or it was long ago.
+
+        If it left one under way, its outcome is certain by then.
+        """
+
     def users(self) -> list[Stored]:
         """Return all users, by name."""
 

@@ -2,12 +2,12 @@
 
 The master makes it before it forks (`Siblings.board`); a process takes a seat, and all else follows:
 
-    seat = board.sit(slot)                        in a worker, `slot` is `Siblings.slot`; None: it serves as if alone
-    accounts = Accounts(seat.meet)                accounts tell and look there by themselves, at each sweep
-    books = Books(accounts, store, ..., seat)     and with a store: what a dead process left unwritten is written once
-    books.sweep()                                 once a second, as without; it also looks after seats of the dead
-    seat.tend(...)                                that alone, where there is no store (see `Seat.tend`)
-    seat.leave()                                  at the end, after `books.close()`
+    seat = siblings.board.sit(siblings.slot)          in a worker; None: it serves as if it were alone
+    accounts = Accounts(seat.meet)                    accounts tell and look there by themselves, at each sweep
+    books = Books(accounts, store, now, wall, seat)   with a store: what a dead process left unwritten is written once
+    books.sweep()                                     once a second, as without; or, where there is no store,
+    accounts.sweep(now, wall); seat.tend()            both once a second
+    seat.leave(is_clean=await books.close())          at the end; `seat.leave()` where there is no store
 
 **A user** has a row, found by its name: no word goes between processes when users come, or a config is read again.
 Rows are claimed when a user first has something to tell, under a lock, and stay as long as the master lives.
@@ -78,7 +78,21 @@ class Locks(Protocol):
 class Board:
     """Users and processes. Pages that nobody writes are not resident."""
 
-    __slots__ = ("_cells", "_index", "_lists", "_locks", "_map", "_meta", "_names", "_seats", "key", "rows", "seats", "words", "workers")
+    __slots__ = (
+        "_cells",
+        "_index",
+        "_lists",
+        "_locks",
+        "_map",
+        "_meta",
+        "_names",
+        "_seats",
+        "key",
+        "rows",
+        "seats",
+        "words",
+        "workers",
+    )
 
     def __init__(self, workers: int, rows: int = ROWS, locks: Locks | None = None) -> None:
         """Make room for so many processes, each with one that leaves, and so many users."""

@@ -7,13 +7,14 @@ which processes have in common, in milliseconds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final
 
 SOURCES: Final = 32
 """Addresses of one user."""
 SHARED_MOST: Final = SOURCES // 2
-"""The highest limit for which they suffice: as many again are borne with. With higher ones each process counts alone."""
+"""The highest limit for which they suffice: as many again are borne with. With higher ones each counts alone."""
 SOURCE_WORDS: Final = 3 * SOURCES
 
 _KEY_BITS: Final = 63
@@ -24,8 +25,8 @@ class SharedSources:
 
     __slots__ = ("_at", "_here", "_lock", "_words")
 
-    def __init__(self, words: memoryview, at: int, lock: AbstractContextManager[None]) -> None:
-        """`words` holds the list from `at` on; `lock` keeps other processes from it."""
+    def __init__(self, words: memoryview, at: int, lock: Callable[[], AbstractContextManager[None]]) -> None:
+        """`words` holds the list from `at` on; `lock` returns what keeps other processes from it."""
         self._words = words
         self._at = at
         self._lock = lock
@@ -37,15 +38,15 @@ class SharedSources:
         key, instant = _key(group), int(now * 1000)
         known = self._known(grace, instant)
         if key not in known:
-            with self._lock:
+            with self._lock():
                 known = self._known(grace, instant)
                 if key not in known and not self._insert(key, {place for place, _ in known.values()}, instant):
                     return False
             known = self._known(grace, instant)
         self._here[key] = group
-        place = known[key][0] if key in known else None
-        if place is None:
+        if key not in known:  # it was quiet for long, and somebody has just taken its place
             return False
+        place = known[key][0]
         self._words[place + 2] = max(self._words[place + 2], instant)
         return key not in _refused(known, most, grace, instant)
 

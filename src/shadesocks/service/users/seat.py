@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ...proxy.users.counts import NOTHING, Counts
@@ -196,14 +197,14 @@ class Row:
 
     # -- telling -------------------------------------------------------------------------------
 
-    def tell(self, delta: Counts, wants: tuple[int, int], oldest_at: float) -> None:
+    def tell(self, delta: Counts, wants: tuple[int, int], oldest_at: int) -> None:
         """See `Others`."""
         words, at = self._words, self.at
         for place, size in enumerate(delta):
             if size:
                 words[at + place] += size
         words[at + _WANTS] = min(-(-wants[0] // _UNIT), _NEVER) << _HALF | min(-(-wants[1] // _UNIT), _NEVER)
-        words[at + _OLDEST] = int(oldest_at * 1000)
+        words[at + _OLDEST] = oldest_at
 
     def count(self, connections: int, sessions: int) -> None:
         """See `Others`."""
@@ -238,10 +239,12 @@ class Row:
         """See `Others`."""
         return sum(counts >> _COUNT_BITS for _, counts in self._live())
 
-    def sessions(self) -> tuple[int, float]:
+    def sessions(self) -> tuple[int, int]:
         """See `Others`."""
-        live = [(counts & _COUNT_MOST, self._words[at + _OLDEST]) for at, counts in self._live() if counts & _COUNT_MOST]
-        return sum(count for count, _ in live), min((oldest for _, oldest in live), default=0) / 1000
+        live = [
+            (counts & _COUNT_MOST, self._words[at + _OLDEST]) for at, counts in self._live() if counts & _COUNT_MOST
+        ]
+        return sum(count for count, _ in live), min((oldest for _, oldest in live), default=0)
 
     def wants(self) -> list[tuple[int, int]]:
         """See `Others`."""
@@ -273,7 +276,7 @@ class Row:
         board = self._board
         if most > SHARED_MOST:
             return None
-        return SharedSources(board.words, board.list_at(self.number), board.lock(self.number))
+        return SharedSources(board.words, board.list_at(self.number), partial(board.lock, self.number))
 
 
 def _record(words: memoryview, at: int, sequence: int, delta: Counts) -> None:
@@ -289,10 +292,13 @@ def _record(words: memoryview, at: int, sequence: int, delta: Counts) -> None:
 
 
 def _written(words: memoryview, at: int, last: int) -> Counts:
-    """Return the newest record that is from a batch up to that one; there is always one."""
+    """Return the newest record that is from a batch up to that one.
+
+    There is one, but for whoever looks at another process while that goes on to the next but one: it gets the older.
+    """
     first, second = words[at + _NUMBERS] >> _HALF, words[at + _NUMBERS] & _NEVER
-    _, place = max((number, place) for number, place in ((first, 0), (second, 4)) if number <= last)
-    at += _RECORDS + place
+    is_first = first > second if max(first, second) <= last else first < second
+    at += _RECORDS if is_first else _RECORDS + 4
     return Counts(*words[at : at + 4].tolist())
 
 
