@@ -23,9 +23,12 @@ class Sock:
 class Stub:
     """A service that is asked."""
 
-    def __init__(self, pid: int, role: str = "server", master: int | None = None, **answers: Answer) -> None:
+    def __init__(
+        self, pid: int, role: str = "server", master: int | None = None, store: str = "", **answers: Answer
+    ) -> None:
         self.role, self.pid, self.master = role, pid, master
         self.config, self.path = f"/etc/{role}.json", f"/run/{role}-{pid}.sock"
+        self.store = store
         self.words = frozenset(answers)
         self.answers = answers
         self.asked: list[tuple[str, dict[str, Any]]] = []

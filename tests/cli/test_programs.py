@@ -34,6 +34,7 @@ COMMANDS = (
     "sessions",
     "kick",
     "reload",
+    "user",
     "service",
 )
 

@@ -81,6 +81,11 @@ def ask(service: Running, word: str, **args: Any) -> Report | None:
     return None
 
 
+def one_of_each(found: Sequence[Running]) -> list[Running]:
+    """Return one worker of each master, which has the config read by all."""
+    return list({service.master or service.pid: service for service in found}.values())
+
+
 def about(service: Running) -> Report:
     """Return what a report of a service begins with."""
     base = {"role": service.role, "pid": service.pid, "config": service.config, "control": service.path}

@@ -7,12 +7,23 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from .asking import NOTHING, Report, ask, control_option, heading, json_option, services, time_text, together
+from .asking import (
+    NOTHING,
+    Report,
+    ask,
+    control_option,
+    heading,
+    json_option,
+    one_of_each,
+    services,
+    time_text,
+    together,
+)
 from .asking import about as about_of
 from .asking import reports as ask_all
 from .command import command
 from .exits import OK, say
-from .running import Running, shown
+from .running import shown
 from .status import size_text
 
 RELOAD_LIMIT: Final = 60.0
@@ -104,7 +115,7 @@ def command_reload(as_json: bool, path: str | None) -> int:
     What changed is told. A config with mistakes changes nothing. Exit code 1 where that, or anything else, went wrong.
     """
     with services(path) as found:
-        asked = [service for service in _one_of_each(found) if "reload" in service.words]
+        asked = [service for service in one_of_each(found) if "reload" in service.words]
         answers = []
         for service in asked:
             service.sock.settimeout(RELOAD_LIMIT)
@@ -121,11 +132,6 @@ def command_reload(as_json: bool, path: str | None) -> int:
         tell("error: nothing that runs here has a config that can be read again")
     good = all(answer.get("applied") is True and not answer.get("problems") for answer in answers)
     return OK if asked and good and len(answers) == len(asked) else NOTHING
-
-
-def _one_of_each(found: Sequence[Running]) -> list[Running]:
-    """Return one worker of each master, which has the config read by all."""
-    return list({service.master or service.pid: service for service in found}.values())
 
 
 def _reloaded(answer: Report, start: str) -> Iterator[str]:

@@ -23,6 +23,7 @@ _COMMANDS = {
     "sessions": (".sessions", "Show who is connected to what runs here, and how far."),
     "kick": (".sessions", "End sessions of what runs here."),
     "reload": (".overview", "Let what runs here read its config again."),
+    "user": (".user", "Manage the users of a server: add, set, show, list, link, export."),
     "service": (".service", "Let systemd run a server or a client: install, remove, status."),
 }
 

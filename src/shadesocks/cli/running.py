@@ -48,6 +48,8 @@ class Running:
     """What it can be asked."""
     master: int | None = None
     """The process whose worker it is; None: it is alone."""
+    store: str = ""
+    """Where its users are kept; empty: nowhere."""
     _lines: Lines = field(default_factory=lambda: Lines(ANSWER_MAX))
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -58,6 +60,7 @@ class Running:
             self.role, self.config = shown(about["role"]), shown(about["config"])
             self.pid, self.words = int(about["pid"]), frozenset(map(str, about["commands"]))
             self.master = int(about["master"]) if about.get("master") else None
+            self.store = str(about.get("store") or "")
         except (KeyError, TypeError, ValueError):
             raise SilentError(f"{self.path}: what listens there is no service of ours") from None
 

@@ -1,0 +1,1 @@
+"""`shadesocks user`: who may use this server, and how much of it."""

@@ -1,0 +1,134 @@
+"""The servers that run on a store, as the commands that manage users see them: asked for what lives, and to serve anew.
+
+A change is written to the store first. Then whoever serves from it is asked to read it again, as by SIGHUP, so that
+there is one way for every change. Where nobody runs, nobody is asked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from ...wire.control import NOT_FOUND, ControlError
+from ..asking import ask, called, one_of_each
+from ..exits import tell
+from ..overview import RELOAD_LIMIT
+from ..running import Found, Running, SilentError, find, shown
+
+if TYPE_CHECKING:
+    from .book import Book
+
+_SUMMED: Final = ("connections", "sessions")
+"""Of a user in several workers: together. What else a row has, all of them know."""
+
+
+class Live:
+    """Those that serve from a store, or a config."""
+
+    def __init__(self, found: Found, book: Book) -> None:
+        self.services: Final = [service for service in found.services if _serves(service, book)]
+        self.closed: Final = found.closed
+
+    def rows(self, name: str | None = None) -> dict[str, dict[str, Any]]:
+        """Return what lives of each user, or of one, by name; of several processes together."""
+        rows: dict[str, dict[str, Any]] = {}
+        args = {} if name is None else {"name": name}
+        for service in self.services:
+            if "users" not in service.words:
+                continue
+            answer = ask(service, "users", **args)
+            for row in [] if answer is None else answer.get("users", []):
+                known = rows.get(row["name"])
+                if known is None:
+                    rows[row["name"]] = dict(row)
+                else:
+                    known |= {word: int(known[word]) + int(row[word]) for word in _SUMMED}
+                    known["sources"] = max(known["sources"], row["sources"])
+                    known["refused"] = known["refused"] or row["refused"]
+        return rows
+
+    def reload(self) -> bool:
+        """Let them serve what the store says now; False where one does not, which is told."""
+        good = True
+        for service in one_of_each(self.services):
+            if "reload" not in service.words:
+                tell(f"warning: {called(service)} cannot read its config again: the change is served after a restart")
+                good = False
+                continue
+            service.sock.settimeout(RELOAD_LIMIT)
+            answer = ask(service, "reload")
+            if answer is None:
+                tell(f"warning: {called(service)} has the change not yet; try: shadesocks reload")
+                good = False
+                continue
+            for problem in answer.get("problems", ()):
+                tell(f"warning: {called(service)}: {shown(problem)}")
+            if answer.get("applied") is not True:
+                tell(f"error: {called(service)} refused to reload: it serves as before; the store has the change")
+                good = False
+        self.tell_closed()
+        return good
+
+    def tell_closed(self) -> None:
+        """Say that what runs here could not be asked, where that may matter."""
+        if not self.services and self.closed:
+            places = ", ".join(map(shown, self.closed))
+            tell(
+                f"note: what runs here is another user's ({places}); if it has this store, ask as that user, or as root"
+            )
+
+    def reset(self, name: str, *, forget: bool = False) -> bool | None:
+        """Let a user's quota count from now on, or forget all of it; None where nobody runs who can."""
+        done: bool | None = None
+        for service in self.services:
+            if "reset" not in service.words:
+                continue
+            try:
+                done = bool(service.ask("reset", user=name, forget=forget)["known"]) or bool(done)
+            except ControlError as error:
+                if error.code != NOT_FOUND:
+                    tell(f"warning: {called(service)}: {error}")
+                done = bool(done)
+            except SilentError as error:
+                tell(f"warning: {called(service)}: {error}")
+        return done
+
+
+@contextmanager
+def living(book: Book, path: str | None) -> Iterator[Live]:
+    """Find those that serve, and hang up in the end."""
+    found = find(path)
+    try:
+        for sentence in found.silent:
+            tell(f"warning: {sentence}")
+        yield Live(found, book)
+    finally:
+        found.close()
+
+
+def _serves(service: Running, book: Book) -> bool:
+    """Whether a service has this store, or this config: its own store may be new in it."""
+    if service.role != "server":
+        return False
+    if service.store and book.path and same_place(service.store, book.path):
+        return True
+    if book.file is None or not service.config:
+        return False
+    return same_place(os.path.join(_folder(service.pid), service.config), book.file)
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two paths, or URLs, are of the same thing."""
+    from ...service.store.naming import name_of
+
+    return name_of(one) == name_of(other)
+
+
+def _folder(pid: int) -> str:
+    """Return where the relative paths of a process start, as far as the system says."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""

@@ -1,0 +1,115 @@
+"""All users, or some, with what is known of them: from the config, the store, and what runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from ...service.store.roll import used
+from ...service.store.store import HOURS_A_DAY, Stored
+from ..exits import Failed
+from ..running import shown
+from .told import Person
+
+if TYPE_CHECKING:
+    from ...config.user import UserConfig
+    from ...service.store.history import Span
+    from ...service.store.roll import Roll
+    from ...service.store.store import Store
+    from .book import Book
+
+NOBODY: Final = 1
+"""Exit code: there is no such user."""
+DAYS: Final = 30
+"""Days that `show` shows."""
+
+
+def everybody(book: Book, rows: dict[str, dict[str, Any]]) -> list[Person]:
+    """Return all users by name, with what a running service says of them."""
+    roll = book.roll()
+    users = {**roll.users, **book.in_file}
+    return people(book, roll, [users[name] for name in sorted(users)], rows)
+
+
+def somebody(book: Book, name: str, rows: dict[str, dict[str, Any]]) -> Person:
+    """Return one user, with the last days; raises Failed where there is none."""
+    roll = book.roll()
+    user = user_named(book, roll, name)
+    [person] = people(book, roll, [user], rows)
+    if book.store is not None:
+        person.days = days_of(book.store, [name], int(time.time()) // 86_400 - DAYS + 1)
+    return person
+
+
+def user_named(book: Book, roll: Roll, name: str) -> UserConfig:
+    """Return a user of the config or of the store; raises Failed where there is none."""
+    user = book.in_file.get(name) or roll.users.get(name)
+    if user is not None:
+        return user
+    if name in roll.faults:
+        raise Failed(f"{shown(name)}: {roll.faults[name]}; `shadesocks user del` deletes it", NOBODY)
+    if name in roll.stored:
+        raise Failed(f"{shown(name)} is no user any more; what passed is kept: shadesocks user export", NOBODY)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [*roll.users, *book.in_file], 1, 0.6)
+    hint = f"; did you mean {shown(near[0])}?" if near else "; `shadesocks user list` shows all"
+    raise Failed(f"there is no user {shown(name)}{hint}", NOBODY)
+
+
+def people(book: Book, roll: Roll, users: Iterable[UserConfig], rows: dict[str, dict[str, Any]]) -> list[Person]:
+    """Return these users with what is known of them."""
+    users = list(users)
+    now = int(time.time())
+    quotas = {
+        user.name: user.limits.quota
+        for user in users
+        if user.limits.quota is not None and _known(rows.get(user.name), "used") is None
+    }
+    found = {} if book.store is None else used(book.store, quotas, roll.stored, now)
+    places: dict[str, list[int]] = {}
+    for server in book.servers(users):
+        for user in server.users or ():
+            places.setdefault(user.name, []).append(server.address.port)
+    made = []
+    for user in users:
+        row = rows.get(user.name)
+        known = _known(row, "used")
+        made.append(
+            Person(
+                user,
+                stands_of(book, user),
+                roll.stored.get(user.name, Stored(user.name)),
+                None if user.limits.quota is None else found.get(user.name) if known is None else int(known),
+                row,
+                ports=tuple(places.get(user.name, ())),
+            )
+        )
+    return made
+
+
+def _known(row: dict[str, Any] | None, key: str) -> Any:
+    return None if row is None else row.get(key)
+
+
+def stands_of(book: Book, user: UserConfig) -> dict[str, Any]:
+    """Return where a user stands."""
+    if user.name not in book.in_file:
+        return {"store": book.named}
+    file, colon, line = user.where.rpartition(":")
+    if colon and line.isdecimal():
+        return {"config": file, "line": int(line)}
+    return {"config": user.where or book.file, "line": None}
+
+
+def days_of(store: Store, names: Collection[str], first: int, end: int | None = None) -> list[Span]:
+    """Return what passed from a day to before another, day by day, of some users, or of all where none is named."""
+    from ...service.store.history import by_day
+
+    end = int(time.time()) // 86_400 + 1 if end is None else end
+    hours, days = [], []
+    for name in names or (None,):
+        hours += store.hours(first * HOURS_A_DAY, end * HOURS_A_DAY, name)
+        days += store.days(first, end, name)
+    return by_day(hours, days)

@@ -1,0 +1,84 @@
+"""Which servers are asked, and what they say together."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from shadesocks.cli.overview import RELOAD_LIMIT
+from shadesocks.cli.running import Found, SilentError
+from shadesocks.cli.users.book import Book
+from shadesocks.cli.users.live import Live, same_place
+from shadesocks.wire.control import FAILED, ControlError
+from tests.cli.asked import Stub
+
+BOOK = Book("/etc/server.json", None, "/var/lib/users.db")
+GOOD = {"applied": True, "problems": []}
+
+
+def live(*stubs: Stub) -> Live:
+    return Live(Found(list(stubs)), BOOK)  # type: ignore[arg-type]
+
+
+def test_those_that_have_the_store_or_the_config_are_asked() -> None:
+    by_store, by_config = Stub(1, store="/var/lib/../lib/users.db"), Stub(2)
+    by_store.config, elsewhere = "/other.json", Stub(3, store="/else/users.db")
+    elsewhere.config = "/other.json"
+    found = live(by_store, by_config, elsewhere, Stub(4, "local", store=BOOK.path))
+    assert [service.pid for service in found.services] == [1, 2]
+
+
+def test_a_config_named_from_where_the_process_is() -> None:
+    here = Stub(os.getpid())
+    here.config = "c.json"
+    book = Book(os.path.join(os.getcwd(), "c.json"), None, "")
+    assert Live(Found([here]), book).services == [here]  # type: ignore[comparison-overlap,list-item]
+    assert not Live(Found([Stub(1)]), Book(None, None, "")).services  # type: ignore[list-item]
+
+
+def test_one_place_under_several_names() -> None:
+    assert same_place("/etc/../etc/x", "/etc/x")
+    assert same_place("postgresql://a:b@h/users", "postgresql://c@h/users?x=1")
+    assert not same_place("postgresql://h/users", "postgresql://h/others")
+
+
+def test_one_of_each_master_reloads() -> None:
+    workers = [Stub(pid, master=4, store=BOOK.path, reload=GOOD) for pid in (5, 6)]
+    assert live(*workers).reload()
+    assert [len(worker.asked) for worker in workers].count(1) == 1
+    assert RELOAD_LIMIT in [worker.sock.limit for worker in workers]
+
+
+@pytest.mark.parametrize(
+    ("stub", "words"),
+    [
+        (Stub(1, reload=SilentError("no answer")), "has the change not yet; try: shadesocks reload"),
+        (Stub(1, status={}), "the change is served after a restart"),
+        (Stub(1, reload={"applied": False}), "refused to reload"),
+    ],
+)
+def test_what_goes_wrong_is_told(stub: Stub, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not live(stub).reload()
+    assert words in capsys.readouterr().err
+    assert live().reload(), "nobody runs"
+
+
+def test_a_problem_that_is_not_ours_is_told_and_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert live(Stub(1, reload={"applied": True, "problems": ["port 1 is taken\x1b"]})).reload()
+    assert "port 1 is taken?" in capsys.readouterr().err
+
+
+def test_a_reset_is_asked_of_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert live(Stub(1)).reset("anna") is None
+    assert live(Stub(1, reset={"known": False}), Stub(2, reset={"known": True})).reset("anna") is True
+    assert (
+        live(Stub(1, reset=ControlError(FAILED, "no disk")), Stub(2, reset=SilentError("gone"))).reset("anna") is False
+    )
+    err = capsys.readouterr().err
+    assert "no disk" in err
+    assert "gone" in err
+
+
+def test_an_answer_of_another_version_is_no_row() -> None:
+    assert live(Stub(1, users={}), Stub(2)).rows() == {}
