@@ -13,7 +13,6 @@ from shadesocks.config.limits import Limits, Quota
 from shadesocks.config.user import Credential
 from shadesocks.core.secret import Secret
 from shadesocks.service.store.store import Row
-from shadesocks.wire.control import NOT_FOUND, ControlError
 from shadesocks.wire.uri import parse_link
 from tests.cli.asked import Stub
 
@@ -134,12 +133,18 @@ def test_a_user_is_deleted_and_what_passed_is_kept(anna: Site) -> None:
     assert not anna.roll().stored
 
 
-def test_a_server_that_runs_forgets_too(anna: Site) -> None:
-    server = Stub(5, store=str(anna.path), reload={"applied": True}, reset={"known": True})
+def test_the_last_bytes_that_a_server_writes_are_forgotten_too(anna: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Stub(5, store=str(anna.path), reload={"applied": True})
     anna.running(server)
+
+    def sleep(seconds: float) -> None:
+        assert seconds >= 2
+        assert server.asked == [("reload", {})]
+        anna.passed(Row("anna", 5, 1, 2, 3, 4))
+
+    monkeypatch.setattr("shadesocks.cli.users.changing.time.sleep", sleep)
     assert anna.call("del", "anna", "--forget") == OK
-    assert server.asked == [("reload", {}), ("reset", {"user": "anna", "forget": True})]
-    assert anna.roll().stored.keys() == {"anna"}, "which the server deletes, after its last bytes"
+    assert not anna.roll().stored
 
 
 def test_one_who_is_unknown_or_in_the_file_deletes_nobody(anna: Site) -> None:
@@ -165,17 +170,14 @@ def test_a_quota_begins_anew(anna: Site) -> None:
     assert anna.call("reset", "nobody") == 1
 
 
-def test_a_quota_begins_anew_in_a_server_that_runs(anna: Site) -> None:
-    hour = int(time.time()) // HOUR
-    anna.passed(Row("anna", hour, 700, 0, 0, 0))
-    servers = [Stub(pid, master=4, store=str(anna.path), reset={"known": True}) for pid in (5, 6)]
-    anna.running(*servers)
+def test_a_server_that_runs_hears_of_a_reset(anna: Site) -> None:
+    server = Stub(5, store=str(anna.path), reload={"applied": True})
+    anna.running(server)
     assert anna.call("reset", "anna") == OK
-    assert [server.asked for server in servers] == [[("reset", {"user": "anna", "forget": False})]] * 2
-    assert anna.roll().stored["anna"].reset_at == 0, "the server does it"
-    servers[0].answers["reset"] = servers[1].answers["reset"] = ControlError(NOT_FOUND, "nobody")
-    assert anna.call("reset", "anna") == OK
-    assert anna.roll().stored["anna"].reset_at > 0, "a server that does not know her cannot"
+    assert server.asked == [("reload", {})]
+    server.answers["reload"] = {"applied": False}
+    assert anna.call("reset", "anna") == 1
+    assert anna.call("reset", "anna", "--no-reload") == OK
 
 
 def test_somebody_elses_process_is_told_of(anna: Site) -> None:

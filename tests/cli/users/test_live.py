@@ -10,7 +10,6 @@ from shadesocks.cli.overview import RELOAD_LIMIT
 from shadesocks.cli.running import Found, SilentError
 from shadesocks.cli.users.book import Book
 from shadesocks.cli.users.live import Live, same_place
-from shadesocks.wire.control import FAILED, ControlError
 from tests.cli.asked import Stub
 
 BOOK = Book("/etc/server.json", None, "/var/lib/users.db")
@@ -67,17 +66,6 @@ def test_what_goes_wrong_is_told(stub: Stub, words: str, capsys: pytest.CaptureF
 def test_a_problem_that_is_not_ours_is_told_and_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert live(Stub(1, reload={"applied": True, "problems": ["port 1 is taken\x1b"]})).reload()
     assert "port 1 is taken?" in capsys.readouterr().err
-
-
-def test_a_reset_is_asked_of_all(capsys: pytest.CaptureFixture[str]) -> None:
-    assert live(Stub(1)).reset("anna") is None
-    assert live(Stub(1, reset={"known": False}), Stub(2, reset={"known": True})).reset("anna") is True
-    assert (
-        live(Stub(1, reset=ControlError(FAILED, "no disk")), Stub(2, reset=SilentError("gone"))).reset("anna") is False
-    )
-    err = capsys.readouterr().err
-    assert "no disk" in err
-    assert "gone" in err
 
 
 def test_an_answer_of_another_version_is_no_row() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ...config.user import UserConfig
     from ...service.store.roll import Roll
     from .book import Book
+
+LAST_BYTES: Final = 2.5
+"""Seconds after which a server has written the last bytes of a user who is gone: it sweeps and writes once a second."""
 
 no_reload_option = click.option(
     "--no-reload", is_flag=True, help="Ask no running server to serve the change: many follow."
@@ -212,8 +215,10 @@ def command_del(
             book.ready.drop(name)
         if not no_reload:
             good = live.reload()
+        if forget and live.services:
+            time.sleep(LAST_BYTES)
         for name in names:
-            if forget and not live.reset(name, forget=True):
+            if forget:
                 book.ready.drop(name, forget=True)
             say(f"deleted: {shown(name)}{', and all that passed' if forget else ''}")
     return OK if good else NOBODY
@@ -228,22 +233,28 @@ shadesocks user reset anna ben
 """,
 )
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@no_reload_option
 @place_options
 @control_option
-def command_reset(names: tuple[str, ...], file: str | None, store: str | None, path: str | None) -> int:
+def command_reset(
+    names: tuple[str, ...], no_reload: bool, file: str | None, store: str | None, path: str | None
+) -> int:
     """Let the quota of users count from now on: who was cut off is let in again.
 
-    The sums of what passed, and its history, stay. It holds also for users that stand in the config.
+    The sums of what passed, and its history, stay. It holds also for users that stand in the config. Exit code 1 where
+    there is no such user, or where a server that runs does not hear of it.
     """
     from .people import user_named
 
+    good = True
     with opened(file, store, change=True) as book, living(book, path) as live:
         roll = book.roll()
         for name in names:
             user_named(book, roll, name)
         for name in names:
-            if not live.reset(name):
-                book.ready.reset(name, int(time.time()))
+            book.ready.reset(name, int(time.time()))
+        if not no_reload:
+            good = live.reload()
+        for name in names:
             say(f"reset: {shown(name)}")
-        live.tell_closed()
-    return OK
+    return OK if good else NOBODY

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from ...wire.control import NOT_FOUND, ControlError
 from ..asking import ask, called, one_of_each
 from ..exits import tell
 from ..overview import RELOAD_LIMIT
-from ..running import Found, Running, SilentError, find, shown
+from ..running import Found, Running, find, shown
 
 if TYPE_CHECKING:
     from .book import Book
@@ -78,22 +77,6 @@ class Live:
             tell(
                 f"note: what runs here is another user's ({places}); if it has this store, ask as that user, or as root"
             )
-
-    def reset(self, name: str, *, forget: bool = False) -> bool | None:
-        """Let a user's quota count from now on, or forget all of it; None where nobody runs who can."""
-        done: bool | None = None
-        for service in self.services:
-            if "reset" not in service.words:
-                continue
-            try:
-                done = bool(service.ask("reset", user=name, forget=forget)["known"]) or bool(done)
-            except ControlError as error:
-                if error.code != NOT_FOUND:
-                    tell(f"warning: {called(service)}: {error}")
-                done = bool(done)
-            except SilentError as error:
-                tell(f"warning: {called(service)}: {error}")
-        return done
 
 
 @contextmanager
