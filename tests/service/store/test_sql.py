@@ -183,10 +183,14 @@ def wait_for_lock(postgres: Postgres) -> None:
 
 @pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize("is_kept", [True, False])
+@pytest.mark.parametrize("is_asked", [True, False])
 def test_a_batch_that_is_still_under_way_elsewhere_counts_once(
-    postgres: Postgres, is_first: bool, is_kept: bool
+    postgres: Postgres, is_first: bool, is_kept: bool, is_asked: bool
 ) -> None:
-    """Its connection was given up, but the database still works on it: the second one waits for what becomes of it."""
+    """Its connection was given up, but the database still works on it.
+
+    Who sends it again waits for what becomes of it, and so does who asks for the last one.
+    """
     url = postgres.url(postgres.new_schema())
     first, second = opened(url), opened(url)
     if not is_first:
@@ -194,14 +198,18 @@ def test_a_batch_that_is_still_under_way_elsewhere_counts_once(
     old = first._engine.connect()
     transaction = old.begin()
     assert first._write(old, BATCH)
-    thread, found = in_thread(lambda: second.write(BATCH))
+    thread, found = in_thread(lambda: second.last("w") if is_asked else second.write(BATCH))
     wait_for_lock(postgres)
     if is_kept:
         transaction.commit()
     else:
         transaction.rollback()
     thread.join(20)
-    assert found == [not is_kept]
+    if is_asked:
+        assert found == [1 if is_kept else 0]
+        assert second.write(BATCH) is not is_kept
+    else:
+        assert found == [not is_kept]
     times = 1 if is_first else 2
     assert {user.counts for user in second.users()} == {Counts(*(times * one for one in (1, 2, 3, 4)))}
     old.close()

@@ -1,4 +1,7 @@
-"""The SQLite store: what it keeps, and what it does with files that are damaged, foreign, full or shared."""
+"""The SQLite store: what it does with files that are damaged, foreign, full or shared.
+
+What it promises as every store does is tested in `test_stores.py`.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from shadesocks.proxy.users.counts import NOTHING, Counts
 from shadesocks.service.store import schema, sqlite
 from shadesocks.service.store.sqlite import SqliteStore
-from shadesocks.service.store.store import Batch, Day, Row, Store, StoreError
+from shadesocks.service.store.store import Batch, Row, StoreError
 
 WALL = 1_795_305_600.0
 """2026-11-22 00:00 UTC."""
@@ -62,21 +62,6 @@ def written(path: Path, count: int = 1, users: int = 3) -> None:
 # -- what it keeps ---------------------------------------------------------------------------------
 
 
-def test_what_is_written_is_there_after_a_new_start(path: Path) -> None:
-    written(path, 2)
-    seam: Store = opened(path)
-    assert not seam.notes
-    users = seam.users()
-    assert [user.name for user in users] == ["u0", "u1", "u2"]
-    assert [user.definition for user in users] == ['{"key": "secret"}', None, None]
-    assert {user.counts for user in users} == {Counts(2, 4, 6, 8)}
-    assert seam.hours(1, 2) == [*rows("u0", "u1", "u2", hour=1)]
-    assert seam.hours(1, 3, "u1") == [*rows("u1", hour=1), *rows("u1", hour=2)]
-    assert not seam.hours(3, 9)
-    assert not seam.days(0, 9)
-    seam.close()
-
-
 def test_only_its_owner_may_read_it(path: Path, store: SqliteStore) -> None:
     store.write(Batch("w", 1, rows("ann")))
     files = sorted(path.parent.iterdir())
@@ -89,80 +74,10 @@ def test_only_its_owner_may_read_it(path: Path, store: SqliteStore) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_batch_counts_once(store: SqliteStore) -> None:
-    batch = Batch("w", 1, rows("ann"))
-    assert store.write(batch) is True
-    assert store.write(batch) is False
-    assert store.write(Batch("other", 1, rows("ann"))) is True
-    assert store.write(Batch("w", 2, rows("ann", "ann"))) is True
-    assert store.write(Batch("w", 1, rows("bob"))) is False
-    (user,) = store.users()
-    assert user.counts == Counts(4, 8, 12, 16)
-
-
-def test_definitions_come_and_go_and_what_passed_stays(store: SqliteStore) -> None:
-    store.put("ann", "{}")
-    store.write(Batch("w", 1, rows("ann")))
-    store.put("ann", '{"note": 1}')
-    assert store.drop("ann")
-    (user,) = store.users()
-    assert (user.definition, user.counts) == (None, Counts(1, 2, 3, 4))
-    store.put("ann", "{}")
-    assert store.drop("ann", forget=True)
-    assert store.users() == []
-    assert store.hours(0, 99) == []
-    assert not store.drop("ann")
-    assert not store.drop("ann", forget=True)
-
-
-def test_a_reset_is_remembered(store: SqliteStore) -> None:
-    assert not store.reset("ann", 5)
-    store.put("ann", "{}")
-    assert store.reset("ann", 5)
-    store.write(Batch("w", 1, (*rows("ann", hour=9), *rows("ann", hour=10))))
-    assert store.reset("ann", 10 * 3600 + 1)
-    store.write(Batch("w", 2, rows("ann", hour=10)))
-    (user,) = store.users()
-    assert (user.reset_at, user.reset_counts) == (36_001, Counts(2, 4, 6, 8))
-    assert user.reset_hour_counts == Counts(1, 2, 3, 4)
-    assert user.since_reset == 3
-    assert user.hours_since_reset(store.hours(0, 99)) == [(10, 3)]
-
-
-def test_hours_become_days(store: SqliteStore) -> None:
-    for hour in (0, 23, 24, 47, 48):
-        store.write(Batch("w", hour + 1, rows("ann", "bob", hour=hour)))
-    assert store.roll(48) == 8
-    assert store.roll(48) == 0
-    assert store.hours(0, 99) == [*rows("ann", "bob", hour=48)]
-    assert store.days(0, 1) == [Day("ann", 0, 2, 4, 6, 8), Day("bob", 0, 2, 4, 6, 8)]
-    store.write(Batch("late", 1, rows("ann", hour=5)))
-    assert store.roll(48) == 1
-    assert store.days(0, 9, "ann") == [Day("ann", 0, 3, 6, 9, 12), Day("ann", 1, 2, 4, 6, 8)]
-    with pytest.raises(ValueError, match="first hour of a day"):
-        store.roll(47)
-
-
-def test_writers_of_long_ago_are_forgotten(path: Path) -> None:
-    written(path)
-    later = SqliteStore(path, lambda: WALL + sqlite.WRITERS_KEPT + 1)
-    later.open()
-    later.roll(0)
-    assert later.write(Batch("w", 1, rows("ann")))
-    later.close()
-
-
 def test_names_are_only_names(store: SqliteStore) -> None:
     for number, name in enumerate(["'; DROP TABLE users; --", "ä\n\x00b", "", "a" * 10_000]):
         store.write(Batch("w", number + 1, rows(name)))
         assert store.hours(0, 99, name) == [*rows(name)]
-
-
-def test_what_is_not_open_says_so(path: Path, store: SqliteStore) -> None:
-    store.open()
-    store.close()
-    store.close()
-    assert store.users() == [], "a call opens what an accident closed"
 
 
 # -- versions --------------------------------------------------------------------------------------
@@ -358,16 +273,6 @@ def test_nobody_sets_aside_what_another_has_open(path: Path) -> None:
 # -- several at once, and no room ------------------------------------------------------------------
 
 
-def test_two_stores_on_one_file(path: Path, store: SqliteStore) -> None:
-    other = opened(path)
-    for sequence in range(1, 50):
-        assert store.write(Batch("one", sequence, rows("ann")))
-        assert other.write(Batch("two", sequence, rows("ann")))
-    assert store.users() == other.users()
-    assert store.users()[0].counts == Counts(98, 196, 294, 392)
-    other.close()
-
-
 def test_a_lock_that_is_held_too_long_is_an_error_of_that_call(path: Path) -> None:
     store = opened(path, 0.05)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
@@ -376,32 +281,6 @@ def test_a_lock_that_is_held_too_long_is_an_error_of_that_call(path: Path) -> No
             store.write(Batch("w", 1, rows("ann")))
         db.execute("ROLLBACK")
     assert store.write(Batch("w", 1, rows("ann")))
-    store.close()
-
-
-WRITES = """
-import sys
-from shadesocks.service.store.sqlite import SqliteStore
-from shadesocks.service.store.store import Batch, Row
-store = SqliteStore(sys.argv[1])
-store.open()
-for sequence in range(1, int(sys.argv[3]) + 1):
-    assert store.write(Batch(sys.argv[2], sequence, (Row("ann", sequence, 1, 2, 3, 4), Row("bob", 7, 1, 0, 0, 0))))
-store.close()
-assert not store.notes, store.notes
-"""
-
-
-def test_processes_that_begin_at_once_on_a_new_file(path: Path) -> None:
-    children = [
-        subprocess.Popen([sys.executable, "-c", WRITES, str(path), f"w{number}", "60"], stderr=subprocess.PIPE)
-        for number in range(4)
-    ]
-    errors = [child.communicate(timeout=60)[1].decode() for child in children]
-    assert errors == [""] * 4
-    store = opened(path)
-    assert [user.counts for user in store.users()] == [Counts(240, 480, 720, 960), Counts(240, 0, 0, 0)]
-    assert store.hours(7, 8, "bob") == [Row("bob", 7, 240, 0, 0, 0)]
     store.close()
 
 
@@ -440,102 +319,3 @@ def test_a_full_disk_costs_nothing_but_time(path: Path) -> None:
     assert len(users) == 50
     assert {user.counts.up for user in users} == {399}
     store.close()
-
-
-# -- all of it against a plain model ---------------------------------------------------------------
-
-NAMES = st.sampled_from(["ann", "bob", "cy"])
-
-
-class StoreMachine(RuleBasedStateMachine):
-    """Batches, some sent again; users; resets; new starts, with a clean end or without one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.path = Path(mkdtemp(prefix="shadesocks-store-")) / "users.db"
-        self.store = opened(self.path)
-        self.sequence = 0
-        self.last = Batch("w", 0, ())
-        self.totals: dict[str, Counts] = {}
-        self.hours: dict[tuple[int, str], Counts] = {}
-        self.definitions: dict[str, str | None] = {}
-        self.resets: dict[str, Counts] = {}
-
-    @rule(found=st.lists(st.builds(Row, NAMES, st.integers(0, 60), *[st.integers(0, 2**40)] * 4), max_size=6))
-    def write(self, found: list[Row]) -> None:
-        self.sequence += 1
-        self.last = Batch("w", self.sequence, tuple(found))
-        assert self.store.write(self.last)
-        for row in found:
-            self.definitions.setdefault(row.user, None)
-            self.totals[row.user] = self.totals.get(row.user, NOTHING).plus(row.counts)
-            key = row.hour, row.user
-            self.hours[key] = self.hours.get(key, NOTHING).plus(row.counts)
-
-    @rule()
-    def write_again(self) -> None:
-        if self.sequence:
-            assert not self.store.write(self.last)
-
-    @rule(name=NAMES, number=st.integers())
-    def put(self, name: str, number: int) -> None:
-        self.definitions[name] = f'{{"n": {number}}}'
-        self.store.put(name, self.definitions[name] or "")
-
-    @rule(name=NAMES, forget=st.booleans())
-    def drop(self, name: str, forget: bool) -> None:
-        assert self.store.drop(name, forget=forget) == (name in self.definitions)
-        if forget:
-            self.definitions.pop(name, None)
-            self.totals.pop(name, None)
-            self.resets.pop(name, None)
-            self.hours = {key: counts for key, counts in self.hours.items() if key[1] != name}
-        elif name in self.definitions:
-            self.definitions[name] = None
-
-    @rule(name=NAMES, hour=st.integers(0, 60))
-    def reset(self, name: str, hour: int) -> None:
-        if self.store.reset(name, hour * 3600):
-            self.resets[name] = self.totals.get(name, NOTHING)
-        else:
-            assert name not in self.definitions
-
-    @rule(day=st.integers(0, 3))
-    def roll(self, day: int) -> None:
-        self.store.roll(day * 24)
-
-    @rule(kill=st.booleans())
-    def start_again(self, kill: bool) -> None:
-        before = self.store
-        if kill:  # the next one finds the log of one that never closed
-            self.store = opened(self.path)
-            before.close()
-        else:
-            before.close()
-            before.open()
-
-    @rule()
-    def look(self) -> None:
-        users = {user.name: user for user in self.store.users()}
-        assert {name: user.definition for name, user in users.items()} == self.definitions
-        for name, user in users.items():
-            assert user.counts == self.totals.get(name, NOTHING)
-            assert user.reset_counts == self.resets.get(name, NOTHING)
-        sums: dict[tuple[int, str], Counts] = {}
-        for (hour, name), counts in self.hours.items():
-            sums[hour // 24, name] = sums.get((hour // 24, name), NOTHING).plus(counts)
-        for row in self.store.days(0, 99):
-            sums[row.day, row.user] = sums[row.day, row.user].minus(row.counts)
-        for each in self.store.hours(0, 9999):
-            sums[each.hour // 24, each.user] = sums[each.hour // 24, each.user].minus(each.counts)
-        assert set(sums.values()) <= {NOTHING}
-
-    def teardown(self) -> None:
-        self.look()
-        self.store.close()
-        assert not self.store.notes
-        shutil.rmtree(self.path.parent)
-
-
-TestStoreMachine = StoreMachine.TestCase
-StoreMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from shadesocks.proxy.users.counts import NOTHING, Counts
 from shadesocks.service.store import sqlite
-from shadesocks.service.store.choose import open_store
+from shadesocks.service.store.choose import is_url, open_store
 from shadesocks.service.store.store import Batch, Day, Row, Store
 
 WALL = 1_795_305_600.0
@@ -88,6 +88,18 @@ def test_a_batch_counts_once(store: Store) -> None:
     (user,) = store.users()
     assert user.counts == Counts(4, 8, 12, 16)
     assert store.hours(10, 11) == [Row("ann", 10, 4, 8, 12, 16)]
+
+
+def test_the_last_batch_of_a_writer_is_known(store: Store) -> None:
+    assert store.last("w") == 0
+    assert store.write(Batch("w", 1, rows("ann")))
+    assert store.write(Batch("w", 7, rows("ann")))
+    assert store.last("w") == store.last("w") == 7
+    assert not store.write(Batch("w", 7, rows("ann")))
+    assert store.last("other") == 0
+    assert store.write(Batch("other", 1, ()))
+    assert store.last("other") == 1
+    assert [user.name for user in store.users()] == ["ann"]
 
 
 def test_a_batch_of_many_rows(store: Store) -> None:
@@ -333,10 +345,13 @@ class StoreMachine(RuleBasedStateMachine):
 
 def test_a_store_does_what_a_plain_model_does(places: Places) -> None:
     machine = type("Machine", (StoreMachine,), {"places": staticmethod(places)})
+    is_file = not is_url(places())
     checks = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
     run_state_machine_as_test(
         machine,
-        settings=settings(max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=checks),
+        settings=settings(
+            max_examples=25 if is_file else 8, stateful_step_count=25, deadline=None, suppress_health_check=checks
+        ),
     )
 
 
