@@ -85,6 +85,7 @@ class Board:
         "_locks",
         "_map",
         "_meta",
+        "_mine",
         "_names",
         "_seats",
         "key",
@@ -117,6 +118,8 @@ class Board:
         self._map = mmap(-1, at * _WORD)
         self.words: Final = memoryview(self._map).cast("Q")
         self._locks: Final = RecordLock() if locks is None else locks
+        self._mine: Final[set[int]] = set()
+        """The seats that this process holds; the master holds none."""
 
     # -- processes -----------------------------------------------------------------------------
 
@@ -124,25 +127,31 @@ class Board:
         """Return a seat for this process, for its life; None where all are taken."""
         own = [*range(slot, self.seats, self.workers)]
         for number in (*own, *(number for number in range(self.seats) if number not in own)):
-            if self._locks.take(_SEATS + number):
+            if self._take(number):
                 if number >= self.words[_SEATS_USED]:
                     with self._locks.at(_CLAIMS):
                         self.words[_SEATS_USED] = max(self.words[_SEATS_USED], number + 1)
                 return Seat(self, number)
         return None
 
-    def adopt(self, own: int) -> Iterator[Seat]:
-        """Yield the seats of processes that died, now held by this one, whose own seat is left alone."""
-        words = self.words
-        for number in range(words[_SEATS_USED]):
-            if number != own and Seat.is_taken(words, self.seat_at(number)) and self._locks.take(_SEATS + number):
-                if Seat.is_taken(words, self.seat_at(number)):
+    def adopt(self) -> Iterator[Seat]:
+        """Yield the seats of processes that died, now held by this one."""
+        for number in self.used_seats:
+            if Seat.is_taken(self.words, self.seat_at(number)) and self._take(number):
+                if Seat.is_taken(self.words, self.seat_at(number)):
                     yield Seat(self, number)
                 else:  # it left between the two looks
-                    self._locks.give(_SEATS + number)
+                    self.free(number)
+
+    def _take(self, number: int) -> bool:
+        if number in self._mine or not self._locks.take(_SEATS + number):  # a process may take its own lock again
+            return False
+        self._mine.add(number)
+        return True
 
     def free(self, number: int) -> None:
         """Let others sit there."""
+        self._mine.discard(number)
         self._locks.give(_SEATS + number)
 
     def seat_at(self, number: int) -> int:

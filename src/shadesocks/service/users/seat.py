@@ -94,7 +94,7 @@ class Seat:
 
     def tend(self, look_after: Callable[[Seat], None] | None = None) -> None:
         """Look for processes that died: hand their seats over, to be left some time; or let them be free at once."""
-        for seat in self._board.adopt(self.number):
+        for seat in self._board.adopt():
             if look_after is None:
                 seat.leave()
             else:
