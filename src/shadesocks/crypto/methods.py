@@ -51,6 +51,11 @@ class Method:
         """True for the methods that have identity headers (SIP023): those of AEAD-2022 with AES."""
         return self.edition is Edition.AEAD2022 and self.cipher.startswith("aes")
 
+    @property
+    def is_tried(self) -> bool:
+        """True for the methods of which several users of a port are told by trying their keys."""
+        return self.edition is Edition.AEAD
+
 
 AEAD_PAYLOAD_MAX: Final = 0x3FFF
 """SIP004: the two top bits of a chunk's length are reserved."""

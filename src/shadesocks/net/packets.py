@@ -19,14 +19,16 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakValueDictionary
 
 from ..core.errors import DialError, LimitError, RemoteProtocolError
+from ..core.later import later
 from ..core.reasons import reason
+from ..wire.packet import UnsettledError
 from .crowd import Crowd
-from .datagrams import Arena, Datagrams, DatagramSocket, group_of
+from .datagrams import Arena, Datagrams, DatagramSocket, Received, group_of
 from .listen import PAUSE
 from .poller import READ
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from .connect import Rights
     from .reactor import Reactor
 
+_wait: Final = later(__package__, ".unsettled", "wait")
 DNS_IDLE: Final = 20.0
 """Seconds after which a socket that only spoke to port 53 is closed: an answer comes within 10, or never."""
 
@@ -76,7 +79,7 @@ class Session:
         self.source = source
         """The token of the address that answers go to."""
         self.talk = talk
-        self.user: Any = getattr(talk, "user", None)
+        self.user: Any = getattr(talk, "user", relay.owner) or relay.owner
         """Whose session it is, where a port has users: their talks know."""
         self.group = group
         self.back: Back = relay.back
@@ -221,6 +224,8 @@ class PacketRelay:
         self._idle = idle
         self.meter_of: Callable[[Talk], PacketMeter | None] | None = None
         """Finds whom a new session is counted for, by its talk; None: nobody asks."""
+        self.owner: Any = None
+        """Whose the sessions are whose talks do not know it; None: nobody's in particular."""
         self._dns: set[Session] = set()
         """Sessions whose socket spoke to port 53 only."""
         crowd.relays.append(self)
@@ -237,13 +242,17 @@ class PacketRelay:
     # -- up ------------------------------------------------------------------------------------
 
     def _on_front(self, _events: int) -> None:
-        datagrams, sessions = self.datagrams, self.sessions
+        self.take(self.datagrams.receive(self.front), self.datagrams.inward.view)
+
+    def take(self, received: Sequence[Received], inward: memoryview) -> None:
+        """Take what clients have sent, and stands in a buffer; those of a front, or one that had to wait."""
+        sessions = self.sessions
         identify, room = self._host.identify, self.back.room
-        inward, middle = datagrams.inward.view, datagrams.middle
+        middle = self.datagrams.middle
         out = middle.view
         now, seen_at = self.wall(), self.time()
         self.now = now
-        for source, start, end in datagrams.receive(self.front):
+        for source, start, end in received:
             packet = inward[start:end]
             at = middle.at + room
             try:
@@ -262,6 +271,8 @@ class PacketRelay:
                 session.up_wire += end - start
                 forward = session.forward
                 forward(self, session, span, now)
+            except UnsettledError as error:
+                _wait(self, error.search)
             except (RemoteProtocolError, DialError, LimitError) as error:
                 self.dropped[reason(error.code).word] += 1
             except Exception as error:  # rule 6, and the reactor's second
@@ -400,5 +411,7 @@ class PacketRelay:
         for session in list(self.sessions.values()):
             self.end(session, word)
         self.datagrams.flush()
+        if self.reactor.has_slices:
+            self.reactor.slices.clear(self)
         self.reactor.close_shared(self.front.sock)
         self._crowd.close(self)

@@ -31,6 +31,8 @@ from .story import Story, Wait
 if TYPE_CHECKING:
     from socket import SocketType
 
+    from .slices import Slices
+
 log = logging.getLogger(__name__)
 
 Handler = Callable[[int], None]
@@ -57,6 +59,7 @@ class Reactor:
         self._armed: Final[dict[int, int]] = {}
         self._closing: Final[list[SocketType]] = []
         self._lanes: Final[dict[tuple[float, str], Lane]] = {}
+        self._slices: Slices | None = None
 
     # -- descriptors ---------------------------------------------------------------------------
 
@@ -194,6 +197,20 @@ class Reactor:
         if lane is None:
             lane = self._lanes[delay, of] = Lane(self, delay)
         return lane
+
+    @property
+    def has_slices(self) -> bool:
+        """True once somebody had long work to do."""
+        return self._slices is not None
+
+    @property
+    def slices(self) -> Slices:
+        """Who does long work, a slice between two turns."""
+        if self._slices is None:
+            from .slices import Slices  # hardly anybody has such work
+
+            self._slices = Slices(self)
+        return self._slices
 
     def stop(self) -> None:
         """End every story and give the poller back. Sockets that relays own are closed by their owners before."""

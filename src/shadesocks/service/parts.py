@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from ..crypto.keys import parse_keys
 from ..crypto.random import draw
 from ..net.connect import Anywhere, Connector
-from ..wire.editions import make_packets, make_shadow
+from ..net.datagrams import group_of
+from ..wire.editions import make_packets, make_shadow, make_tried_packets, make_tried_shadow
 from ..wire.shadow import Quirks
 from .sockets import dialled_options, route_of
 
@@ -28,15 +30,23 @@ def keys_of(server: ServerConfig) -> tuple[bytes, ...]:
 
 def shadow_of(shared: Shared, server: ServerConfig, users: UserTable[User] | None = None) -> Shadow:
     """The wire format of a server, with its key: derived here, and not for each connection."""
+    if users is not None and server.method.is_tried:
+        return make_tried_shadow(server.method, users)
     found = None if users is None else users.by_identity
     return make_shadow(server.method, keys_of(server), quirks_of(shared.config, server), found)
 
 
 def packets_of(shared: Shared, server: ServerConfig, users: UserTable[User] | None = None) -> PacketShadow:
     """The wire format of a server for datagrams, with its key."""
+    if users is not None and server.method.is_tried:
+        return make_tried_packets(server.method, users, draw, shared.packet_salts.insert, partial(_group, shared))
     claim = None if shared.siblings is None else shared.siblings.windows.claim
     quirks, found = quirks_of(shared.config, server), None if users is None else users.by_identity
     return make_packets(server.method, keys_of(server), draw, shared.packet_salts.insert, quirks, claim, found)
+
+
+def _group(shared: Shared, source: Any) -> bytes:
+    return group_of(shared.datagrams.name_of(source)[0])
 
 
 def quirks_of(config: Config, server: ServerConfig) -> Quirks:

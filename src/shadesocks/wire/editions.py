@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .packet import PacketShadow
     from .packet_aead import NewSalt
     from .packet_aead2022 import Claim
+    from .packet_aead_users import GroupOf
+    from .search import Keyring
 
 
 # Streams
@@ -134,6 +136,30 @@ def make_packets(
     """
     _check(method, keys, users)
     return _PACKETS[method.edition](method, keys, random, insert, quirks, claim, users)
+
+
+def make_tried_shadow(method: Method, keyring: Keyring) -> Shadow:
+    """Return an AEAD method whose streams are tried with the keys of many; see `make_shadow`."""
+    _check_tried(method)
+    from .aead_users import AeadUsersShadow
+
+    return AeadUsersShadow(method, keyring)
+
+
+def make_tried_packets(
+    method: Method, keyring: Keyring, random: Random, insert: NewSalt, group_of: GroupOf
+) -> PacketShadow:
+    """Return an AEAD method whose datagrams are tried with the keys of many; see `make_packets`."""
+    _check_tried(method)
+    from .packet_aead_users import AeadUsersPackets
+
+    return AeadUsersPackets(method, keyring, random, insert, group_of)
+
+
+def _check_tried(method: Method) -> None:
+    _check(method, (), None)
+    if not method.is_tried:
+        raise LocalProtocolError("eih_not_supported", f"{method.name} cannot tell several users")
 
 
 def _check(method: Method, keys: Sequence[bytes], users: ByIdentity | None) -> None:

@@ -61,11 +61,32 @@ class PacketHost(Protocol):
         """Return whose packet this claims to be: the key of its session. `open` follows at once, if at all.
 
         Raises:
-            RemoteProtocolError: nobody's.
+            RemoteProtocolError: nobody's; as an UnsettledError, if that is not yet certain.
         """
 
     def meet(self, key: Hashable) -> Talk:
         """Return the talk of a key that has no session yet. It is the caller's to keep, or to forget."""
+
+
+class Unsettled(Protocol):
+    """A packet that may be that of many, while it is tried whose it is."""
+
+    packet: bytes
+    source: Hashable
+
+    def step(self) -> bool:
+        """Try some more; True when that is over."""
+
+    def settle(self) -> bool:
+        """Say whether somebody's it is; then `identify` knows whose, if it is given the packet next."""
+
+
+class UnsettledError(RemoteProtocolError):
+    """It takes longer to say whose packet it is; whoever cannot wait drops it."""
+
+    def __init__(self, search: Unsettled) -> None:
+        super().__init__("auth_failed")
+        self.search = search
 
 
 class PacketShadow(Protocol):

@@ -24,8 +24,8 @@ NewSalt = Callable[[bytes], bool]
 """Records a salt; False when it was known. `crypto.replay_packets.PacketSalts.insert`."""
 
 
-_HOST: Final = b"h"
-_CLIENT: Final = b"c"
+HOST: Final = b"h"
+CLIENT: Final = b"c"
 """Behind each salt that is recorded: whose knowledge it is."""
 
 
@@ -43,11 +43,11 @@ class AeadPackets:
 
     def host(self) -> AeadSide:
         """See `packet.PacketShadow`."""
-        return AeadSide(self._method, self._key, self._random, self._insert, _HOST)
+        return AeadSide(self._method, self._key, self._random, self._insert, HOST)
 
     def join(self) -> AeadSide:
         """See `packet.PacketShadow`."""
-        return AeadSide(self._method, self._key, self._random, self._insert, _CLIENT)
+        return AeadSide(self._method, self._key, self._random, self._insert, CLIENT)
 
 
 class AeadSide:

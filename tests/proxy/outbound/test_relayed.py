@@ -22,7 +22,7 @@ FRONT, NEXT = b"f" * 16, b"n" * 16
 
 @dataclass(frozen=True)
 class Place:
-    key: bytes
+    keys: tuple[bytes, ...]
     address: Address
 
 
@@ -35,7 +35,7 @@ class _Front:
         self._to = to
 
     def host(self) -> RelayHost:
-        return RelayHost(FRONT, {key_hash(NEXT): Place(NEXT, self._to)}.get)
+        return RelayHost(FRONT, {key_hash(NEXT): Place((NEXT,), self._to)}.get)
 
 
 def before(rig: Rig, to: Address) -> PacketRelay:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from ...core.errors import RemoteProtocolError, ReplayError
+from ...core.later import later
 from ...core.reasons import reason
 from ...net.end import End
 from ...net.options import NOW
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from socket import SocketType
 
     from ...net.lane import Lane
-    from ...wire.identity import Holder
     from ...wire.shadow import Random, Shadow, WallClock
     from ..seams import Metering
     from ..silent import Strangers
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _MAPPED: Final = "::ffff:"
 """How an IPv4 client looks to a listener of both families."""
+_go_on: Final = later(__package__, ".seeking", "go_on")
 SKEW_INTERVAL: Final = 10.0
 """Seconds between two log lines about clocks: an old recording sent again looks the same."""
 
@@ -68,13 +69,16 @@ class ShadowsocksInbound:
         admits: Admits = everybody,
         strict_first_read: bool = False,
         suspect: Callable[[Any, RemoteProtocolError], None] | None = None,
-        meter_of: Callable[[Holder | None], Metering | None] | None = None,
+        meter_of: Callable[[User | None], Metering | None] | None = None,
+        owner: User | None = None,
     ) -> None:
         """`suspect` is told at once of each handshake that fails; the ledger hears of it when the silence ends.
 
-        `meter_of` finds whom a connection is counted for; None: nobody asks.
+        `meter_of` finds whom a connection is counted for; None: nobody asks. `owner` is who has the port's own key.
         """
         self._shadow = shadow
+        self._seek = getattr(shadow, "seek", None)
+        """Reads up to where it must be found out whose stream it is; None: its beginning tells."""
         self._salts = salts
         self.strangers = strangers
         self._wall = wall
@@ -83,6 +87,7 @@ class ShadowsocksInbound:
         self._first_read_size = shadow.first_read_size if strict_first_read else 1
         self._suspect = suspect
         self._meter_of = meter_of
+        self._owner = owner
         self._skew_told_at = float("-inf")
         self.header_lane: Lane | None = None
 
@@ -95,7 +100,12 @@ class ShadowsocksInbound:
             return None
         stranger.story = strangers.reactor.current
         scratch = strangers.scratch.inward
-        reader = Reader(self._shadow.read_request(self._salts.known, self._wall, self._fresh))
+        seek = self._seek
+        reader = Reader(
+            self._shadow.read_request(self._salts.known, self._wall, self._fresh)
+            if seek is None
+            else seek(self._salts.known)
+        )
         least = self._first_read_size
         shadow = None
         received = 0
@@ -119,6 +129,12 @@ class ShadowsocksInbound:
                 least = 1
                 received += size
                 shadow = reader.feed(scratch[:size])
+                if seek is not None and shadow is not None:
+                    seek, sought = None, shadow
+                    reader, shadow, size = await _go_on(
+                        self._shadow, sought, reader.rest, strangers, sock, client, self._wall, self._fresh
+                    )
+                    received += size
             if shadow.salt and not self._salts.insert(shadow.salt, shadow.stamp):
                 raise ReplayError
         except RemoteProtocolError as error:
@@ -128,7 +144,9 @@ class ShadowsocksInbound:
                 self._suspect(client, error)
             stranger.turn_silent(reason(error.code).word)
             return None
-        meter = None if self._meter_of is None else self._meter_of(shadow.user)
+        # What the shadow finds users in is a table of ours (`users/table.py`).
+        user = cast("User | None", shadow.user) or self._owner
+        meter = None if self._meter_of is None else self._meter_of(user)
         if meter is not None and (word := meter.admit(client)) is not None:
             stranger.turn_silent(word)
             return None
@@ -139,8 +157,6 @@ class ShadowsocksInbound:
             first, end.held = bytes(first) + end.held, b""
         end.moved = len(first)
         end.taken = received
-        # What the shadow finds users in is a table of ours (`users/table.py`).
-        user = cast("User | None", shadow.user)
         return Request(end, shadow.target, first, meter=meter, user=user)
 
     def _tell_skew(self, client: Any, error: RemoteProtocolError) -> None:

@@ -1,0 +1,195 @@
+"""Long work in slices: nobody waits for it, and of those who began it nobody for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from shadesocks.net import slices as slices_file
+from shadesocks.net.slices import SLICE, SLICE_MIN, Slices
+
+from .world import World
+
+STEP = SLICE / 10
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.assert_clean()
+
+
+class Work:
+    """A job of so many steps, each of which takes time."""
+
+    def __init__(self, world: World, steps: int, said: list[str] | None = None, name: str = "") -> None:
+        self.world, self.left, self.name = world, steps, name
+        self.said = [] if said is None else said
+        self.ended = 0
+        self.at_end: Callable[[], None] | None = None
+
+    def step(self) -> bool:
+        self.world.clock.now += STEP
+        self.left -= 1
+        self.said.append(self.name)
+        return self.left <= 0
+
+    def done(self) -> None:
+        self.ended += 1
+        if self.at_end is not None:
+            self.at_end()
+
+
+def turn(world: World) -> None:
+    """One turn of the loop: the calls that are due, and not those that they make due."""
+    ready = world.clock._ready
+    for _ in range(len(ready)):
+        ready.popleft()._run()
+
+
+def turns(world: World) -> list[float]:
+    """Turn until there is no more to do; return how long each turn took."""
+    took = []
+    while world.clock._ready:
+        before = world.clock.now
+        turn(world)
+        took.append(world.clock.now - before)
+    return took
+
+
+def test_a_slice_is_short_and_all_is_done(world: World) -> None:
+    slices, work = Slices(world.reactor), Work(world, 1000)
+    assert slices.add("a", work)
+    took = turns(world)
+    assert (work.left, work.ended, len(slices)) == (0, 1, 0)
+    assert max(took) <= SLICE + STEP + 1e-9
+    assert len(took) > 100
+
+
+def test_it_takes_half_of_the_time_at_most_where_there_is_other_work(world: World) -> None:
+    """Other work of 3 steps a turn: a slice is as long, and a step more at most."""
+    slices, work = Slices(world.reactor), Work(world, 300)
+    slices.add("a", work)
+    turn(world)
+    while work.left > 0:
+        world.clock.now += 3.5 * STEP
+        before = work.left
+        turn(world)
+        assert before - work.left <= 4
+
+
+def test_where_there_is_none_a_slice_is_worth_its_turn(world: World) -> None:
+    slices, work = Slices(world.reactor), Work(world, 300)
+    slices.add("a", work)
+    turn(world)
+    before = work.left
+    turn(world)
+    assert (before - work.left - 1) * STEP <= SLICE_MIN <= (before - work.left) * STEP
+
+
+def test_sources_take_turns_and_of_one_the_earliest_goes_first(world: World) -> None:
+    said: list[str] = []
+    slices = Slices(world.reactor)
+    jobs = [(name, Work(world, 3, said, name)) for name in ("a1", "a2", "a3", "b1")]
+    for name, work in jobs:
+        slices.add(name[0], work)
+    turns(world)
+    assert said == ["a1", "b1", "a1", "b1", "a1", "b1", "a2", "a2", "a2", "a3", "a3", "a3"]
+    assert [work.ended for _, work in jobs] == [1, 1, 1, 1]
+
+
+def test_a_hundred_of_one_source_take_no_more_from_another_than_one(world: World) -> None:
+    slices = Slices(world.reactor)
+    for _ in range(100):
+        slices.add("prober", Work(world, 1000))
+    mine = Work(world, 10)
+    slices.add("me", mine)
+    began = world.clock.now
+    while not mine.ended:
+        turn(world)
+    assert world.clock.now - began <= 21 * STEP
+    slices.clear("prober")
+    turns(world)
+
+
+def test_what_is_dropped_is_not_done(world: World) -> None:
+    slices = Slices(world.reactor)
+    work, other = Work(world, 1000), Work(world, 5)
+    slices.add("a", work)
+    slices.add("a", other)
+    turn(world)
+    slices.drop("a", work)
+    slices.drop("a", work)
+    slices.drop("b", work)
+    assert (len(slices), slices.count("a"), slices.count("b")) == (1, 1, 0)
+    turns(world)
+    assert (work.ended, other.ended) == (0, 1)
+    assert work.left > 900
+
+
+def test_all_of_a_source_are_dropped(world: World) -> None:
+    slices = Slices(world.reactor)
+    jobs = [Work(world, 5) for _ in range(3)]
+    for job in jobs:
+        slices.add("a", job)
+    slices.clear("a")
+    slices.clear("a")
+    turns(world)
+    assert [job.ended for job in jobs] == [0, 0, 0]
+
+
+def test_the_end_of_one_may_begin_another(world: World) -> None:
+    slices = Slices(world.reactor)
+    work, following = Work(world, 1), Work(world, 1)
+
+    def begin() -> None:
+        slices.add("a", following)
+
+    work.at_end = begin
+    slices.add("a", work)
+    turns(world)
+    assert following.ended == 1
+    slices.add("a", again := Work(world, 1))
+    turns(world)
+    assert again.ended == 1
+
+
+def test_one_that_fails_ends_alone(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    slices = Slices(world.reactor)
+
+    class Bad(Work):
+        def step(self) -> bool:
+            raise ValueError("this one")
+
+    bad, good = Bad(world, 1), Work(world, 1)
+    slices.add("a", bad)
+    slices.add("b", good)
+    turns(world)
+    assert (bad.ended, good.ended) == (1, 1)
+    assert world.reactor.errors == 1
+    assert "this one" in caplog.text
+    world.reactor.errors = 0
+
+
+def test_where_there_are_too_many_the_one_who_has_most_gives_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices_file, "JOBS_MAX", 4)
+    slices = Slices(world.reactor)
+    heavy = [Work(world, 1) for _ in range(3)]
+    for job in heavy:
+        assert slices.add("heavy", job)
+    assert slices.add("light", Work(world, 1))
+    assert not slices.add("heavy", Work(world, 1)), "it is the heaviest itself"
+    assert slices.add("other", Work(world, 1))
+    assert [job.ended for job in heavy] == [0, 0, 1], "the last one was given up"
+    assert not slices.add("light", Work(world, 1)), "two each is even"
+    assert len(slices) == 4
+    turns(world)
+    assert [job.ended for job in heavy] == [1, 1, 1]
+
+
+def test_a_reactor_has_them_when_they_are_asked_for(world: World) -> None:
+    assert not world.reactor.has_slices
+    assert world.reactor.slices is world.reactor.slices
+    assert world.reactor.has_slices

@@ -1,0 +1,170 @@
+"""Packets that wait until it is known whose they are: in order, bounded, and nobody else waits with them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from shadesocks.core.address import Address
+from shadesocks.crypto.methods import METHODS
+from shadesocks.net import unsettled
+from shadesocks.net.datagrams import group_of
+from shadesocks.proxy.users.table import UserTable
+from shadesocks.proxy.users.user import User
+from shadesocks.wire.editions import make_packets, make_tried_packets
+from tests.net.packet_rig import AEAD, Client, Rig, heard, nothing, run
+from tests.service.rig import until
+from tests.wire.keyrings import keyring_of, user_key
+
+if TYPE_CHECKING:
+    import pytest
+
+    from shadesocks.net.packets import PacketRelay
+    from shadesocks.wire.packet import PacketShadow
+
+METHOD = METHODS[AEAD]
+
+
+def group(rig: Rig, source: Any) -> bytes:
+    return group_of(rig.datagrams.name_of(source)[0])
+
+
+def port(rig: Rig, keyring: UserTable[User]) -> PacketRelay:
+    """A port of these users."""
+    return rig.relay(
+        make_tried_packets(METHOD, keyring, os.urandom, rig.salts.insert, lambda source: group(rig, source))
+    )
+
+
+def packets(number: int) -> PacketShadow:
+    return make_packets(METHOD, [user_key(AEAD, number)], os.urandom, lambda _salt: True)
+
+
+def client(rig: Rig, relay: PacketRelay, number: int) -> Client:
+    return rig.client(relay, packets(number))
+
+
+async def settled(rig: Rig) -> None:
+    """Until nothing waits any more."""
+    await until(lambda: not len(rig.reactor.slices))
+    await rig.settle()
+
+
+def test_each_user_has_a_session_of_his_own() -> None:
+    async def story(rig: Rig) -> None:
+        relay, target = port(rig, keyring_of(AEAD, 100)), rig.socket()
+        for number in (0, 50, 99):
+            one = client(rig, relay, number)
+            await one.say(target, b"from %d" % number)
+            got, outlet = await heard(target)
+            assert got == b"from %d" % number
+            target.sendto(b"to %d" % number, outlet)
+            assert await one.hear() == (Address(*target.getsockname()), b"to %d" % number)
+        assert [session.user.name for session in relay.sessions.values()] == ["user 0", "user 50", "user 99"]
+        assert not relay.dropped
+
+    run(story)
+
+
+def test_two_users_behind_one_address_are_not_mixed() -> None:
+    """Their packets come from one socket, as through a NAT; each gets answers of his own, from an outlet of his own."""
+
+    async def story(rig: Rig) -> None:
+        relay, target = port(rig, keyring_of(AEAD, 100)), rig.socket()
+        one, other = client(rig, relay, 3), client(rig, relay, 90)
+        other.sock = one.sock
+        outlets: dict[Client, Any] = {}
+        for turn in range(3):
+            for each in (one, other):
+                await each.say(target, b"%d" % turn)
+                got, outlet = await heard(target)
+                assert got == b"%d" % turn
+                assert outlets.setdefault(each, outlet) == outlet
+                target.sendto(b"answer", outlet)
+                assert (await each.hear())[1] == b"answer"
+        assert len(relay.sessions) == 2
+        assert len(set(outlets.values())) == 2
+
+    run(story)
+
+
+def test_those_who_are_known_do_not_wait_for_a_search() -> None:
+    async def story(rig: Rig) -> None:
+        relay, target = port(rig, keyring_of(AEAD, 600)), rig.socket()
+        known = client(rig, relay, 300)
+        await known.say(target, b"first")
+        await heard(target)
+        for _ in range(20):
+            await client(rig, relay, 5000).send(client(rig, relay, 5000).sealed(target, b"of nobody"))
+        waiting = len(rig.reactor.slices)
+        assert waiting > 0
+        await known.say(target, b"at once")
+        assert len(rig.reactor.slices) > 0
+        assert (await heard(target))[0] == b"at once"
+        await settled(rig)
+        assert relay.dropped == {"auth": 20}
+        assert len(relay.sessions) == 1
+        assert nothing(target)
+
+    run(story)
+
+
+def test_so_many_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unsettled, "WAITING_MOST", 3)
+
+    async def story(rig: Rig) -> None:
+        relay, target = port(rig, keyring_of(AEAD, 600)), rig.socket()
+        for number in range(5):
+            one = client(rig, relay, 550 + number)
+            one.sock.sendto(one.sealed(target, b"%d" % number), one.server)
+        await until(lambda: relay.dropped == {"auth": 2})
+        await settled(rig)
+        assert relay.dropped == {"auth": 2}
+        assert sorted([(await heard(target))[0] for _ in range(3)]) == [b"0", b"1", b"2"]
+
+    run(story)
+
+
+def test_a_port_that_closes_forgets_who_waits() -> None:
+    async def story(rig: Rig) -> None:
+        relay, target = port(rig, keyring_of(AEAD, 600)), rig.socket()
+        one = client(rig, relay, 550)
+        one.sock.sendto(one.sealed(target, b"too late"), one.server)
+        await until(lambda: len(rig.reactor.slices) == 1)
+        relay.close()
+        assert not len(rig.reactor.slices)
+        await rig.settle()
+        assert nothing(target)
+
+    run(story)
+
+
+def test_the_table_changes_while_a_packet_waits() -> None:
+    async def story(rig: Rig) -> None:
+        keyring = keyring_of(AEAD, 600)
+        relay, target = port(rig, keyring), rig.socket()
+        gone, stays = client(rig, relay, 550), client(rig, relay, 551)
+        for each in (gone, stays):
+            each.sock.sendto(each.sealed(target, b"hello"), each.server)
+        await until(lambda: len(rig.reactor.slices) == 2)
+        keyring.set([User("stays", (user_key(AEAD, 551),))])
+        await settled(rig)
+        assert (await heard(target))[0] == b"hello"
+        assert [session.user.name for session in relay.sessions.values()] == ["stays"]
+        assert relay.dropped == {"auth": 1}
+
+    run(story)
+
+
+def test_a_replay_from_elsewhere_makes_no_session() -> None:
+    async def story(rig: Rig) -> None:
+        relay, target = port(rig, keyring_of(AEAD, 500)), rig.socket()
+        packet = await client(rig, relay, 400).say(target, b"once")
+        await settled(rig)
+        assert (await heard(target))[0] == b"once"
+        await client(rig, relay, 0).send(packet)
+        await settled(rig)
+        assert relay.dropped == {"replay": 1}
+        assert len(relay.sessions) == 1
+
+    run(story)
