@@ -88,3 +88,17 @@ def test_keys_of_the_same_address_come_first() -> None:
     fits, one = search(b"none", keyring)
     one.step()
     assert fits.tried[:3] == [KEYS[70], KEYS[80], KEYS[0]]
+
+
+def test_what_is_found_for_the_same_address_meanwhile_is_tried_next() -> None:
+    keyring = table()
+    fits, one = search(KEYS[99], keyring)
+    other, _ = search(KEYS[99], keyring, b"far")
+    assert not one.step()
+    keyring.used(KEYS[98], b"near")
+    assert not one.step()
+    assert fits.tried[STEP] == KEYS[98]
+    keyring.used(KEYS[99], b"near")
+    assert one.step()
+    assert fits.tried[2 * STEP + 1 :] == [KEYS[99]]
+    assert not other.tried

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from ..core.address import Buffer
 from .aead import CIPHERS, TAG_SIZE, InvalidTag
 from .methods import Method
 from .subkeys import subkey_sha1
@@ -28,7 +29,7 @@ class Trial:
 
     __slots__ = ("_begins", "_make", "_nonce", "_salt", "_sealed")
 
-    def __init__(self, method: Method, salt: bytes, sealed: bytes, begins: bytes = b"") -> None:
+    def __init__(self, method: Method, salt: bytes, sealed: Buffer, begins: bytes = b"") -> None:
         """`begins` are the bytes one of which it begins with, where that is known."""
         self._make: Final = CIPHERS[method.cipher]
         self._nonce: Final = bytes(method.nonce_size)

@@ -1,8 +1,9 @@
 """AEAD datagrams of a port that several users share, each with a key of his own; see `search.py`.
 
 Nothing in a datagram says whose it is. A session is an address and a key, so two users behind one address have two.
-A packet is tried with the key that its address used last, then with some more; where none of these fits, `identify`
-raises UnsettledError with the search that has to go on, and its caller gives the packet back when that is over.
+A packet is tried with the key that its address used last, then with others from there; where none of these fits,
+`identify` raises UnsettledError with the search that has to go on, and its caller gives the packet back when that is
+over. So noise costs little more than with one key: how many packets may wait is bounded.
 
 An address is remembered once a packet of it was good, replays not: nobody can push others' out without a key.
 """
@@ -18,7 +19,7 @@ from ..crypto.subkeys import subkey_sha1
 from ..crypto.trial import Trial
 from .packet import UnsettledError, payload_at
 from .packet_aead import HOST, AeadSide
-from .search import Keyring, Search
+from .search import STEP, Keyring, Search
 
 if TYPE_CHECKING:
     from ..crypto.methods import Method
@@ -113,10 +114,10 @@ class AeadUsersHost:
 
     def _search(self, packet: memoryview, source: Hashable) -> bytes:
         """Return the key of a packet, if it is among the first that are tried."""
-        size = self._salt_size
-        trial = Trial(self._method, bytes(packet[:size]), bytes(packet[size:]), _BEGINS)
-        search = PacketSearch(trial, self, bytes(packet), source, self._group_of(source))
-        if not search.step():
+        size, group, whole = self._salt_size, self._group_of(source), bytes(packet)
+        trial = Trial(self._method, whole[:size], memoryview(whole)[size:], _BEGINS)
+        search = PacketSearch(trial, self, whole, source, group)
+        if not search.step(min(len(self.keyring.near(group)), STEP)):
             raise UnsettledError(search)
         return search.key
 

@@ -7,7 +7,7 @@ wrong key among ten thousand keeps nobody waiting.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -25,6 +25,9 @@ class Keyring(Protocol):
     def candidates(self, group: bytes) -> Iterator[bytes]:
         """Yield all keys, those first that were used last from these addresses (`net.datagrams.group_of`)."""
 
+    def near(self, group: bytes) -> Sequence[bytes]:
+        """Return the keys that were used from these addresses, the last one first."""
+
     def holder(self, key: bytes) -> Holder | None:
         """Return whose key this is; None: nobody's, or nobody's any more."""
 
@@ -33,14 +36,20 @@ class Keyring(Protocol):
 
 
 class Search:
-    """One search. Keys that come while it runs may be missed, those that go are not found."""
+    """One search. Keys that come while it runs may be missed, those that go are not found.
 
-    __slots__ = ("_keyring", "_left", "_trial", "group", "key")
+    A key that is found for the same address meanwhile is tried next: who opens ten connections at once is looked for
+    once.
+    """
+
+    __slots__ = ("_keyring", "_left", "_newest", "_trial", "group", "key")
 
     def __init__(self, trial: Trial, keyring: Keyring, group: bytes) -> None:
         self._trial = trial
         self._keyring = keyring
         self._left = keyring.candidates(group)
+        self._newest = b""
+        """What was used last from there, when it was tried."""
         self.group = group
         self.key = b""
         """What fits, once it is found."""
@@ -48,8 +57,14 @@ class Search:
     def step(self, most: int = STEP) -> bool:
         """Try so many more keys; True when the search is over: `key` was found, or there is none."""
         keys = list(islice(self._left, most))
+        is_last = len(keys) < most
+        near = self._keyring.near(self.group)
+        if near and near[0] != self._newest:
+            self._newest = near[0]
+            if near[0] not in keys:
+                keys.insert(0, near[0])
         found = self._trial.find(keys)
         if found is not None and self._keyring.holder(found) is not None:
             self.key = found
             return True
-        return len(keys) < most or found is not None
+        return is_last or found is not None

@@ -9,7 +9,7 @@ It may be changed while it is used: whoever looks somebody up finds those of now
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 NEAR_MOST: Final = 32
@@ -36,7 +36,7 @@ T = TypeVar("T", bound=Keyholder)
 class UserTable(Generic[T]):
     """Users, or servers, by their keys. A key is one holder's; of two it is the last one's."""
 
-    __slots__ = ("_by_key", "_by_tag", "_lately", "_near", "_order")
+    __slots__ = ("__weakref__", "_by_key", "_by_tag", "_lately", "_near", "_order")
 
     def __init__(self, users: Iterable[T] = ()) -> None:
         self._by_key: dict[bytes, T] = {}
@@ -82,9 +82,14 @@ class UserTable(Generic[T]):
         """See `search.Keyring`."""
         return self._by_key.get(key)
 
+    def near(self, group: bytes) -> Sequence[bytes]:
+        """See `search.Keyring`."""
+        near = self._near.get(group)
+        return [key for key in near if key in self._by_key] if near else ()
+
     def candidates(self, group: bytes) -> Iterator[bytes]:
         """See `search.Keyring`. What changes meanwhile may be missed."""
-        first = dict.fromkeys(key for key in self._near.get(group, ()) if key in self._by_key)
+        first = dict.fromkeys(self.near(group))
         first.update(dict.fromkeys(reversed(self._lately)))
         order = self._order
         yield from first
