@@ -10,6 +10,7 @@ from shadesocks.cli.overview import RELOAD_LIMIT
 from shadesocks.cli.running import Found, SilentError
 from shadesocks.cli.users.book import Book
 from shadesocks.cli.users.live import Live, same_place
+from shadesocks.wire.control import FAILED, NOT_FOUND, ControlError
 from tests.cli.asked import Stub
 
 BOOK = Book("/etc/server.json", None, "/var/lib/users.db")
@@ -66,6 +67,15 @@ def test_what_goes_wrong_is_told(stub: Stub, words: str, capsys: pytest.CaptureF
 def test_a_problem_that_is_not_ours_is_told_and_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert live(Stub(1, reload={"applied": True, "problems": ["port 1 is taken\x1b"]})).reload()
     assert "port 1 is taken?" in capsys.readouterr().err
+
+
+def test_that_a_user_is_not_known_is_nothing_to_tell(capsys: pytest.CaptureFixture[str]) -> None:
+    assert live(Stub(1, users=ControlError(NOT_FOUND, "nobody"))).rows("anna") == {}
+    assert capsys.readouterr().err == ""
+    assert live(Stub(1, users=ControlError(FAILED, "a defect")), Stub(2, users=SilentError("gone"))).rows() == {}
+    err = capsys.readouterr().err
+    assert "a defect" in err
+    assert "gone" in err
 
 
 def test_an_answer_of_another_version_is_no_row() -> None:

@@ -14,6 +14,7 @@ from ..asking import control_option, json_option
 from ..command import command
 from ..exits import OK, Failed, say, tell
 from ..running import shown
+from ..screen import is_terminal
 from .book import opened, place_options
 from .changing import made, no_reload_option, not_in_file
 from .entries import entry_options, members_of
@@ -145,6 +146,11 @@ def _write(book: Book, users: list[UserConfig]) -> None:
         raise
 
 
+def _draws() -> bool:
+    """Say whether a person looks, at a terminal that has the characters of a code."""
+    return is_terminal(sys.stdout) and "utf" in (sys.stdout.encoding or "").lower()
+
+
 def _tell(
     book: Book,
     users: list[UserConfig],
@@ -178,6 +184,6 @@ def _tell(
     its = links.get(users[0].name, [])
     if its:
         say("link, which holds the key, so treat it as a password:")
-        show_links(its, qr=qr and sys.stdout.isatty())
+        show_links(its, qr=qr and _draws())
     elif book.config is None:
         say("its link: shadesocks user link NAME -c FILE; its password: shadesocks user show NAME --keys")

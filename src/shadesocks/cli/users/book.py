@@ -15,6 +15,7 @@ import click
 
 from ..exits import CONFIG, Failed, tell
 from ..running import shown
+from .owner import hand_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,7 +115,7 @@ def opened(file: str | None, store: str | None, *, change: bool = False) -> Iter
             raise Failed(f"there is no store at {store}; `shadesocks user add --store {store} NAME` makes one", CONFIG)
         yield book
         return
-    from ...service.store.choose import open_store
+    from ...service.store.choose import is_url, open_store
 
     made = open_store(book.path)
     made.open()
@@ -126,6 +127,8 @@ def opened(file: str | None, store: str | None, *, change: bool = False) -> Iter
             tell(f"warning: {note}")
         book.store = None
         made.close()
+        if change and not is_url(book.path):
+            hand_over(book.path, None if book.config is None else book.config.user)
 
 
 def _is_there(path: str) -> bool:

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from ..asking import ask, called, one_of_each
+from ...wire.control import NOT_FOUND, ControlError
+from ..asking import Report, ask, called, one_of_each
 from ..exits import tell
 from ..overview import RELOAD_LIMIT
-from ..running import Found, Running, find, shown
+from ..running import Found, Running, SilentError, find, shown
 
 if TYPE_CHECKING:
     from .book import Book
@@ -37,7 +38,7 @@ class Live:
         for service in self.services:
             if "users" not in service.words:
                 continue
-            answer = ask(service, "users", **args)
+            answer = _ask(service, args)
             for row in [] if answer is None else answer.get("users", []):
                 known = rows.get(row["name"])
                 if known is None:
@@ -77,6 +78,20 @@ class Live:
             tell(
                 f"note: what runs here is another user's ({places}); if it has this store, ask as that user, or as root"
             )
+
+
+def _ask(service: Running, args: dict[str, Any]) -> Report | None:
+    """Ask for all users, or one; that it does not know one, who may be new, is nothing to tell."""
+    try:
+        answer: Report = service.ask("users", **args)
+    except ControlError as error:
+        if error.code != NOT_FOUND:
+            tell(f"warning: {called(service)}: {error}")
+        return None
+    except SilentError as error:
+        tell(f"warning: {called(service)}: {error}")
+        return None
+    return answer if isinstance(answer, dict) else None
 
 
 @contextmanager
