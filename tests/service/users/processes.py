@@ -19,7 +19,7 @@ from tests.proxy.users.test_account import Carrier, begin
 from tests.service.store.test_flush import Desk, Memory
 
 
-class Killed(BaseException):  # noqa: N818 - no error: an end
+class Killed(BaseException):
     """A process is no more."""
 
 

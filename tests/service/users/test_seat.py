@@ -1,4 +1,4 @@
-"""One process at the board, and who comes after it: whatever it dies in, nothing is written twice and nothing is missing."""
+"""One process at the board, and who follows it: whatever it dies in, nothing is written twice, nothing is missing."""
 
 from __future__ import annotations
 

@@ -1,0 +1,158 @@
+"""The board: rows by names, seats by locks that die with their process, memory that forked processes really share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shadesocks.service.users.board import NAME_SIZE, Board
+
+
+@pytest.fixture
+def board() -> Iterator[Board]:
+    board = Board(2, rows=64)
+    yield board
+    board.close()
+
+
+def test_a_name_has_one_row(board: Board) -> None:
+    names = [f"user {number}" for number in range(64)]
+    rows = [board.claim(name) for name in names]
+    assert rows == list(range(64))
+    assert [board.claim(name) for name in reversed(names)] == rows[::-1]
+    assert [board.name(row) for row in board.used_rows] == names
+    assert board.claim("one more") is None
+    assert board.claim(names[5]) == 5
+
+
+@given(st.lists(st.text(max_size=60), max_size=40))
+def test_names_are_whatever_they_are(names: list[str]) -> None:
+    board = Board(1, rows=64)
+    rows = {name: board.claim(name) for name in names}
+    for name, row in rows.items():
+        if row is not None:
+            assert board.name(row) == name
+            assert board.claim(name) == row
+    if sum(len(name.encode()) for name in rows) <= 64 * NAME_SIZE:
+        assert None not in rows.values()
+    board.close()
+
+
+def test_long_names_use_up_the_room_for_names(board: Board) -> None:
+    assert board.claim("x" * 70_000) is None
+    assert board.claim("y" * 64 * NAME_SIZE) == 0
+    assert board.claim("z") is None
+    assert board.claim("") == 1
+
+
+def test_names_of_one_hash_are_two(board: Board) -> None:
+    assert [board._find(raw, 7) for raw in (b"ann", b"bob", b"ann")] == [0, 1, 0]
+
+
+def test_no_two_boards_are_called_the_same(board: Board) -> None:
+    other = Board(1, rows=1)
+    assert other.key != board.key
+    other.close()
+
+
+def test_a_process_sits_where_its_slot_says_or_else_anywhere(board: Board) -> None:
+    seats = [board.sit(1) for _ in range(board.seats)]
+    assert [seat.number for seat in seats if seat is not None] == [1, 3, 5, 0, 2, 4]
+    assert board.sit(0) is None
+    assert seats[2] is not None
+    seats[2].leave()
+    again = board.sit(0)
+    assert again is not None
+    assert again.number == 5
+
+
+SHARED: Final = """
+import os, signal, sys
+from shadesocks.proxy.users.counts import Counts
+from shadesocks.service.users.board import Board
+
+board = Board(3)
+reading, writing = os.pipe()
+children = []
+for slot in range(3):
+    pid = os.fork()
+    if not pid:
+        seat = board.sit(slot)
+        for number in range(2000):
+            row = seat.meet(f"user{(number * (slot + 1)) % 500}")
+            row.tell(Counts(1, 2, 3, 4), (0, 0), 0)
+        row = seat.meet("ann")
+        row.count(slot + 1, 0)
+        os.write(writing, b"%d" % seat.number)
+        signal.pause()
+    children.append(pid)
+told = b""
+while len(told) < 3:
+    told += os.read(reading, 3)
+seat = board.sit(0)
+row = seat.meet("ann")
+print(sorted(told), seat.number, len(board.used_rows), row.connections())
+print(sum(seat.meet(f"user{number}").payload() for number in range(500)))
+seat.tend()
+print(row.connections(), len(list(board.adopt())))
+os.kill(children[1], signal.SIGKILL)
+os.waitpid(children[1], 0)
+print(row.connections(), "until somebody looks")
+seat.tend()
+print(row.connections())
+follower = os.fork()
+if not follower:
+    os._exit(board.sit(1).number)
+print(os.waitstatus_to_exitcode(os.waitpid(follower, 0)[1]), sum(seat.meet(f"user{n}").payload() for n in range(500)))
+for pid in (children[0], children[2]):
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+board.close()
+"""
+
+
+def test_forked_processes_share_it() -> None:
+    """Three claim 500 rows at once, and count; one is killed, and its follower has its seat."""
+    told = subprocess.run([sys.executable, "-c", SHARED], capture_output=True, text=True, timeout=60, check=False)
+    assert told.stdout.splitlines() == [
+        "[48, 49, 50] 3 501 6",
+        "18000",
+        "6 0",
+        "6 until somebody looks",
+        "4",
+        "1 18000",
+    ], told.stderr
+
+
+MEMORY: Final = """
+import os
+from shadesocks.proxy.users.counts import Counts
+from shadesocks.service.users.board import Board
+
+names = [f"user-{number:05}@example" for number in range(10_000)]
+board = Board(4)
+for slot in range(4):
+    if not (pid := os.fork()):
+        seat = board.sit(slot)
+        for name in names:
+            row = seat.meet(name)
+            row.tell(Counts(1, 1, 1, 1), (0, 0), 0)
+            row.count(1, 0)
+        seat.record(1, [(name, Counts(1, 1, 1, 1)) for name in names])
+        os._exit(0)
+    os.waitpid(pid, 0)
+size, empty = len(board.words) * 8, bytes(4096)
+print(sum(4 for at in range(0, size, 4096) if board._map[at : at + 4096] != empty))
+"""
+
+
+def test_memory_of_10_000_users_and_four_processes() -> None:
+    """In KiB: 1.25 MiB for each process, and 1.5 for names and rows, of 133 MiB of addresses."""
+    told = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, timeout=100, check=True)
+    assert int(told.stdout) < 7000
