@@ -15,6 +15,7 @@ from shadesocks.service.store.store import StoreError
 from shadesocks.wire.uri import parse_link
 from tests.cli.asked import Stub
 from tests.cli.programs import KEY, METHOD
+from tests.cli.terminal import on_terminal
 
 from .conftest import FAY, Site
 
@@ -153,7 +154,7 @@ def test_many_from_a_file(site: Site) -> None:
     file = site.folder / "users.csv"
     file.write_text("name,quota,note\nanna,10G,first\nben,,\n")
     assert site.call("add", "--from", str(file), "--window", "month", "--quota", "1G", "--note", "all") == OK
-    assert site.out.splitlines()[:2] == [f"made: anna, in {site.path}", f"made: ben, in {site.path}"]
+    assert site.out.splitlines()[0] == f"made: 2 users, in {site.path}"
     assert "ss://" not in site.out
     anna, ben = site.user("anna"), site.user("ben")
     assert (anna.limits.quota, anna.note) == (Quota(10 << 30, "month"), "first")
@@ -183,3 +184,12 @@ def test_of_many_all_are_made_or_none(site: Site, monkeypatch: pytest.MonkeyPatc
     assert site.call("add", "--from", str(file)) == DIED
     assert "the disk is full" in site.err
     assert not site.roll().users
+
+
+def test_a_person_at_a_terminal_gets_a_code(site: Site) -> None:
+    for words, is_drawn in (((), True), (("--no-qr",), False)):
+        name = f"anna{len(words)}"
+        with on_terminal(site.folder, "user", "add", name, "-c", str(site.config), *words) as glass:
+            assert glass.rest() == OK
+        assert f"made: {name}, in" in glass.seen
+        assert ("▀" in glass.seen) is is_drawn

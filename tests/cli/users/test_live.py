@@ -39,7 +39,7 @@ def test_a_config_named_from_where_the_process_is() -> None:
 
 def test_one_place_under_several_names() -> None:
     assert same_place("/etc/../etc/x", "/etc/x")
-    assert same_place("postgresql://a:b@h/users", "postgresql://c@h/users?x=1")
+    assert same_place("postgresql://a:b@h/users", "postgresql://a:c@h/users?x=1")
     assert not same_place("postgresql://h/users", "postgresql://h/others")
 
 

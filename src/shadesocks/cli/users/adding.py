@@ -163,7 +163,7 @@ def _tell(
     now: float,
 ) -> None:
     from . import told
-    from .linking import links_by_name, show_links
+    from .linking import links_by_name, links_of, show_links
     from .people import people
 
     if as_json:
@@ -175,13 +175,12 @@ def _tell(
         told_of = [told.members(person, now, keys=keys) for person in found]
         say(json.dumps(told_of[0] if len(users) == 1 else told_of, indent=2))
         return
-    for user in users:
-        say(f"made: {shown(user.name)}, in {book.named}")
-    links = links_by_name(book, users, host)
     if len(users) > 1:
-        say("their links: shadesocks user link NAME; with their keys for programs: shadesocks user list --json --keys")
+        say(f"made: {len(users)} users, in {book.named}")
+        say("their links: shadesocks user link NAME; the keys of all, for programs: shadesocks user list --json --keys")
         return
-    its = links.get(users[0].name, [])
+    say(f"made: {shown(users[0].name)}, in {book.named}")
+    its = links_of(book, users[0], host)
     if its:
         say("link, which holds the key, so treat it as a password:")
         show_links(its, qr=qr and _draws())
