@@ -16,7 +16,7 @@ for the end of the first, and then sees whether it was counted.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -39,6 +39,7 @@ from .sql_schema import (
     VERSION_TABLE,
     WRITERS,
 )
+from .sql_sums import Key, add_to_history, add_to_users, numbers_of, portions
 from .store import HOURS_A_DAY, Batch, Day, Row, Stored, StoreError
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 
 TRIES: Final = 5
 """How often a transaction is begun where others insert the same rows: each time, one of them is done with that."""
-AT_ONCE: Final = 1_000
-"""Names and numbers in one statement: SQL Server takes 2,100 at most, others many more."""
 WRITERS_KEPT: Final = 7 * 24 * 3600
 """Seconds for which the last batch of a process is remembered: none is sent again that late."""
 
@@ -77,8 +76,6 @@ _GATES: Final = {
 _EXAMPLE: Final = "postgresql://user:password@host/database, with %40 for an @ in a password, and %2F for a /"
 _HELP: Final = "see that the database runs, and that this user may use it"
 
-Key = tuple[int, int]
-"""An hour or a day, and the number of a user."""
 Result = TypeVar("Result")
 
 
@@ -210,15 +207,16 @@ class SqlStore:
     def _write(self, db: Connection, batch: Batch) -> bool:
         if not self._claim(db, batch):
             return False
-        numbers = _numbers(db, {row.user for row in batch.rows})
+        numbers = numbers_of(db, sorted({row.user for row in batch.rows}))
         totals: dict[int, Counts] = {}
         hours: dict[Key, Counts] = {}
         for row in batch.rows:
-            number = numbers[row.user]
-            totals[number] = totals.get(number, NOTHING).plus(row.counts)
-            hours[row.hour, number] = hours.get((row.hour, number), NOTHING).plus(row.counts)
-        _update(db, USERS, ("id",), [((number,), counts) for number, counts in sorted(totals.items())])
-        _add(db, HOURS, "hour", hours)
+            number, counts = numbers[row.user], row.counts
+            at = row.hour, number
+            totals[number] = totals[number].plus(counts) if number in totals else counts
+            hours[at] = hours[at].plus(counts) if at in hours else counts
+        add_to_users(db, totals)
+        add_to_history(db, HOURS, "hour", hours)
         return True
 
     def _claim(self, db: Connection, batch: Batch) -> bool:
@@ -313,7 +311,7 @@ class SqlStore:
         late = HOURS.c.hour < before
         numbers = self._do(lambda db: db.scalars(sa.select(HOURS.c.user_id).where(late).distinct()).all())
         gone = 0
-        for some in _portions(sorted(numbers)):
+        for some in portions(sorted(numbers)):
             gone += self._do(_roll_of(some, before))
         forgotten = sa.delete(WRITERS).where(WRITERS.c.wrote_at < int(self._wall()) - WRITERS_KEPT)
         self._do(lambda db: db.execute(forgotten))
@@ -330,7 +328,9 @@ def _roll_of(numbers: Sequence[int], before: int) -> Callable[[Connection], int]
         db.execute(lock.with_for_update(key_share=True)).all()
         sums = [sa.func.sum(column) for column in _sums_of(HOURS)]
         found = db.execute(sa.select(day, HOURS.c.user_id, *sums).where(late).group_by(day, HOURS.c.user_id)).all()
-        _add(db, DAYS, "day", {(int(row[0]), row[1]): Counts(*(int(one) for one in row[2:6])) for row in found})
+        add_to_history(
+            db, DAYS, "day", {(int(row[0]), row[1]): Counts(*(int(one) for one in row[2:6])) for row in found}
+        )
         return db.execute(sa.delete(HOURS).where(late)).rowcount
 
     return work
@@ -338,57 +338,6 @@ def _roll_of(numbers: Sequence[int], before: int) -> Callable[[Connection], int]
 
 def _sums_of(table: Table) -> list[sa.Column[int]]:
     return [table.c[name] for name in SUMS]
-
-
-def _portions(things: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for at in range(0, len(things), AT_ONCE):
-        yield things[at : at + AT_ONCE]
-
-
-def _numbers(db: Connection, names: Iterable[str]) -> dict[str, int]:
-    """Return the numbers of these users; who was not there is now."""
-    wanted, found = sorted(names), dict[str, int]()
-
-    def look(names: Sequence[str]) -> None:
-        for some in _portions(names):
-            rows = db.execute(sa.select(USERS.c.name, USERS.c.id).where(USERS.c.name.in_(some)))
-            found.update((row[0], row[1]) for row in rows)
-
-    look(wanted)
-    new = [name for name in wanted if name not in found]
-    if new:
-        db.execute(sa.insert(USERS), [{"name": name} for name in new])
-        look(new)
-    return found
-
-
-def _update(db: Connection, table: Table, keys: Sequence[str], sums: Sequence[tuple[tuple[int, ...], Counts]]) -> None:
-    """Add to rows that are there, one after the other in this order."""
-    if not sums:
-        return
-    statement = (
-        sa.update(table)
-        .where(*(table.c[key] == sa.bindparam(f"at_{key}") for key in keys))
-        .values({name: table.c[name] + sa.bindparam(f"more_{name}", type_=sa.BigInteger()) for name in SUMS})
-    )
-    named = [*(f"at_{key}" for key in keys), *(f"more_{name}" for name in SUMS)]
-    db.execute(statement, [dict(zip(named, (*at, *counts), strict=True)) for at, counts in sums])
-
-
-def _add(db: Connection, table: Table, unit: str, sums: dict[Key, Counts]) -> None:
-    """Add to the rows of a table of hours or days, some of which may not be there. The users' rows are ours."""
-    units, numbers = sorted({at for at, _ in sums}), sorted({number for _, number in sums})
-    there: set[Key] = set()
-    for some in _portions(numbers):
-        for several in _portions(units):
-            query = sa.select(table.c[unit], table.c.user_id)
-            rows = db.execute(query.where(table.c[unit].in_(several), table.c.user_id.in_(some)))
-            there.update((row[0], row[1]) for row in rows)
-    keys = (unit, "user_id")
-    _update(db, table, keys, [(key, counts) for key, counts in sums.items() if key in there])
-    new = [dict(zip((*keys, *SUMS), (*key, *counts), strict=True)) for key, counts in sums.items() if key not in there]
-    if new:
-        db.execute(sa.insert(table), new)
 
 
 def _words(error: SQLAlchemyError) -> str:
