@@ -16,6 +16,6 @@ report     the page
 names      targets that have names, and name servers that are slow or dead (name_target)
 udp_*      the same over UDP: works, states (what a server keeps), start (who takes part), load, target, wire
 datagrams  many datagrams for one system call
-parts      single parts of ours, without a server (rules: access lists)
+parts      single parts of ours, without a server (rules: access lists; users: many of them on one port)
 costs      what each feature costs a connection (`--profile`)
 """

@@ -39,6 +39,7 @@ HEADINGS = {
     "udp-minute": "UDP: one packet a second each",
     "udp-random": "UDP: random datagrams",
     "acl": "Access lists",
+    "users": "Many users on one AEAD port",
     "parts": "Parts that the ancestors praised in theirs",
 }
 OLD_HEADINGS = {
