@@ -11,7 +11,7 @@ from shadesocks.config.limits import Limits, Quota
 from shadesocks.crypto.keys import parse_keys
 from shadesocks.crypto.methods import METHODS
 from shadesocks.service.store.sqlite import SqliteStore
-from shadesocks.service.store.store import StoreError
+from shadesocks.service.store.store import Row, StoreError
 from shadesocks.wire.uri import parse_link
 from tests.cli.asked import Stub
 from tests.cli.programs import KEY, METHOD
@@ -148,6 +148,13 @@ def test_a_running_server_is_asked_to_reload(site: Site) -> None:
     assert "c.json:3: no?" in site.err
     assert "refused to reload: it serves as before; the store has the change" in site.err
     assert "carl" in site.roll().users
+
+
+def test_what_passed_for_a_name_before_is_told(site: Site) -> None:
+    site.passed(Row("anna", 5, 2048, 0, 0, 0))
+    assert site.call("add", "anna", "--quota", "1K") == OK
+    assert "note: anna was here before, and 2 KiB passed; the quota counts from now after" in site.err
+    assert site.json("show", "anna")["refused"] == "quota"
 
 
 def test_many_from_a_file(site: Site) -> None:

@@ -15,6 +15,7 @@ from ..command import command
 from ..exits import OK, Failed, say, tell
 from ..running import shown
 from ..screen import is_terminal
+from ..status import size_text
 from .book import opened, place_options
 from .changing import made, no_reload_option, not_in_file
 from .entries import entry_options, members_of
@@ -96,6 +97,7 @@ def command_add(
         users = [_user(book, roll, each, members, password, (valid_from, valid_until), now) for each, members in wanted]
         _check(book, roll, users)
         _write(book, users)
+        _remember(roll, users)
         good = no_reload or live.reload()
         _tell(book, users, live.rows() if as_json else {}, host, qr=not no_qr, as_json=as_json, keys=keys, now=now)
     return OK if good else NOBODY
@@ -144,6 +146,15 @@ def _write(book: Book, users: list[UserConfig]) -> None:
         for name in written:
             book.ready.drop(name)
         raise
+
+
+def _remember(roll: Roll, users: list[UserConfig]) -> None:
+    """Say that a name is not new: what passed for it is still there."""
+    for user in users:
+        passed = roll.stored[user.name].counts.payload if user.name in roll.stored else 0
+        if passed:
+            quota = "" if user.limits.quota is None else "; the quota counts from now after `shadesocks user reset`"
+            tell(f"note: {shown(user.name)} was here before, and {size_text(passed)} passed{quota}")
 
 
 def _draws() -> bool:
