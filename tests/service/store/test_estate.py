@@ -62,7 +62,8 @@ async def until(worker: Worker, path: Path, size: int) -> None:
 
 def test_books_write_what_those_before_them_did_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
-        board, held, path = Board(2, 16), {}, tmp_path / "users.db"
+        held: dict[int, Any] = {}
+        board, path = Board(2, 16), tmp_path / "users.db"
         limits = Limits(quota=Quota(10_000))
         first = await Worker(board, held, path).open(ann=limits)
         account = first.accounts.find("ann")
@@ -93,7 +94,8 @@ def test_books_write_what_those_before_them_did_not(tmp_path: Path, caplog: pyte
 
 def test_a_reset_by_another_process_holds_for_what_is_restored(tmp_path: Path) -> None:
     async def story() -> None:
-        board, held, path = Board(2, 16), {}, tmp_path / "users.db"
+        held: dict[int, Any] = {}
+        board, path = Board(2, 16), tmp_path / "users.db"
         limits = Limits(quota=Quota(100, "month"))
         first, second = [await Worker(board, held, path).open(ann=limits) for _ in range(2)]
         accounts = [worker.accounts.find("ann") for worker in (first, second)]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from mmap import mmap
 from typing import Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadesocks.service.users.board import NAME_SIZE, Board
+from shadesocks.service.users.board import NAME_SIZE, ROWS, Board, make_board
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_a_name_has_one_row(board: Board) -> None:
     assert board.claim(names[5]) == 5
 
 
-@given(st.lists(st.text(max_size=60), max_size=40))
+@given(st.lists(st.text(st.characters(codec=None), max_size=60), max_size=40))
 def test_names_are_whatever_they_are(names: list[str]) -> None:
     board = Board(1, rows=64)
     rows = {name: board.claim(name) for name in names}
@@ -39,7 +40,7 @@ def test_names_are_whatever_they_are(names: list[str]) -> None:
         if row is not None:
             assert board.name(row) == name
             assert board.claim(name) == row
-    if sum(len(name.encode()) for name in rows) <= 64 * NAME_SIZE:
+    if sum(len(name.encode(errors="surrogatepass")) for name in rows) <= 64 * NAME_SIZE:
         assert None not in rows.values()
     board.close()
 
@@ -52,7 +53,9 @@ def test_long_names_use_up_the_room_for_names(board: Board) -> None:
 
 
 def test_names_of_one_hash_are_two(board: Board) -> None:
-    assert [board._find(raw, 7) for raw in (b"ann", b"bob", b"ann")] == [0, 1, 0]
+    for raw in (b"ann", b"bob", b"cem"):
+        board._make(raw, 7, board._find(raw, 7)[1])
+    assert [board._find(raw, 7)[0] for raw in (b"cem", b"ann", b"bob", b"dan")] == [2, 0, 1, None]
 
 
 def test_no_two_boards_are_called_the_same(board: Board) -> None:
@@ -70,6 +73,25 @@ def test_a_process_sits_where_its_slot_says_or_else_anywhere(board: Board) -> No
     again = board.sit(0)
     assert again is not None
     assert again.number == 5
+
+
+@pytest.mark.parametrize(("fails", "rows"), [(0, ROWS), (1, ROWS // 16), (2, None)])
+def test_where_memory_is_short_the_board_is_small_or_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fails: int, rows: int | None
+) -> None:
+    refusals = [OSError(12, "Cannot allocate memory")] * fails
+
+    def lend(number: int, size: int) -> mmap:
+        if refusals:
+            raise refusals.pop()
+        return mmap(number, size)
+
+    monkeypatch.setattr("shadesocks.service.users.board.mmap", lend)
+    board = make_board(2)
+    assert (None if board is None else board.rows) == rows
+    assert ("each counts limits alone" in caplog.text) == (rows is None)
+    if board is not None:
+        board.close()
 
 
 SHARED: Final = """

@@ -28,9 +28,10 @@ See docs/adr/0024-board.md.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from mmap import mmap
 from typing import Final, Protocol
 
@@ -38,6 +39,8 @@ from ...crypto.digests import blake2b
 from ...crypto.record_lock import RecordLock
 from .board_sources import SOURCE_WORDS
 from .seat import CELL, SEAT, Seat
+
+log = logging.getLogger(__name__)
 
 ROWS: Final = 1 << 16
 """Users at most: further ones are served by each worker as if it were alone."""
@@ -52,6 +55,8 @@ _ROW: Final = 4
 """Words about a row itself: its name's hash, where the name is, the mark of the last reset."""
 _HASH, _PLACE, _MARK = range(3)
 _LENGTH_BITS: Final = 16
+_ERRORS: Final = "surrogatepass"
+"""JSON has names that are no Unicode."""
 
 _CLAIMS: Final = 0
 """Numbers of locks: one for claims of rows, then one for each seat, then one for each row."""
@@ -73,6 +78,15 @@ class Locks(Protocol):
 
     def close(self) -> None:
         """Give all of them up."""
+
+
+def make_board(workers: int) -> Board | None:
+    """Return a board for so many workers; a smaller one, or None, where the system lends no such memory."""
+    for rows in (ROWS, ROWS // 16):
+        with suppress(OSError, OverflowError):
+            return Board(workers, rows)
+    log.warning("the system lends no memory to count users in for all workers together: each counts limits alone")
+    return None
 
 
 class Board:
@@ -171,18 +185,28 @@ class Board:
 
     def claim(self, name: str) -> int | None:
         """Return the row of a user; None where there is no room for one more."""
-        raw = name.encode()
+        raw = name.encode(errors=_ERRORS)
         mark = int.from_bytes(blake2b(raw, digest_size=_WORD).digest())
-        with self._locks.at(_CLAIMS):
-            return self._find(raw, mark)
+        row, _ = self._find(raw, mark)
+        if row is None:  # or not yet whole: with the lock there is nothing by halves
+            with self._locks.at(_CLAIMS):
+                row, at = self._find(raw, mark)
+                if row is None:
+                    row = self._make(raw, mark, at)
+        return row
 
-    def _find(self, raw: bytes, mark: int) -> int | None:
+    def _find(self, raw: bytes, mark: int) -> tuple[int | None, int]:
+        """Return the row of a name, and where in the index it is; or where it would be."""
         words, places = self.words, self.rows * 2
         at = mark % places
         while entry := words[self._index + at]:
             if words[self._meta + (entry - 1) * _ROW + _HASH] == mark and self._name(entry - 1) == raw:
-                return entry - 1
+                return entry - 1, at
             at = (at + 1) % places
+        return None, at
+
+    def _make(self, raw: bytes, mark: int, at: int) -> int | None:
+        words = self.words
         row, start = words[_ROWS_USED], words[_NAMES_USED]
         if row >= self.rows or start + len(raw) > self.rows * NAME_SIZE or len(raw) >> _LENGTH_BITS:
             return None
@@ -203,7 +227,7 @@ class Board:
 
     def name(self, row: int) -> str:
         """Return whose row it is."""
-        return self._name(row).decode()
+        return self._name(row).decode(errors=_ERRORS)
 
     @property
     def used_rows(self) -> range:

@@ -47,6 +47,7 @@ _HALF: Final = 32
 _NEVER: Final = (1 << _HALF) - 1
 """The number of a record that holds nothing."""
 _COUNT_MOST: Final = (1 << _COUNT_BITS) - 1
+_COUNTS: Final = (1 << 2 * _COUNT_BITS) - 1
 _UNIT: Final = 1024
 
 
@@ -183,7 +184,7 @@ class Seat:
 class Row:
     """One user, as one process tells of it and looks at it: `proxy.users.elsewhere.Others`."""
 
-    __slots__ = ("_board", "_life", "_seat", "_words", "at", "number", "workers")
+    __slots__ = ("_board", "_life", "_words", "at", "number", "workers")
 
     def __init__(self, board: Board, seat: int, life: int, number: int) -> None:
         self.number: Final = number
@@ -192,7 +193,6 @@ class Row:
         self.workers = board.workers
         self._board = board
         self._words = board.words
-        self._seat = seat
         self._life = life
 
     # -- telling -------------------------------------------------------------------------------
@@ -200,9 +200,9 @@ class Row:
     def tell(self, delta: Counts, wants: tuple[int, int], oldest_at: int) -> None:
         """See `Others`."""
         words, at = self._words, self.at
-        for place, size in enumerate(delta):
-            if size:
-                words[at + place] += size
+        if delta != NOTHING:
+            for place, size in enumerate(delta, at):
+                words[place] += size
         words[at + _WANTS] = min(-(-wants[0] // _UNIT), _NEVER) << _HALF | min(-(-wants[1] // _UNIT), _NEVER)
         words[at + _OLDEST] = oldest_at
 
@@ -217,21 +217,25 @@ class Row:
         """See `Others`."""
         return self._all() - self._words[self.at] - self._words[self.at + 1]
 
+    def _cells(self) -> range:
+        """Return where the cells of all are, seat by seat."""
+        board = self._board
+        first, step = board.cells_at(0) + self.number * CELL, board.rows * CELL
+        return range(first, first + len(board.used_seats) * step, step)
+
     def _all(self) -> int:
-        board, words, total = self._board, self._words, 0
-        for number in board.used_seats:
-            at = board.cells_at(number) + self.number * CELL
+        words, total = self._words, 0
+        for at in self._cells():
             total += words[at] + words[at + 1]
         return total
 
     def _live(self) -> list[tuple[int, int]]:
         """Return where the cells are of the others that have something of the user now, and what they have."""
-        board, words, found = self._board, self._words, []
-        for number in board.used_seats:
-            at = board.cells_at(number) + self.number * CELL
+        words, own, found = self._words, self.at, []
+        for number, at in enumerate(self._cells()):
             now = words[at + _NOW]
-            counts = now & (1 << 2 * _COUNT_BITS) - 1
-            if counts and number != self._seat and now >> 2 * _COUNT_BITS == words[board.seat_at(number) + _LIFE]:
+            counts = now & _COUNTS
+            if counts and at != own and now >> 2 * _COUNT_BITS == words[self._board.seat_at(number) + _LIFE]:
                 found.append((at, counts))
         return found
 
@@ -255,12 +259,11 @@ class Row:
 
     def since_mark(self) -> int:
         """See `Others`."""
-        at = self._board.mark_at(self.number)
-        with self._board.lock(self.number):
-            total = self._all()
-            if not self._words[at]:
-                self._words[at] = total + 1
-            return max(0, total - (self._words[at] - 1))
+        at, total = self._board.mark_at(self.number), self._all()
+        if not self._words[at]:
+            with self._board.lock(self.number):
+                self._words[at] = self._words[at] or total + 1
+        return max(0, total - (self._words[at] - 1))
 
     def mark(self) -> None:
         """See `Others`. Two resets between which nothing passed are one."""
