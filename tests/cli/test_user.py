@@ -16,7 +16,7 @@ def test_the_group_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> Non
     assert run(group, "shadesocks", ["user", "--help"]) == OK
     text = capsys.readouterr().out
     assert [line.split()[0] for line in text.partition("Commands:\n")[2].splitlines()] == WORDS
-    assert WORDS == ["list", "show", "add", "set", "reset", "del", "link", "export"]
+    assert WORDS == ["list", "show", "add", "set", "reset", "del", "link", "export", "move"]
     assert run(group, "shadesocks", ["user"]) == USAGE
     assert run(group, "shadesocks", ["user", "ad", "anna"]) == USAGE
     assert "did you mean 'add'?" in capsys.readouterr().err

@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "del": (".users.changing", "Delete a user, and end what is live of it."),
     "link": (".users.linking", "Print the link of a user, with -q also as a QR code."),
     "export": (".users.exporting", "Print what passed for users, by day or hour, as CSV or JSON."),
+    "move": (".users.moving", "Copy all users, and what passed, into a database."),
 }
 
 _HELP = """Manage the users of a server, in its store.

@@ -131,6 +131,11 @@ def opened(file: str | None, store: str | None, *, change: bool = False) -> Iter
             hand_over(book.path, None if book.config is None else book.config.user)
 
 
+def store_of(file: str | None, store: str | None) -> str:
+    """Return the path or the URL of the store; empty where there is none. Raises as `opened` does."""
+    return _find(file, store).path
+
+
 def _is_there(path: str) -> bool:
     from ...service.store.choose import is_url
 

@@ -187,8 +187,8 @@ class SqlStore:
 
     # -- what is done in it --------------------------------------------------------------------
 
-    def _do(self, work: Callable[[Connection], Result]) -> Result:
-        """Do all of it, or nothing."""
+    def do(self, work: Callable[[Connection], Result]) -> Result:
+        """Do all of it, or nothing; perhaps more than once, where others come between."""
         self.open()  # a call opens what an accident closed
         for _ in range(TRIES):
             try:
@@ -202,7 +202,7 @@ class SqlStore:
 
     def write(self, batch: Batch) -> bool:
         """See `Store`."""
-        return self._do(lambda db: self._write(db, batch))
+        return self.do(lambda db: self._write(db, batch))
 
     def _write(self, db: Connection, batch: Batch) -> bool:
         if not self._claim(db, batch):
@@ -240,12 +240,12 @@ class SqlStore:
             db.execute(sa.insert(WRITERS).values(writer=writer, sequence=0, wrote_at=int(self._wall())))
             return 0
 
-        return self._do(work)
+        return self.do(work)
 
     def users(self) -> list[Stored]:
         """See `Store`."""
         names = ("name", "definition", "reset_at", *SUMS, *RESET_SUMS, *RESET_HOUR_SUMS)
-        found = self._do(lambda db: db.execute(sa.select(*(USERS.c[name] for name in names))).all())
+        found = self.do(lambda db: db.execute(sa.select(*(USERS.c[name] for name in names))).all())
         return sorted(
             (
                 Stored(row[0], row[1], Counts(*row[3:7]), row[2], Counts(*row[7:11]), Counts(*row[11:15]))
@@ -261,12 +261,12 @@ class SqlStore:
             if not db.execute(sa.update(USERS).where(USERS.c.name == name).values(definition=definition)).rowcount:
                 db.execute(sa.insert(USERS).values(name=name, definition=definition))
 
-        self._do(work)
+        self.do(work)
 
     def drop(self, name: str, *, forget: bool = False) -> bool:
         """See `Store`."""
         statement = sa.delete(USERS) if forget else sa.update(USERS).values(definition=None)
-        return self._do(lambda db: db.execute(statement.where(USERS.c.name == name)).rowcount == 1)
+        return self.do(lambda db: db.execute(statement.where(USERS.c.name == name)).rowcount == 1)
 
     def reset(self, name: str, now: int) -> bool:
         """See `Store`."""
@@ -285,7 +285,7 @@ class SqlStore:
             )
             return True
 
-        return self._do(work)
+        return self.do(work)
 
     def hours(self, first: int, end: int, name: str | None = None) -> list[Row]:
         """See `Store`."""
@@ -301,7 +301,7 @@ class SqlStore:
         query = query.where(at >= first, at < end)
         if name is not None:
             query = query.where(USERS.c.name == name)
-        found = self._do(lambda db: db.execute(query).all())
+        found = self.do(lambda db: db.execute(query).all())
         return sorted((tuple(row) for row in found), key=lambda row: (row[1], row[0]))
 
     def roll(self, before: int) -> int:
@@ -309,12 +309,12 @@ class SqlStore:
         if before % HOURS_A_DAY:
             raise ValueError("hours are rolled up to the first hour of a day")
         late = HOURS.c.hour < before
-        numbers = self._do(lambda db: db.scalars(sa.select(HOURS.c.user_id).where(late).distinct()).all())
+        numbers = self.do(lambda db: db.scalars(sa.select(HOURS.c.user_id).where(late).distinct()).all())
         gone = 0
         for some in portions(sorted(numbers)):
-            gone += self._do(_roll_of(some, before))
+            gone += self.do(_roll_of(some, before))
         forgotten = sa.delete(WRITERS).where(WRITERS.c.wrote_at < int(self._wall()) - WRITERS_KEPT)
-        self._do(lambda db: db.execute(forgotten))
+        self.do(lambda db: db.execute(forgotten))
         return gone
 
 
