@@ -37,7 +37,7 @@ from ..core.errors import ConfigError, Problem
 from ..service.rules import AclShelf, files_of
 from ..service.siblings import Siblings
 from ..service.sockets import check_sockets
-from ..service.users.board import Board
+from ..service.users.board import make_board
 from . import line as said
 from .line import Line, make_line, mark_of, pack
 from .notify import Notifier, listening
@@ -116,7 +116,7 @@ class Supervisor:
         self._config = config
         self._sockets: Final = slots
         self._orders: Final = orders
-        self._siblings: Final = Siblings(board=Board(slots.count))
+        self._siblings: Final = Siblings(board=make_board(slots.count))
         self._slots: Final = [_Slot(number) for number in range(slots.count)]
         self._workers: Final[dict[int, _Worker]] = {}
         """By process, also those that leave."""
