@@ -89,10 +89,13 @@ class UserTable(Generic[T]):
 
     def candidates(self, group: bytes) -> Iterator[bytes]:
         """See `search.Keyring`. What changes meanwhile may be missed."""
-        first = dict.fromkeys(self.near(group))
-        first.update(dict.fromkeys(reversed(self._lately)))
-        order = self._order
-        yield from first
+        near = self.near(group)
+        yield from near
+        first, order = dict.fromkeys(reversed(self._lately)), self._order
+        for key in first:
+            if key not in near:
+                yield key
+        first.update(dict.fromkeys(near))
         for key in order:
             if key not in first:
                 yield key
