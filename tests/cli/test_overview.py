@@ -27,6 +27,7 @@ STATUS: dict[str, Any] = {
     "tcp": {"up": 1024, "down": 2048},
     "udp": {"sessions": 0, "up": 0, "down": 0, "up_packets": 0, "down_packets": 0, "dropped": {}},
     "reasons": {"done": 9, "idle": 1},
+    "users": None,
     "reloaded": None,
 }
 UDP = {"sessions": 2, "up": 10, "down": 20, "up_packets": 1, "down_packets": 2, "dropped": {"auth": 4}}
@@ -40,10 +41,11 @@ def test_the_status_of_one_and_of_several_together(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reloaded = Reloaded(added=("a\x1b",), restart=("nofile",)).told()
-    other = {**STATUS, "udp": UDP, "addresses": [], "reloaded": reloaded}
+    other = {**STATUS, "udp": UDP, "addresses": [], "reloaded": reloaded, "users": {"count": 7, "refused": {}}}
+    several = [{**STATUS, "users": {"count": 3, "refused": refused}} for refused in ({}, {"quota": 2, "x\x1b": 1})]
     stubs = (
-        Stub(5, master=4, status=STATUS),
-        Stub(6, master=4, status=STATUS),
+        Stub(5, master=4, status=several[0]),
+        Stub(6, master=4, status=several[1]),
         Stub(7, status=other),
         Stub(8, status={}),
     )
@@ -56,6 +58,7 @@ def test_the_status_of_one_and_of_several_together(
         "  running for 1 h 1 min, 80 MiB of memory\n"
         "  listening on 192.0.2.1:1, 192.0.2.1:2, 192.0.2.1:3 and 2 more\n"
         "  connections: 2 dialling, 4 relaying; 26 in all\n"
+        "  users: 3; refused: quota 2, x? 1\n"
         "  strangers, who have not authenticated: 6\n"
         "  TCP: up 2 KiB, down 4 KiB\n"
         "  ended: done 18, idle 2",
@@ -63,6 +66,7 @@ def test_the_status_of_one_and_of_several_together(
         "  running for 1 h 1 min, 40 MiB of memory\n"
         "  listening nowhere\n"
         "  connections: 1 dialling, 2 relaying; 13 in all\n"
+        "  users: 7\n"
         "  strangers, who have not authenticated: 3\n"
         "  TCP: up 1 KiB, down 2 KiB\n"
         "  UDP: 2 sessions, up 10 B, down 20 B; dropped: auth 4\n"

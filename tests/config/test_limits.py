@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadesocks.config.limits import FREE, SPEED_MIN, WINDOWS, Limits, MemberError, Quota, pack_limits, parse_limits
-from shadesocks.config.limits import LIMITS as NAMES
+from shadesocks.config.limits import MemberError, pack_limits, parse_limits
+from shadesocks.core.limits import FREE, SPEED_MIN, WINDOWS, Limits, Quota
+from shadesocks.core.limits import LIMITS as NAMES
 
 COUNTS = st.none() | st.integers(0, 10**12)
 SPEEDS = st.none() | st.integers(SPEED_MIN, 10**12)
@@ -35,27 +36,6 @@ LIMITS = st.builds(
 def test_nobody_is_limited_by_saying_nothing() -> None:
     assert pack_limits(FREE) == {}
     assert parse_limits({}) == FREE
-    assert FREE.refuse(10**12) is None
-    assert not FREE.is_metered
-
-
-def test_who_is_refused_for_good() -> None:
-    assert Limits(enabled=False).refuse(0) == "disabled"
-    assert Limits(expires=100).refuse(99.9) is None
-    assert Limits(expires=100).refuse(100) == "expired"
-
-
-@pytest.mark.parametrize(
-    ("limits", "metered"),
-    [
-        (Limits(quota=Quota(1)), True),
-        (Limits(up_speed=SPEED_MIN), True),
-        (Limits(down_speed=SPEED_MIN), True),
-        (Limits(connections=1, sessions=1, sources=1, expires=1, ports=(), targets=()), False),
-    ],
-)
-def test_only_who_must_be_is_looked_at_chunk_by_chunk(limits: Limits, metered: bool) -> None:
-    assert limits.is_metered is metered
 
 
 @given(LIMITS)

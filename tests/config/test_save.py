@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from shadesocks.config import Config, LocalConfig, Mode, Outbound, ProxyConfig, ServerConfig, dump, load
-from shadesocks.config.limits import Limits, Quota
 from shadesocks.config.model import DestinationConfig
 from shadesocks.config.nameservers import WORDS
 from shadesocks.config.user import Credential, UserConfig
 from shadesocks.core.address import Address
+from shadesocks.core.limits import Limits, Quota
 from shadesocks.core.nameserver import NameServer, Transport
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.methods import METHODS

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadesocks.config.limits import Limits, MemberError, Quota
+from shadesocks.config.limits import MemberError
 from shadesocks.config.user import Credential, UserConfig, check_name, pack_user, parse_user
+from shadesocks.core.limits import Limits, Quota
 from shadesocks.core.secret import Secret
 
 INSTANTS = st.none() | st.integers(0, 2**33)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from shadesocks.config import Config, load
-from shadesocks.config.limits import FREE, Limits, Quota
 from shadesocks.config.model import DestinationConfig
 from shadesocks.config.save import dump
 from shadesocks.config.stored import people_of
 from shadesocks.config.user import Credential, UserConfig
 from shadesocks.config.users import clients_of
 from shadesocks.core.address import Address
+from shadesocks.core.limits import FREE, Limits, Quota
 from shadesocks.core.secret import Secret
 
 from .samples import KEY, METHOD, STRONG, problems, text_of, warnings

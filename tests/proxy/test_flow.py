@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from shadesocks.config.limits import FREE, Limits, Quota
 from shadesocks.core.address import Address
 from shadesocks.core.errors import DialError
+from shadesocks.core.limits import FREE, Limits, Quota
 from shadesocks.proxy.users.account import Account
 from shadesocks.proxy.users.counts import NOTHING, Counts
 from shadesocks.proxy.users.meter import Meter

@@ -71,6 +71,7 @@ def _status(group: Sequence[Report]) -> Iterator[str]:
     parts = [f"{count} {shown(stage)}" for stage, count in stages.items() if count]
     total = sum(int(report["accepted"]) for report in group) + sum(stages.values())
     yield f"connections: {', '.join(parts) or 'none'}; {total} in all"
+    yield from _users(group)
     if strangers := sum(int(report["strangers"]) for report in group):
         yield f"strangers, who have not authenticated: {strangers}"
     tcp, udp = (_sum({**report[way], "dropped": 0} for report in group) for way in ("tcp", "udp"))
@@ -85,6 +86,15 @@ def _status(group: Sequence[Report]) -> Iterator[str]:
         yield f"ended: {_counts(reasons)}"
     if first["reloaded"] is not None:
         yield from _reloaded(first["reloaded"], "last reload: ")
+
+
+def _users(group: Sequence[Report]) -> Iterator[str]:
+    """Yield how many have a name: all workers know the same, each at its own second."""
+    people = [report["users"] for report in group if report.get("users")]
+    if people:
+        refused = Counter({word: int(count) for told in people for word, count in told["refused"].items()})
+        count = max(int(told["count"]) for told in people)
+        yield f"users: {count}{'; refused: ' + _counts(refused) if refused else ''}"
 
 
 def _sum(counts: Any) -> Counter[str]:

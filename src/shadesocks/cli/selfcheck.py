@@ -39,10 +39,11 @@ from ..proxy.seams import Dialing, First, OneWay, Request
 from ..service.journal import Journal
 from ..service.names import make_resolver
 from ..service.parts import packets_of, shadow_of
-from ..service.roles.server_port import shadow_inbound, users_of
+from ..service.roles.server_port import shadow_inbound
 from ..service.rules import AclShelf
 from ..service.shared import Shared, wall
 from ..service.state import SaltMemory
+from ..service.users.tables import table_of
 from ..wire.packet import HEADROOM
 from .exits import DIED, Failed
 
@@ -128,9 +129,8 @@ async def _check_stream(config: Config, server: ServerConfig) -> None:
     shared = _shared(config, reactor, scratch, journal)
     try:
         to_server = ShadowsocksDialer(_given(outer), shadow_of(shared, clients_of(server)[0]), scratch, wall, draw)
-        Flow(reactor, scratch, shadow_inbound(shared, replace(server, acl=None)), OneWay(_Target(far)), journal).accept(
-            port, None
-        )
+        inbound = shadow_inbound(shared, replace(server, acl=None), table_of(server))
+        Flow(reactor, scratch, inbound, OneWay(_Target(far)), journal).accept(port, None)
         Flow(reactor, scratch, _Program(), OneWay(to_server), journal).accept(inner, None)
         async with asyncio.timeout(_LIMIT):
             await _compare(program, target, size)
@@ -156,7 +156,7 @@ async def _check_datagram(config: Config, server: ServerConfig) -> None:
     options = DatagramOptions()
     front, target, client = bind_socket((_LOOPBACK, 0), AF_INET, options), _datagram_socket(), _datagram_socket()
     server_at, target_at = front.getsockname(), target.getsockname()
-    packets = packets_of(shared, server, users_of(server))
+    packets = packets_of(shared, server, table_of(server))
     back = DirectBack(shared.datagrams, shared.names, shared.origin, options)
     relay = PacketRelay(
         reactor, shared.datagrams, front, packets.host(), back, shared.crowd, shared.journal, wall, _LIMIT

@@ -36,6 +36,11 @@ def run_workers(config: Config, reread: Callable[[], Config] | None, host: Host)
         ConfigError: an address cannot be listened on, or something that workers need is missing.
     """
     raise_nofile(config.nofile)
+    if config.store is not None:
+        from ..service.users.gathering import gathered
+
+        config, wanted = gathered(config), reread  # the workers have the ports that are bound here
+        reread = None if wanted is None else lambda: gathered(wanted())
     given = given_sockets()
     slots = Slots(config.workers, given)
     supervisor = notifier()

@@ -1,34 +1,25 @@
-"""What a user may do: the limits that an operator gave. None is no limit, and `FREE` has none at all.
+"""Limits as people write them, and as JSON.
 
     {"quota": {"size": "50G", "window": "month"}, "expires": "2027-01-31", "up_speed": "2M", "ports": ["443"]}
 
-Limits are values. What was used of them is kept by the user's account; changing a limit is giving it other ones. In
-JSON they stand beside what else is said of a user (`user.py`); what is not limited is not there. People may write sizes
-with K, M, G or T and instants as dates; what we write are numbers.
+They stand beside what else is said of a user (`user.py`); what is not limited is not there. Sizes may have K, M, G or
+T, and instants may be dates; what we write are numbers.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any, Final
 
-from ..core.address import PORT_MAX, pack_ip
+from ..core.address import pack_ip
+from ..core.limits import FREE, WINDOWS, Limits, LimitValueError, Quota
 from ..core.networks import parse_network
 from .hosts import UnfitError, check_host
 
-SOURCE_GRACE: Final = 60.0
-"""Seconds in which more source addresses than allowed are borne with: a telephone that leaves a house has two for a
-while, and some carriers change them without being asked."""
-SPEED_MIN: Final = 1024
-"""Bytes a second that a speed is at least: a handshake must come through before its time is over."""
-WINDOWS: Final = ("lifetime", "month", "days")
-"""Since the beginning, since a day of the month, in the last 30 days."""
-DAY_MOST: Final = 28
-"""The last day that every month has, and so the last on which a month may begin."""
 NEVER: Final = "never"
 """In the place of an instant: there is none."""
 
@@ -42,84 +33,6 @@ class MemberError(UnfitError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return MemberError, (self.key, *self.args)
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """Payload bytes, up and down together, that may pass in a window."""
-
-    size: int
-    window: str = "lifetime"
-    """One of `WINDOWS`."""
-    day: int = 1
-    """On which day of the month it begins anew, for `month`."""
-
-    def __post_init__(self) -> None:
-        if self.size < 0:
-            raise MemberError("quota", "a quota is 0 bytes or more")
-        if self.window not in WINDOWS:
-            raise MemberError("quota.window", f"the window of a quota is one of {', '.join(WINDOWS)}")
-        if not 1 <= self.day <= DAY_MOST:
-            text = f"the month of a quota begins on a day from 1 to {DAY_MOST}: every month has these"
-            raise MemberError("quota.day", text)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The limits of one user."""
-
-    enabled: bool = True
-    expires: int | None = None
-    """Unix seconds: from then on the user is unknown."""
-    quota: Quota | None = None
-    up_speed: int | None = None
-    """Payload bytes a second, of all connections and sessions together."""
-    down_speed: int | None = None
-    connections: int | None = None
-    """At once, over TCP."""
-    sessions: int | None = None
-    """At once, over UDP."""
-    sources: int | None = None
-    """Addresses at once: of IPv6 a /64 is one."""
-    source_grace: float = SOURCE_GRACE
-    """Seconds in which an address too many is borne with."""
-    ports: tuple[tuple[int, int], ...] | None = None
-    """Target ports that are allowed, in ranges that hold both their ends."""
-    targets: tuple[str, ...] | None = None
-    """Targets that are allowed: names with all below them, addresses, networks."""
-
-    def __post_init__(self) -> None:
-        for name in ("up_speed", "down_speed"):
-            speed = getattr(self, name)
-            if speed is not None and speed < SPEED_MIN:
-                text = f"{name} is {SPEED_MIN} bytes a second or more; to let nothing pass, disable the user"
-                raise MemberError(name, text)
-        for name in ("connections", "sessions", "sources", "source_grace"):
-            number = getattr(self, name)
-            if number is not None and number < 0:
-                raise MemberError(name, f"{name} is 0 or more")
-        for low, high in self.ports or ():
-            if not 0 <= low <= high <= PORT_MAX:
-                raise MemberError("ports", f"ports are ranges within 0 and {PORT_MAX}, the lower end first")
-        for target in self.targets or ():
-            _check_target(target)
-
-    def refuse(self, wall: float) -> str | None:
-        """Return the word for why the user is not served now, as far as that needs no count; None if it is."""
-        if not self.enabled:
-            return "disabled"
-        return "expired" if self.expires is not None and wall >= self.expires else None
-
-    @property
-    def is_metered(self) -> bool:
-        """True where bytes are looked at as they pass; for all others the sums are looked at once a second."""
-        return not (self.quota is None and self.up_speed is None and self.down_speed is None)
-
-
-FREE: Final = Limits()
-"""Of whoever has no limits."""
-LIMITS: Final = tuple(field.name for field in fields(Limits))
-"""Their names, in JSON as here."""
 
 
 def pack_limits(limits: Limits) -> dict[str, Any]:
@@ -149,7 +62,10 @@ def parse_limits(members: Mapping[str, Any]) -> Limits:
         value = members.get(name)
         if value is not None:
             given[name] = parse(name, value)
-    return Limits(**given) if given else FREE
+    try:
+        return Limits(**given) if given else FREE
+    except LimitValueError as error:
+        raise MemberError(error.key, str(error)) from None
 
 
 # -- what people write -----------------------------------------------------------------------------
@@ -208,14 +124,21 @@ def _port(key: str, value: Any) -> int:
 
 def _parse_quota(key: str, value: Any) -> Quota:
     if not isinstance(value, Mapping):
-        return Quota(parse_size(key, value))
+        return _quota(parse_size(key, value))
     if not value.keys() <= {"size", "window", "day"} or "size" not in value:
         raise MemberError(key, "a quota has a size, and may have a window and a day")
     if not _is_whole(value.get("day", 1)):
         raise MemberError(f"{key}.day", "the day of a quota is a whole number")
     if not isinstance(value.get("window", ""), str):
         raise MemberError(f"{key}.window", "the window of a quota is a word")
-    return Quota(parse_size(f"{key}.size", value["size"]), value.get("window", WINDOWS[0]), value.get("day", 1))
+    return _quota(parse_size(f"{key}.size", value["size"]), value.get("window", WINDOWS[0]), value.get("day", 1))
+
+
+def _quota(size: int, window: str = WINDOWS[0], day: int = 1) -> Quota:
+    try:
+        return Quota(size, window, day)
+    except LimitValueError as error:
+        raise MemberError(error.key, str(error)) from None
 
 
 def _parse_flag(key: str, value: Any) -> bool:
@@ -241,6 +164,8 @@ def _parse_targets(key: str, value: Any) -> tuple[str, ...]:
         value = [part.strip() for part in value.split(",")] if value else []
     if not isinstance(value, list | tuple) or not all(isinstance(target, str) for target in value):
         raise MemberError(key, f"{key} is a list of names, addresses and networks")
+    for target in value:
+        _check_target(target)
     return tuple(value)
 
 

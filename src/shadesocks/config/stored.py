@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.errors import ConfigError, KeyTextError, Problem
+from ..core.limits import FREE
 from ..core.secret import Secret
 from ..crypto.keys import parse_keys
 from ..crypto.methods import Edition
 from .hops import from_environment
 from .hosts import UnfitError
-from .limits import FREE
 from .manager import added_server
 from .user import UserConfig
 

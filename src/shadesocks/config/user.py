@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..core.address import PORT_MAX
+from ..core.limits import FREE, LIMITS, Limits
 from ..core.secret import Secret
-from .limits import FREE, LIMITS, Limits, MemberError, pack_limits, parse_instant, parse_limits
+from .limits import MemberError, pack_limits, parse_instant, parse_limits
 
 NAME_MOST: Final = 255
 """Letters of a name: it stands in log lines."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PACKAGE: Final = __name__.partition(".")[0]
 _ROOT: Final = Path(__file__).parents[1]
-_PROGRAMS: Final = ("__main__", "launcher")
+_PROGRAMS: Final = ("__main__", "launcher", "env")
 """Modules that do something when they are loaded."""
 _IMPORT: Final = re.compile(r"^ +(?:import|from) ([a-z][\w.]*)", re.MULTILINE)
 """An import of somebody else's inside of a function; those outside come with their module. No such file, no harm."""

@@ -58,6 +58,8 @@ def remove(house: House, which: Address | int) -> bool:
         return False
     gone = house.ports.close((which,))
     house.settle()
+    if house.accounting is not None:
+        house.accounting.dismiss(gone)
     for address in gone:
         house.speaker.say("removing", place=place(address.host, address.port), port=address.port)
     return bool(gone)
@@ -77,6 +79,10 @@ async def change(house: House, server: ServerConfig, *, cuts: bool = False, anew
     assert was is not None, "what stands on a server's address is a server"
     if was == server and not (anew and was.plugin is None):  # a plugin would take its connections along
         return
+    if not anew and differ_in_users(was, server):  # its parts find who they are in a table, which changes in place
+        await house.enrol(server, before.face.users)
+        house.ports.rename(before, server)
+        return
     handed_on = [] if server.plugin else before.handed_on()  # else nobody finds the port closed meanwhile
     try:
         house.ports.leave(before)
@@ -94,15 +100,28 @@ async def change(house: House, server: ServerConfig, *, cuts: bool = False, anew
         house.ports.cut(before)
 
 
+def differ_in_users(one: ServerConfig, other: ServerConfig) -> bool:
+    """Say whether two servers are the same but for those who use it, and tell them apart in the same way."""
+    names = [None if server.owner is None else server.owner.name for server in (one, other)]
+    is_alike = one.is_shared and other.is_shared if names[0] is None else names[0] == names[1]
+    return is_alike and replace(one, users=other.users) == other
+
+
 async def reload(house: House, role: Role, config: Config) -> tuple[Reloaded, tuple[Problem, ...]]:
     """Go by a changed configuration, as far as it can be done now; see `Service.reload`."""
     before = house.config
+    try:
+        if role.has_users:
+            config = await house.people(config)
+    except ConfigError as error:
+        return refused(error.problems), tuple(error.problems)
     goes_by, _ = follow(before, config, role.followed)
     try:
         house.shared, lists = await renew(house.shared, before, goes_by, house.numbers)
     except ConfigError as error:
         return refused(error.problems), tuple(error.problems)
     house.config = goes_by
+    await house.settle_in()
     problems = await role.reload(before)
     reloaded = compare(before, goes_by, config, lists, problems)
     if not house.speaker.is_silent:
@@ -127,7 +146,11 @@ async def _open(house: House, server: ServerConfig, given: GivenSockets | None =
         shared = house.shared
         house.shared = replace(shared, datagrams=make_datagrams(shared.reactor, house.config.udp_io))
     try:
-        return house.open(port, bound).addresses[0]
+        await house.enrol(server)
+        address = house.open(port, bound).addresses[0]
+        if house.accounting is not None:
+            house.accounting.found(server.address, address)
+        return address
     except BaseException:
         close_sockets(bound)
         raise

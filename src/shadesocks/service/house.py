@@ -8,6 +8,7 @@ Used by `service.py` for its life, and by the role and `changes.py` for what com
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..core.errors import ConfigError, Problem
@@ -29,15 +30,18 @@ from .state import SaltMemory, state_directory
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..config.model import Config
+    from ..config.model import Config, ServerConfig
     from ..net.reactor import Reactor
     from ..net.resolve import Resolver
+    from ..proxy.users.table import UserTable
+    from ..proxy.users.user import User
     from .journal import Journal
     from .port import Port
     from .ports import Bound
     from .rules import AclShelf
     from .siblings import Siblings
     from .speaker import Speaker
+    from .users.accounting import Accounting
 
 
 class House:
@@ -61,6 +65,8 @@ class House:
         """True from the end of a start until the stop."""
         self.changing = asyncio.Lock()
         """Held by whoever lets servers come and go."""
+        self.accounting: Accounting | None = None
+        """Who is served by name; None: nobody has one."""
         self.was_up = False
         """True once it was furnished: what it has shared can be asked."""
         self.shared: Shared
@@ -69,6 +75,45 @@ class House:
     def takes_changes(self) -> bool:
         """True while servers may come: it runs, and does not drain."""
         return self.is_up and not self.ports.drains
+
+    async def people(self, config: Config) -> Config:
+        """Return a configuration with the users of its store beside those of its file. Of workers the master did it.
+
+        Raises:
+            ConfigError: the store cannot be used.
+        """
+        if self.accounting is None:
+            if config.store is None and all(server.users is None for server in config.servers):
+                return config
+            from .users.accounting import Accounting
+
+            accounting = Accounting(self.siblings)
+            await accounting.open(config)
+            self.accounting = accounting
+        return await self.accounting.gather(config)
+
+    async def settle_in(self) -> None:
+        """Let the users of the configuration have their accounts, and those that are gone none."""
+        accounting = self.accounting
+        if accounting is None:
+            return
+        self._lend(accounting)
+        await accounting.follow(self.config)
+
+    async def enrol(self, server: ServerConfig, table: UserTable[User] | None = None) -> None:
+        """Let the users of a server that comes beside the configuration have accounts; see `Accounting.enrol`."""
+        if self.accounting is None and server.users is not None:
+            from .users.accounting import Accounting
+
+            self.accounting = Accounting(self.siblings)
+            self._lend(self.accounting)
+        if self.accounting is not None:
+            await self.accounting.enrol(server, table)
+
+    def _lend(self, accounting: Accounting) -> None:
+        if self.shared.accounting is None:
+            accounting.furnish(self.shared.reactor)
+            self.shared = replace(self.shared, accounting=accounting)
 
     async def bind_all(self, wanted: Sequence[Port]) -> list[tuple[Port, Bound]]:
         """Bind all ports that are wanted.

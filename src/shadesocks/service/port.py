@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ..net.packets import PacketRelay
     from ..proxy.flow import Flow
     from ..proxy.silent import Strangers
+    from ..proxy.users.table import UserTable
+    from ..proxy.users.user import User
     from .shared import Shared
 
 
@@ -51,3 +53,5 @@ class Face:
     """Closes whoever has not authenticated."""
     strangers: Strangers | None = None
     """Those, at a server."""
+    users: UserTable[User] | None = None
+    """Those who share it, where somebody does."""

@@ -227,6 +227,11 @@ class Ports:
                 return port
         return None
 
+    def rename(self, port: OpenPort, server: ServerConfig) -> None:
+        """Let a port be that of a server which differs in nothing that the port goes by."""
+        port.port = replace(port.port, server=server)
+        port.server = server
+
     def add(self, port: OpenPort) -> None:
         """Take a port that was opened."""
         self._open.append(port)

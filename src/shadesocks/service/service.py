@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .reloaded import Reloaded
     from .shared import Shared
     from .siblings import Siblings
+    from .users.accounting import Accounting
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +121,11 @@ class Service:
 
         return commands_of(self, self._shared, self.ports)
 
+    @property
+    def accounting(self) -> Accounting | None:
+        """Who is served by name; None: nobody has one."""
+        return self._house.accounting
+
     def passed(self) -> dict[int, int]:
         """Return payload bytes, up and down, by the number of the server's port; also of those that are gone."""
         return self.ports.passed()
@@ -156,12 +162,16 @@ class Service:
             await self._start()
         except BaseException:
             house.given.close()
+            await self._forget_users()
             raise
         for text in house.given.close_unused():
             log.warning("%s was given to this process, and the config does not listen there; it is closed", text)
 
     async def _start(self) -> None:
-        house, role, config = self._house, self._role, self._house.config
+        house, role = self._house, self._role
+        if role.has_users:
+            house.config = await house.people(house.config)
+        config = house.config
         acls, resolver = prepare(config)
         for warning in acls.warnings:
             log.warning("%s", warning)
@@ -179,6 +189,7 @@ class Service:
                 raise
             raise ConfigError([Problem("config", None, "event_model", str(error))]) from None
         house.furnish(reactor, self.journal, acls, resolver)
+        await house.settle_in()
         self.speaker.say("model", name=reactor.poller.name)
         for server in config.servers:
             self.speaker.say("next", place=place(server.address.host, server.address.port))
@@ -252,6 +263,8 @@ class Service:
             self._shared.salts.tell()
         self._shared.crowd.sweep()
         self._role.settle()
+        if self._shared.accounting is not None:
+            self._shared.accounting.sweep()
         reactor.settle()
         self.ports.settle()
         self.journal.flush()
@@ -311,6 +324,7 @@ class Service:
                 packets.close()
         self._role.close()
         await shared.plugins.stop()
+        await self._forget_users()
         shared.reactor.stop()
         await shared.names.close()
         shared.salts.close()
@@ -318,6 +332,12 @@ class Service:
         self.ports.clear()
         self._house.numbers.clear()
         self.journal.flush()
+
+    async def _forget_users(self) -> None:
+        """Write down what passed for them, and let go of them."""
+        accounting, self._house.accounting = self._house.accounting, None
+        if accounting is not None:
+            await accounting.close()
 
     def spawn(self, story: Coroutine[Wait, None, Any]) -> asyncio.Future[Any]:
         """Run a story (`net/story.py`) on the started service's reactor, and await its result from a task."""

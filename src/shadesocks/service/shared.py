@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .rules import AclShelf
     from .siblings import Siblings
     from .state import SaltMemory
+    from .users.accounting import Accounting
 
 
 def wall() -> int:
@@ -50,6 +51,8 @@ class Shared:
     packet_salts: PacketSalts
     siblings: Siblings | None = None
     """What the processes share that serve the same ports; None: there is one."""
+    accounting: Accounting | None = None
+    """Who is served by name; None: nobody has one."""
     rosters: list[Roster] = field(default_factory=list)
     """The servers of a client, once a listener has needed them: one at most."""
     plugins: Plugins = field(default_factory=Plugins)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from shadesocks.cli.exits import CONFIG, DIED, OK, USAGE
-from shadesocks.config.limits import Limits, Quota
+from shadesocks.core.limits import Limits, Quota
 from shadesocks.crypto.keys import parse_keys
 from shadesocks.crypto.methods import METHODS
 from shadesocks.service.store.sqlite import SqliteStore

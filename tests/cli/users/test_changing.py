@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from shadesocks.cli.exits import CONFIG, OK, USAGE
-from shadesocks.config.limits import Limits, Quota
 from shadesocks.config.user import Credential
+from shadesocks.core.limits import Limits, Quota
 from shadesocks.core.secret import Secret
 from shadesocks.service.store.store import Row
 from shadesocks.wire.uri import parse_link

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shadesocks.cli.users.told import Person, instant_text, lines, members, place_text, table
-from shadesocks.config.limits import Limits, Quota
 from shadesocks.config.user import Credential, UserConfig
+from shadesocks.core.limits import Limits, Quota
 from shadesocks.core.secret import Secret
 from shadesocks.service.store.store import Stored
 

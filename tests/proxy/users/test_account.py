@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from shadesocks.config.limits import FREE, Limits, Quota
+from shadesocks.core.limits import FREE, Limits, Quota
 from shadesocks.proxy.users.account import UNLIMITED, Account
 from shadesocks.proxy.users.counts import NOTHING, Counts
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shadesocks.config.limits import FREE, Limits
+from shadesocks.core.limits import FREE, Limits
 from shadesocks.proxy.users.accounts import Accounts
 from shadesocks.proxy.users.counts import Counts
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadesocks.config.limits import FREE, Limits
+from shadesocks.core.limits import FREE, Limits
 from shadesocks.net.connect import Anywhere
 from shadesocks.net.origin import OriginPolicy
 from shadesocks.proxy.acl_file import parse_acl

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from shadesocks.config.limits import FREE, Limits
 from shadesocks.core.address import Address
+from shadesocks.core.limits import FREE, Limits
 from shadesocks.net.origin import OriginPolicy
 from shadesocks.proxy.outbound.guarded import GuardedBack
 from shadesocks.proxy.targets import TargetRules

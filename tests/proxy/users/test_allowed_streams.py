@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import pytest
 
-from shadesocks.config.limits import FREE, Limits
 from shadesocks.core.address import Address
+from shadesocks.core.limits import FREE, Limits
 from shadesocks.crypto.methods import METHODS
 from shadesocks.net.connect import Anywhere, Connector
 from shadesocks.net.lookup import Found

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from shadesocks.config.limits import Limits, Quota
+from shadesocks.core.limits import Limits, Quota
 from shadesocks.proxy.users.account import UNLIMITED, Account
 from shadesocks.proxy.users.accounts import Accounts
 from shadesocks.proxy.users.counts import Counts

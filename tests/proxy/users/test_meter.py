@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadesocks.config.limits import FREE, Limits, Quota
 from shadesocks.core.errors import LimitError
+from shadesocks.core.limits import FREE, Limits, Quota
 from shadesocks.net.end import End
 from shadesocks.net.pipe import READ_MAX, READ_MIN
 from shadesocks.net.relay import Relay

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadesocks.config.limits import DAY_MOST, WINDOWS, MemberError, Quota
+from shadesocks.core.limits import DAY_MOST, WINDOWS, LimitValueError, Quota
 from shadesocks.proxy.users.quota import (
     HOUR,
     SLIDING_HOURS,
@@ -63,7 +63,7 @@ def test_every_moment_is_in_one_month(now: int, day: int) -> None:
     [(-1, "lifetime", 1, "0 bytes"), (1, "year", 1, "lifetime, month, days"), (1, "month", 29, "from 1 to 28")],
 )
 def test_quotas_that_are_none(size: int, word: str, day: int, says: str) -> None:
-    with pytest.raises(MemberError, match=says):
+    with pytest.raises(LimitValueError, match=says):
         Quota(size, word, day)
 
 

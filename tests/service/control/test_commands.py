@@ -44,7 +44,7 @@ def test_what_is_told_of_a_server() -> None:
                 "role": "server",
                 "pid": os.getpid(),
                 "config": "s.json",
-                "commands": ["about", "servers", "status", "sessions", "kick"],
+                "commands": ["about", "servers", "users", "status", "sessions", "kick"],
             }
             at = far.addresses[0]
             async with client(replace(SERVER, address=at)) as near:
@@ -75,7 +75,7 @@ def test_a_server_that_has_no_name_is_called_by_its_address() -> None:
         async with started(Service.server(Config(servers=(replace(SERVER, remarks=""),)))) as far:
             [row] = asked(far, "servers")["servers"]
             assert row["name"] == row["address"] == str(far.addresses[0])
-            assert sorted(far.commands) == ["about", "kick", "servers", "sessions", "status"]
+            assert sorted(far.commands) == ["about", "kick", "servers", "sessions", "status", "users"]
 
     run(story())
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shadesocks.config.limits import FREE, Limits, Quota
+from shadesocks.core.limits import FREE, Limits, Quota
 from shadesocks.proxy.users.accounts import Accounts
 from shadesocks.proxy.users.counts import Counts
 from shadesocks.proxy.users.quota import HOUR

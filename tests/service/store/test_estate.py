@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from shadesocks.config.limits import Limits, Quota
+from shadesocks.core.limits import Limits, Quota
 from shadesocks.proxy.users.accounts import Accounts
 from shadesocks.proxy.users.counts import Counts
 from shadesocks.service.store.books import Books
@@ -134,7 +134,7 @@ def test_a_store_says_which_batch_of_a_writer_was_the_last(kind: str, tmp_path: 
 
 KILLED: Final = """
 import asyncio, json, os, random, signal, sys, time
-from shadesocks.config.limits import FREE
+from shadesocks.core.limits import FREE
 from shadesocks.proxy.users.accounts import Accounts
 from shadesocks.proxy.users.counts import NOTHING, Counts
 from shadesocks.service.store.books import Books

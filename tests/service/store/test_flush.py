@@ -211,7 +211,7 @@ FlushMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=3
 COUNTS_ALOUD = """
 import asyncio, random, sys, os
 from shadesocks.proxy.users.accounts import Accounts
-from shadesocks.config.limits import FREE
+from shadesocks.core.limits import FREE
 from shadesocks.service.store.clerk import Clerk
 from shadesocks.service.store.flush import Flush
 from shadesocks.service.store.sqlite import SqliteStore

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from shadesocks.config.hosts import UnfitError
-from shadesocks.config.limits import FREE, Limits, Quota
 from shadesocks.config.user import Credential, UserConfig
+from shadesocks.core.limits import FREE, Limits, Quota
 from shadesocks.core.secret import Secret
 from shadesocks.proxy.users.counts import Counts
 from shadesocks.proxy.users.quota import HOUR

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from typing import Any
 
-from shadesocks.config.limits import FREE, Limits
+from shadesocks.core.limits import FREE, Limits
 from shadesocks.proxy.users.accounts import Accounts
 from shadesocks.proxy.users.counts import NOTHING, Counts
 from shadesocks.service.store.estate import Estate, take_over

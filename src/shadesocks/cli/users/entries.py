@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from ...config.limits import DAY_MOST, WINDOWS
+from ...core.limits import DAY_MOST, WINDOWS
 
 NONE: Final = ("none", "never", "unlimited", "")
 """What takes a limit away."""

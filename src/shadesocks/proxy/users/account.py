@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ...config.limits import FREE, Limits, Quota
+from ...core.limits import FREE, Limits, Quota
 from .allowed import Allowed, allowed_of
 from .bucket import TokenBucket
 from .counts import NOTHING, Counts

@@ -9,7 +9,7 @@ from .account import Account
 from .counts import NOTHING, Counts
 
 if TYPE_CHECKING:
-    from ...config.limits import Limits
+    from ...core.limits import Limits
     from .elsewhere import Others
 
 

@@ -18,7 +18,7 @@ from ...net.resolve import fold
 from ..targets import PORT, RULE
 
 if TYPE_CHECKING:
-    from ...config.limits import Limits
+    from ...core.limits import Limits
     from ...net.connect import Judge
 
 

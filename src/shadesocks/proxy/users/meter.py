@@ -21,7 +21,7 @@ from ...core.later import later
 if TYPE_CHECKING:
     import asyncio
 
-    from ...config.limits import Limits
+    from ...core.limits import Limits
     from ...net.end import End
     from ...net.packets import PacketRelay, Session
     from ...net.pipe import Pipe, Scratch

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from ...config.limits import Quota
+    from ...core.limits import Quota
 
 HOUR: Final = 3600
 SLIDING_HOURS: Final = 30 * 24

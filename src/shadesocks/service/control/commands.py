@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...wire.control import ARGUMENTS, NOT_FOUND, ControlError
 from ..sessions import Numbers
-from . import live
+from ..store.naming import name_of
+from . import live, users
 
 if TYPE_CHECKING:
     from ..ports import OpenPort, Ports
@@ -56,6 +57,8 @@ def _about(asked: Asked, _args: Args) -> dict[str, Any]:
     about = {"role": service.role, "pid": os.getpid(), "config": service.config.where}
     if asked.shared.siblings is not None:
         about["master"] = os.getppid()
+    if service.config.store is not None:
+        about["store"] = name_of(service.config.store.reveal())
     return {**about, "commands": list(_table(service))}
 
 
@@ -116,5 +119,5 @@ _LIVE: Final[Mapping[str, Handle]] = {
 }
 _TABLES: Final[Mapping[str, Mapping[str, Handle]]] = {
     "local": {"about": _about, "servers": _client_servers, "pin": _pin, "unpin": _unpin, **_LIVE},
-    "server": {"about": _about, "servers": _server_servers, **_LIVE},
+    "server": {"about": _about, "servers": _server_servers, "users": users.users, **_LIVE},
 }

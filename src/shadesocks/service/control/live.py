@@ -15,6 +15,7 @@ from ...core.networks import parse_network
 from ...wire.control import ARGUMENTS, FAILED, NOT_FOUND, ControlError
 from ..pulses import resident
 from ..sessions import HANDSHAKE, Session, sessions_of, stages_of
+from . import users
 
 if TYPE_CHECKING:
     from .commands import Asked
@@ -54,6 +55,7 @@ def status(asked: Asked, _args: Args) -> dict[str, Any]:
             "dropped": dict(packets.dropped),
         },
         "reasons": dict(journal.reasons),
+        "users": users.count(asked),
         "reloaded": None if service.reloaded is None else service.reloaded.told(),
     }
 

@@ -24,6 +24,7 @@ class ClientRole:
     """See `seam.Role`."""
 
     has_packets = False
+    has_users = False
     manager_address = None
     followed = ()
 

@@ -17,6 +17,10 @@ class Role(Protocol):
     """One end of the protocol, with what it keeps beside its ports."""
 
     @property
+    def has_users(self) -> bool:
+        """Whether it serves people, who may have names."""
+
+    @property
     def has_packets(self) -> bool:
         """Whether datagrams are to be expected, whatever its ports say."""
 

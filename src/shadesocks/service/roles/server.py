@@ -31,6 +31,8 @@ def ports_of(config: Config) -> list[Port]:
 class ServerRole:
     """See `seam.Role`."""
 
+    has_users = True
+
     def __init__(self, service: Managed, house: House) -> None:
         self._service: Final = service
         self._house: Final = house

@@ -30,7 +30,13 @@ def server_relay(
     acl = shared.acls.at(server.acl)
     if acl is not None:
         host = GatedHost(host, gate_of(acl), shared.datagrams.name_of)
-    return packet_relay(shared, sock, host, back, idle_min)
+    relay = packet_relay(shared, sock, host, back, idle_min)
+    if shared.accounting is not None:
+        owner = relay.owner = shared.accounting.owner(server)
+        meter_of = shared.accounting.meter_of(server)
+        if meter_of is not None:
+            relay.meter_of = lambda talk: meter_of(getattr(talk, "user", owner) or owner)
+    return relay
 
 
 def server_packets(shared: Shared, server: ServerConfig, users: UserTable[User] | None) -> tuple[PacketHost, Back, int]:

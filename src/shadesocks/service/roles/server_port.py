@@ -7,9 +7,8 @@ users      `../users.py`, where several share it; `server_relayed.py`, where it 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from ...core.later import later
 from ...crypto.random import draw
 from ...proxy.flow import Flow
 from ...proxy.gate import gate_of
@@ -33,31 +32,29 @@ if TYPE_CHECKING:
     from ...wire.shadow import Shadow
     from ..shared import Shared
 
-_table_of: Final = later(__package__, "..users.tables", "table_of")
-
 
 def server_port(server: ServerConfig) -> Port:
     """The port of a server."""
 
     def face(shared: Shared, sock: SocketType | None) -> Face:
-        relay, users = None, users_of(server)
+        relay, users = None, users_of(shared, server)
         if sock is not None:
             from .server_packets import server_relay
 
             relay = server_relay(shared, server, sock, users)
         if not server.mode.tcp:
-            return Face(None, packets=relay)
+            return Face(None, packets=relay, users=users)
         inbound = shadow_inbound(shared, server, users)
         flow = server_flow(shared, server, inbound)
-        return Face(flow, packets=relay, evict=inbound.close, strangers=inbound.strangers)
+        return Face(flow, packets=relay, evict=inbound.close, strangers=inbound.strangers, users=users)
 
     streams, packets = server.address if server.mode.tcp else None, server.address if server.mode.udp else None
     return Port(streams, packets, face, server.mode.udp, server=server)
 
 
-def users_of(server: ServerConfig) -> UserTable[User] | None:
+def users_of(shared: Shared, server: ServerConfig) -> UserTable[User] | None:
     """The users of a server, None where whoever has its key is served. One table for streams and datagrams."""
-    return _table_of(server) if server.is_shared else None
+    return None if shared.accounting is None else shared.accounting.table(server)
 
 
 def server_flow(shared: Shared, server: ServerConfig, inbound: ShadowsocksInbound | None = None) -> Flow:
@@ -85,7 +82,7 @@ def shadow_inbound(shared: Shared, server: ServerConfig, users: UserTable[User] 
 
         shadow = relayed_shadow(server)
     else:
-        shadow = shadow_of(shared, server, users_of(server) if users is None else users)
+        shadow = shadow_of(shared, server, users)
     return ShadowsocksInbound(
         shadow,
         salts,
@@ -95,6 +92,8 @@ def shadow_inbound(shared: Shared, server: ServerConfig, users: UserTable[User] 
         admits=admits,
         strict_first_read=strict,
         suspect=shared.journal.suspect,
+        meter_of=None if shared.accounting is None else shared.accounting.meter_of(server),
+        owner=None if shared.accounting is None else shared.accounting.owner(server),
     )
 
 

@@ -21,7 +21,7 @@ from .history import HOUR, roll_before
 from .store import DAYS_AS_HOURS_MIN, HOURS_A_DAY, Stored, StoreError
 
 if TYPE_CHECKING:
-    from ...config.limits import Limits, Quota
+    from ...core.limits import Limits, Quota
     from ...proxy.users.accounts import Accounts
     from ..users.seat import Seat
     from .store import Store
@@ -81,23 +81,32 @@ class Books:
         return await self.clerk.ask(lambda store: store.users())
 
     async def serve(self, wanted: Mapping[str, Limits], again: Collection[str] = ()) -> None:
-        """Let these users have accounts with these limits, and no others; what they used before counts.
+        """Let these users have accounts with these limits, and no others; see `admit`."""
+        for name in [account.name for account in self.accounts if account.name not in wanted]:
+            self.accounts.close(name)
+        await self.admit(wanted, again)
 
-        Of those in `again` it is asked once more: somebody else reset them.
+    async def admit(self, wanted: Mapping[str, Limits], again: Collection[str] = ()) -> None:
+        """Let these users have accounts with these limits; what they used before counts.
+
+        Who is in `again` was reset by somebody else: nothing is used from now on. What passed until now and was not
+        yet written counts in the store after the reset, a second's worth at most.
 
         Raises:
             StoreError: what they used is not to be had. The limits hold all the same, and count from now.
         """
-        for name in [account.name for account in self.accounts if account.name not in wanted]:
-            self.accounts.close(name)
+        if again:
+            self.sweep()  # or what passed since the last one would count after the reset
         new: dict[str, Quota] = {}
         now, wall = self._now(), self._wall()
         for name, limits in wanted.items():
             before = self.accounts.find(name)
             quota = limits.quota
-            if quota is not None and (before is None or name in again or not _same(quota, before.limits.quota)):
+            if quota is not None and (before is None or not _same(quota, before.limits.quota)):
                 new[name] = quota
-            self.accounts.open(name, limits, now, wall)
+            account = self.accounts.open(name, limits, now, wall)
+            if before is not None and name in again:
+                account.reset(wall)
         if new:
             await self._restore(new)
 

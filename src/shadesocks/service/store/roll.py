@@ -17,7 +17,7 @@ from ...proxy.users.quota import HOUR, SLIDING_HOURS, this_month, window_of
 from .store import HOURS_A_DAY, Stored
 
 if TYPE_CHECKING:
-    from ...config.limits import Quota
+    from ...core.limits import Quota
     from .store import Store
 
 

@@ -1,0 +1,270 @@
+"""Who is served by name, and what passes for them: the users of a running service, their accounts and tables.
+
+    open (the store's users join those of the file) -> furnish -> follow -> sweep ... sweep -> close
+                                     gather -> follow: at every reload, of the file or of the store
+                                     enrol, dismiss: a server that comes and goes beside the configuration
+
+A service where nobody has a name has none of this. A name is one user, however many ports know it. What changes does so
+in place: tables that ports look users up in, limits of accounts that live. What is kept beyond the process is in
+`kept.py`, which only those load who have a store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from ...core.later import later
+from ...core.limits import FREE, Limits
+from ...proxy.users.accounts import Accounts
+from ...proxy.users.meter import Meter
+from ...proxy.users.table import UserTable
+from ...proxy.users.user import User
+from ..shared import wall
+from .tables import next_turn, users_of
+
+if TYPE_CHECKING:
+    from ...config.model import Config, ServerConfig
+    from ...config.user import UserConfig
+    from ...core.address import Address
+    from ...net.reactor import Reactor
+    from ...proxy.users.account import Account
+    from ...proxy.users.counts import Counts
+    from ..siblings import Siblings
+    from .kept import Kept
+
+_keep: Final = later(__package__, ".kept", "keep")
+_GONE: Final = Limits(enabled=False)
+"""Of whoever is no user any more, and comes through a door that was open a moment ago."""
+_NEVER: Final = float("inf")
+
+
+class Accounting:
+    """The users of one service. Made in a running loop."""
+
+    def __init__(self, siblings: Siblings | None = None) -> None:
+        """With `siblings` other processes serve the same ports: limits hold for all of them together."""
+        self._seat: Final = None if siblings is None or siblings.board is None else siblings.board.sit(siblings.slot)
+        self.accounts: Final = Accounts(None if self._seat is None else self._seat.meet)
+        self.kept: Kept | None = None
+        """What is kept of them; None: nothing."""
+        self.users: Final[dict[str, UserConfig]] = {}
+        """All of them, by name."""
+        self._servers: Mapping[Address, ServerConfig] = {}
+        """Those of the configuration."""
+        self._beside: dict[Address, ServerConfig] = {}
+        """Those that came beside it."""
+        self._leaving: set[str] = set()
+        """Who is no user any more, and has connections."""
+        self._meters: dict[str, Meter] = {}
+        """Of users who were here."""
+        self._tables: WeakKeyDictionary[UserTable[User], ServerConfig] = WeakKeyDictionary()
+        """Of ports that are open, or have connections left."""
+        self._turn_at = _NEVER
+        """When a key begins or ceases to be valid."""
+        self._reactor: Reactor | None = None
+        self._is_master = siblings is None
+
+    # -- the beginning ---------------------------------------------------------------------------------
+
+    async def open(self, config: Config) -> None:
+        """Open the store of a configuration, if it has one; raises ConfigError."""
+        if config.store is not None:
+            self.kept = await _keep(config, self.accounts, self._seat)
+
+    async def gather(self, config: Config) -> Config:
+        """Return a configuration with the users of the store; who is left out is told. Raises ConfigError."""
+        if self.kept is None:
+            return config
+        joined = await self.kept.gather(config)
+        return joined if self._is_master else config  # of workers the master did it, who binds the ports
+
+    def furnish(self, reactor: Reactor) -> None:
+        """Let what lives be ended and paced in this reactor."""
+        self._reactor = reactor
+
+    # -- users that come, change and go ----------------------------------------------------------------
+
+    async def follow(self, config: Config) -> None:
+        """Let the users of a gathered configuration be served, with their limits.
+
+        What lives goes on, by the new limits; also of who is gone, until it ends: whoever is to go at once is disabled.
+        """
+        self._servers = {server.address: server for server in config.servers}
+        self._beside = {at: server for at, server in self._beside.items() if at not in self._servers}
+        await self._admit((*config.servers, *self._beside.values()))
+        self._prune()
+
+    async def enrol(self, server: ServerConfig, table: UserTable[User] | None = None) -> None:
+        """Let the users of one more server be served, or of one in the place of another, whose `table` it takes."""
+        if table is not None:
+            self._tables[table] = server
+        if self._servers.get(server.address) != server:
+            self._beside[server.address] = server
+            await self._admit((server,))
+
+    def found(self, wanted: Address, address: Address) -> None:
+        """The system chose where a server listens that was enrolled."""
+        if wanted in self._beside and wanted != address:
+            self._beside[address] = replace(self._beside.pop(wanted), address=address)
+
+    def dismiss(self, addresses: Iterable[Address]) -> None:
+        """Servers are gone: whoever was only there is no user any more."""
+        for address in addresses:
+            self._beside.pop(address, None)
+        self._prune()
+
+    async def _admit(self, servers: Iterable[ServerConfig]) -> None:
+        """Open accounts, with the limits that stand with the name first."""
+        found: dict[str, UserConfig] = {}
+        for server in servers:
+            for user in server.users or ():
+                if user.name not in found or found[user.name].limits is FREE:
+                    found[user.name] = user
+        self._fill({server.address: server for server in servers if server.address.port})
+        before = {name: self.users[name].limits for name in found if name in self.users}
+        self.users.update(found)
+        wanted = {name: user.limits for name, user in found.items()}
+        if self.kept is None:
+            now, at = self._now(), wall()
+            for name, limits in wanted.items():
+                self.accounts.open(name, limits, now, at)
+        else:
+            await self.kept.admit(wanted)
+        for name, meter in self._meters.items():
+            if name in wanted and before.get(name) != wanted[name]:
+                meter.change(wanted[name])
+        self._look_for_turn()
+
+    def _prune(self) -> None:
+        """Let whoever is at no server be no user any more."""
+        here = {user.name for server in self._all() for user in server.users or ()}
+        gone = [name for name in self.users if name not in here]
+        for name in gone:
+            del self.users[name]
+        self._leaving.update(gone)
+        self._part()
+        self._look_for_turn()
+
+    def _part(self) -> None:
+        """Forget those who are no users any more, and of whom nothing lives."""
+        for name in list(self._leaving):
+            account = self.accounts.find(name)
+            if name in self.users or account is None or account.is_asleep:
+                self._leaving.discard(name)
+                if name not in self.users:
+                    self._meters.pop(name, None)
+                    self.accounts.close(name)
+
+    def _all(self) -> Collection[ServerConfig]:
+        return (*self._servers.values(), *self._beside.values())
+
+    def _look_for_turn(self) -> None:
+        self._turn_at = min((next_turn(server, wall()) for server in self._all()), default=_NEVER)
+
+    def _turn(self) -> None:
+        """Let the tables hold the keys that are valid now."""
+        self._fill({})
+        self._look_for_turn()
+
+    def _fill(self, others: Mapping[Address, ServerConfig]) -> None:
+        """Let the tables hold the users of their servers, or of those in their places."""
+        for table, server in list(self._tables.items()):
+            server = self._tables[table] = others.get(server.address, server)
+            table.set(users_of(server, wall()))
+
+    # -- what a port asks for --------------------------------------------------------------------------
+
+    def table(self, server: ServerConfig) -> UserTable[User] | None:
+        """Return those who share a server, None where nobody does. It follows what changes."""
+        if not server.is_shared:
+            return None
+        table = UserTable(users_of(server, wall()))
+        self._tables[table] = server
+        return table
+
+    def owner(self, server: ServerConfig) -> User | None:
+        """Return who has a port's own password, None where nobody in particular has."""
+        return None if server.owner is None else User(server.owner.name, ())
+
+    def meter_of(self, server: ServerConfig) -> Callable[[User | None], Meter | None] | None:
+        """Return what finds whom a connection to a server is counted for; None: nobody is counted there."""
+        return None if server.users is None else self._meter_of
+
+    def _meter_of(self, user: User | None) -> Meter | None:
+        return None if user is None else self.meter(user.name)
+
+    def meter(self, name: str) -> Meter:
+        """Return the meter of a user; it is made when it is first needed."""
+        meter = self._meters.get(name)
+        if meter is None:
+            assert self._reactor is not None, "ports open after it is known"
+            account = self.accounts.find(name)
+            if account is None:  # gone since the key was found: nobody is let in
+                return Meter(self._reactor, Accounts().open(name, _GONE, self._now(), wall()), wall)
+            meter = self._meters[name] = Meter(self._reactor, account, wall)
+        return meter
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    # -- once a second ---------------------------------------------------------------------------------
+
+    def sweep(self) -> None:
+        """Count what passed, end who may not go on, write it down; let keys come and go."""
+        at = wall()
+        if at >= self._turn_at:
+            self._turn()
+        if self._leaving:
+            self._part()
+        if self.kept is not None:
+            self.kept.sweep()
+            return
+        self.accounts.sweep(self._now(), at)
+        if self._seat is not None:
+            self._seat.tend()
+
+    async def close(self) -> None:
+        """Write what is left."""
+        is_clean = True
+        if self.kept is not None:
+            kept, self.kept = self.kept, None
+            is_clean = await kept.close()
+        if self._seat is not None:
+            self._seat.leave(is_clean=is_clean)
+
+    # -- what is told ----------------------------------------------------------------------------------
+
+    async def rows(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Return what is to be told of each user, or of one; bytes are all that ever passed, if that is known."""
+        sums = {} if self.kept is None else await self.kept.sums()
+        ports: dict[str, list[int]] = {}
+        for server in self._all():
+            for user in server.users or ():
+                ports.setdefault(user.name, []).append(server.address.port)
+        return [
+            {**_row(user, account, sums.get(user.name, account.counts), wall()), "ports": ports.get(user.name, [])}
+            for user in self.users.values()
+            if name in (None, user.name) and (account := self.accounts.find(user.name)) is not None
+        ]
+
+
+def _row(user: UserConfig, account: Account, counts: Counts, at: int) -> dict[str, Any]:
+    quota, used = user.limits.quota, account.used(at)
+    return {
+        "name": user.name,
+        "note": user.note,
+        "enabled": user.limits.enabled,
+        "refused": account.refuse(at),
+        "connections": account.connections,
+        "sessions": account.live_sessions,
+        "sources": account.live_sources,
+        **counts._asdict(),
+        "used": None if quota is None else used,
+        "quota": None if quota is None else quota.size,
+        "left": None if quota is None else max(0, quota.size - used),
+        "expires": user.limits.expires,
+    }

@@ -1,0 +1,100 @@
+"""What is kept of users beyond the life of a process: who they are, and what passed for them. For who has a store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from ...core.errors import ConfigError, Problem
+from ..shared import wall
+from ..store.books import Books
+from ..store.choose import open_store
+from ..store.roll import roll_of
+from ..store.store import Stored, StoreError
+from .gathering import joined
+
+if TYPE_CHECKING:
+    from ...config.model import Config
+    from ...core.limits import Limits
+    from ...proxy.users.accounts import Accounts
+    from ...proxy.users.counts import Counts
+    from .seat import Seat
+
+log = logging.getLogger(__name__)
+
+
+async def keep(config: Config, accounts: Accounts, seat: Seat | None) -> Kept:
+    """Open the store of a configuration.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    assert config.store is not None, "asked only of those who have one"
+    try:
+        store = open_store(config.store.reveal())
+        books = Books(accounts, store, asyncio.get_running_loop().time, wall, seat, days=config.store_days)
+        await books.open()
+    except StoreError as error:
+        raise ConfigError([_problem(error)]) from None
+    return Kept(books)
+
+
+class Kept:
+    """A store, and what was last seen in it."""
+
+    def __init__(self, books: Books) -> None:
+        self._books: Final = books
+        self._stored: Mapping[str, Stored] = {}
+        self._resets: frozenset[str] = frozenset()
+        """Who was reset by somebody else since the time before."""
+
+    async def gather(self, config: Config) -> Config:
+        """Return a configuration with the users of the store.
+
+        Raises:
+            ConfigError: the store does not say who they are.
+        """
+        try:
+            roll = roll_of(await self._books.users())
+        except StoreError as error:
+            raise ConfigError([_problem(error)]) from None
+        before, self._stored = self._stored, roll.stored
+        nobody = Stored("")
+        self._resets |= {
+            name for name, each in roll.stored.items() if each.reset_at > before.get(name, nobody).reset_at
+        }
+        return joined(config, roll)
+
+    async def admit(self, wanted: Mapping[str, Limits]) -> None:
+        """Let users have accounts with these limits; what they used before counts, as far as the store can say it."""
+        resets, self._resets = self._resets, frozenset()
+        try:
+            await self._books.admit(wanted, resets)
+        except StoreError as error:
+            log.error("what users have used before is not known, so their quotas count from now: %s", error)
+
+    def sweep(self) -> None:
+        """Count what passed, end who may not go on, and write it down."""
+        self._books.sweep()
+
+    async def sums(self) -> dict[str, Counts]:
+        """Return all that ever passed, by name; empty where the store does not say it."""
+        try:
+            return {each.name: each.counts for each in await self._books.users()}
+        except StoreError:
+            return {}
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written now; empty while all is well."""
+        return self._books.flush.trouble
+
+    async def close(self) -> bool:
+        """Write what is left; False where that cannot be done."""
+        return await self._books.close()
+
+
+def _problem(error: StoreError) -> Problem:
+    return Problem("config", None, "store", str(error))

@@ -1,0 +1,334 @@
+"""Users of a running service: who is let in, what is counted for whom, and what changes while they are connected."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shadesocks.config.model import Config, Mode, ServerConfig
+from shadesocks.config.user import Credential, UserConfig
+from shadesocks.core.address import Address
+from shadesocks.core.errors import ConfigError
+from shadesocks.core.limits import FREE, Limits, Quota
+from shadesocks.core.secret import Secret
+from shadesocks.service.service import Service
+from shadesocks.service.shared import wall
+from shadesocks.service.store.roll import write_user
+from shadesocks.service.store.sqlite import SqliteStore
+from shadesocks.service.store.store import Stored
+from shadesocks.service.users import accounting
+from shadesocks.service.users.accounting import Accounting
+
+from .. import rig, test_service_udp
+from ..rig import run, server_config, socks, started, until
+from .test_tables import METHODS, client, closed, datagrams, service, shared, streams, text
+
+KEY = Secret(text("k"))
+
+
+def limited(names: str = "ab", limits: Limits = FREE, port: int = 0, **more: Any) -> ServerConfig:
+    """A server with a user for each letter, the first of whom has limits."""
+    server = shared(names=names, port=port)
+    first, *others = server.users or ()
+    return replace(server, users=(replace(first, limits=limits, **more), *others))
+
+
+def users_of(far: Service) -> Accounting:
+    found = far._house.accounting
+    assert found is not None
+    return found
+
+
+async def row(far: Service, name: str) -> dict[str, Any]:
+    users_of(far).sweep()
+    (found,) = await users_of(far).rows(name)
+    return found
+
+
+@asynccontextmanager
+async def connected(far: Service, name: str) -> AsyncIterator[Service]:
+    async with client(KEY, Secret(text(name)), at=far.addresses[0]) as near:
+        yield near
+
+
+def test_both_ways_and_both_protocols_are_counted_for_whom_they_are() -> None:
+    async def story() -> None:
+        async with service(limited()) as far, rig.target(rig.echo) as target, test_service_udp.echo() as other:
+            async with connected(far, "a") as near:
+                assert len(await streams(near, target, bytes(5000))) == 5000
+                assert len(await datagrams(near, other, bytes(700))) == 700
+            async with connected(far, "b") as near:
+                assert len(await streams(near, target, bytes(30))) == 30
+            await until(lambda: not far.totals[0])
+            a, b = await row(far, "a"), await row(far, "b")
+            assert (a["up"], a["down"]) == (5700, 5700)
+            assert (b["up"], b["down"]) == (30, 30)
+            assert a["wire_up"] > 5700
+            assert (a["quota"], a["used"], a["left"], a["refused"]) == (None, None, None, None)
+            assert [each["name"] for each in await users_of(far).rows()] == ["a", "b"]
+
+    run(story())
+
+
+def test_who_has_the_password_of_a_port_has_a_name_and_limits_too(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        anna = UserConfig("anna", (), Limits(quota=Quota(10_000)))
+        server = replace(server_config("aes-256-gcm"), mode=Mode.TCP_AND_UDP, users=(anna,))
+        async with (
+            service(server) as far,
+            rig.target(rig.echo) as target,
+            test_service_udp.echo() as other,
+            client(server.password, at=far.addresses[0], method="aes-256-gcm") as near,
+        ):
+            assert len(await streams(near, target, bytes(3000))) == 3000
+            assert len(await datagrams(near, other, bytes(500))) == 500
+            await until(lambda: not far.totals[0])
+            assert (await row(far, "anna"))["left"] == 3000
+            assert len(await streams(near, target, bytes(100_000))) < 100_000
+            assert await streams(near, target, b"no more") == b""
+            assert (await row(far, "anna"))["refused"] == "quota"
+
+    with caplog.at_level(logging.INFO, "shadesocks"):
+        run(story())
+    assert any(" user anna up 3000 down 3000 " in record.message for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [Limits(enabled=False), Limits(expires=1), Limits(quota=Quota(0)), Limits(connections=0, sessions=0)],
+    ids=["disabled", "expired", "quota", "none at all"],
+)
+def test_who_is_refused_meets_silence(limits: Limits) -> None:
+    async def story() -> None:
+        server = replace(limited(limits=limits), handshake_timeout=0.3)
+        async with service(server) as far, rig.target(rig.echo) as target, test_service_udp.echo() as other:
+            async with connected(far, "a") as near:
+                assert await streams(near, target, b"hello") == b""
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        await datagrams(near, other, b"hello" * 20)
+            async with connected(far, "b") as near:
+                assert await streams(near, target, b"hello") == b"hello"
+
+    run(story())
+
+
+def test_a_reload_changes_limits_of_connections_that_live() -> None:
+    async def story() -> None:
+        async with service(limited()) as far, rig.target(rig.echo) as target, connected(far, "a") as near:
+            at = far.addresses[0]
+            await far.reload(replace(far.config, servers=(limited(port=at.port),)))
+            reader, writer, _ = await socks(near, target)
+            writer.write(b"x" * 100)
+            assert await reader.readexactly(100) == b"x" * 100
+            inode = far._house.ports.every
+            await far.reload(replace(far.config, servers=(limited(port=at.port, limits=Limits(quota=Quota(500))),)))
+            assert far._house.ports.every == inode, "the port is the same"
+            writer.write(b"y" * 100)
+            assert await reader.readexactly(100) == b"y" * 100
+            writer.write(b"z" * 1000)
+            assert len(await reader.read()) <= 1000, "it ended"
+            assert await streams(near, target, b"hello") == b""
+            await far.reload(replace(far.config, servers=(limited(port=at.port, limits=Limits(quota=Quota(10**6))),)))
+            assert await streams(near, target, b"hello") == b"hello"
+            await closed(writer)
+
+    run(story())
+
+
+def test_who_is_gone_finishes_and_is_counted_but_begins_no_more() -> None:
+    async def story() -> None:
+        async with service(limited()) as far, rig.target(rig.echo) as target, connected(far, "a") as near:
+            at = far.addresses[0]
+            await far.reload(replace(far.config, servers=(limited(port=at.port),)))
+            reader, writer, _ = await socks(near, target)
+            writer.write(b"x")
+            assert await reader.readexactly(1) == b"x"
+            account = users_of(far).accounts.find("a")
+            assert account is not None
+            await far.reload(replace(far.config, servers=(limited("b", port=at.port),)))
+            assert await streams(near, target, b"hello") == b""
+            writer.write(b"y" * 10)
+            assert await reader.readexactly(10) == b"y" * 10
+            await closed(writer)
+            await until(lambda: not far.totals[0])
+            users_of(far).sweep()
+            users_of(far).sweep()
+            assert account.counts.up == 11
+            assert users_of(far).accounts.find("a") is None
+            assert [each["name"] for each in await users_of(far).rows()] == ["b"]
+
+    run(story())
+
+
+def test_a_password_opens_the_door_between_two_instants(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        clock = [1_000_000]
+        monkeypatch.setattr(accounting, "wall", lambda: clock[0])
+        ends = (
+            Credential(Secret(text("a")), None, 1_000_100),
+            Credential(Secret(text("c")), 1_000_050, None),
+        )
+        async with service(limited(credentials=ends)) as far, rig.target(rig.echo) as target:
+            for at, expected in ((0, "a"), (50, "ac"), (100, "c")):
+                clock[0] = 1_000_000 + at
+                users_of(far).sweep()
+                for name in "ac":
+                    async with connected(far, name) as near:
+                        assert await streams(near, target, b"hello") == (b"hello" if name in expected else b"")
+
+    run(story())
+
+
+def test_a_server_that_comes_brings_its_users_and_takes_them_along() -> None:
+    async def story() -> None:
+        async with service(server_config(METHODS[0])) as far, rig.target(rig.echo) as target:
+            assert far._house.accounting is None, "nobody had a name"
+            at = await far.add(limited("xy", Limits(connections=1)))
+            async with client(KEY, Secret(text("x")), at=at) as near:
+                assert await streams(near, target, b"hello") == b"hello"
+                await until(lambda: not far.totals[0])
+                assert (await row(far, "x"))["up"] == 5
+            assert await far.remove(at)
+            users_of(far).sweep()
+            assert await users_of(far).rows() == []
+
+    run(story())
+
+
+def test_one_name_at_two_ports_is_one_user() -> None:
+    async def story() -> None:
+        servers = (limited("a", Limits(quota=Quota(3000))), limited("a"))
+        async with service(*servers) as far, rig.target(rig.echo) as target:
+            for at, expected in zip(far.addresses, (2000, 1500), strict=True):
+                async with client(KEY, Secret(text("a")), at=at) as near:
+                    assert len(await streams(near, target, bytes(1000))) <= expected
+                    await until(lambda: not far.totals[0])
+            assert (await row(far, "a"))["left"] == 0 or (await row(far, "a"))["used"] >= 3000
+            assert (await row(far, "a"))["up"] <= 2000
+
+    run(story())
+
+
+# -- with a store ----------------------------------------------------------------------------------
+
+
+def kept(path: Path, change: Callable[[SqliteStore], object]) -> None:
+    """Do something to a store, as another process would."""
+    store = SqliteStore(str(path))
+    store.open()
+    try:
+        change(store)
+    finally:
+        store.close()
+
+
+def stored(name: str, limits: Limits = FREE, port: int | None = None) -> UserConfig:
+    return UserConfig(name, (Credential(Secret(text(name))),), limits, port=port)
+
+
+def with_store(path: Path, *servers: ServerConfig) -> Config:
+    return Config(servers=servers, allow_private=True, store=Secret(str(path)))
+
+
+def test_users_of_the_store_are_served_and_what_they_used_outlives_the_service(tmp_path: Path) -> None:
+    path = tmp_path / "users.db"
+    kept(path, lambda store: write_user(store, stored("s", Limits(quota=Quota(5000)))))
+
+    async def life(left: int) -> None:
+        async with started(Service.server(with_store(path, shared()))) as far, rig.target(rig.echo) as target:
+            assert (await row(far, "s"))["left"] == left
+            async with connected(far, "s") as near:
+                assert len(await streams(near, target, bytes(1000))) == 1000
+            async with connected(far, "a") as near:
+                assert len(await streams(near, target, bytes(10))) == 10
+
+    run(life(5000))
+    run(life(3000))
+    seen: list[Stored] = []
+    kept(path, lambda store: seen.extend(store.users()))
+    sums = {each.name: each.counts for each in seen}
+    assert (sums["s"].up, sums["s"].down) == (2000, 2000)
+    assert (sums["a"].up, sums["a"].down) == (20, 20)
+
+
+def test_a_reload_reads_the_store_again(tmp_path: Path) -> None:
+    path = tmp_path / "users.db"
+
+    async def story() -> None:
+        config = with_store(path, shared())
+        async with started(Service.server(config)) as far, rig.target(rig.echo) as target:
+            at = far.addresses[0]
+            config = with_store(path, shared(port=at.port))
+            await far.reload(config)
+            async with connected(far, "s") as near:
+                assert await streams(near, target, b"hello") == b""
+                kept(path, lambda store: write_user(store, stored("s", Limits(quota=Quota(4000)))))
+                assert await far.reload(config) == ()
+                assert len(await streams(near, target, bytes(1990))) == 1990
+                assert await streams(near, target, bytes(100_000)) != bytes(100_000)
+                assert await streams(near, target, b"hello") == b""
+                kept(path, lambda store: store.reset("s", wall()))
+                await far.reload(config)
+                assert await streams(near, target, b"hello") == b"hello"
+                kept(path, lambda store: store.drop("s"))
+                await far.reload(config)
+                assert await streams(near, target, b"hello") == b""
+
+    run(story())
+
+
+def test_one_at_a_port_of_his_own_comes_and_goes(tmp_path: Path) -> None:
+    from shadesocks.cli.place import free_port
+
+    path, port = tmp_path / "users.db", free_port()
+
+    async def story() -> None:
+        config = with_store(path, shared())
+        async with started(Service.server(config)) as far, rig.target(rig.echo) as target:
+            config = with_store(path, shared(port=far.addresses[0].port))
+            await far.reload(config)
+            kept(path, lambda store: write_user(store, stored("s", port=port)))
+            assert await far.reload(config) == ()
+            own = Address(far.addresses[0].host, port)
+            async with client(Secret(text("s")), at=own) as near:
+                assert await streams(near, target, b"hello") == b"hello"
+                await until(lambda: not far.totals[0])
+                assert (await row(far, "s"))["ports"] == [port]
+                kept(path, lambda store: store.drop("s"))
+                await far.reload(config)
+                assert own not in far.addresses
+
+    run(story())
+
+
+def test_a_store_that_cannot_be_used_keeps_the_service_from_starting(tmp_path: Path) -> None:
+    async def story() -> None:
+        far = Service.server(with_store(tmp_path, shared()))
+        with pytest.raises(ConfigError, match="store"):
+            await far.start()
+        await far.stop()
+
+    run(story())
+
+
+def test_a_definition_that_makes_no_sense_leaves_one_user_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "users.db"
+    kept(path, lambda store: store.put("odd", '{"quota": []}'))
+    kept(path, lambda store: write_user(store, stored("s")))
+
+    async def story() -> None:
+        async with started(Service.server(with_store(path, shared()))) as far, rig.target(rig.echo) as target:
+            async with connected(far, "s") as near:
+                assert await streams(near, target, b"hello") == b"hello"
+            assert "odd" not in users_of(far).users
+
+    run(story())
+    assert "store: odd is left out: quota is a number of bytes" in caplog.text

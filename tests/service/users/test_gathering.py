@@ -1,0 +1,47 @@
+"""The users of a store for the process that binds the ports."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from shadesocks.config.model import Config
+from shadesocks.core.errors import ConfigError
+from shadesocks.core.secret import Secret
+from shadesocks.service.store.roll import write_user
+from shadesocks.service.store.sqlite import SqliteStore
+from shadesocks.service.users.gathering import gathered
+
+from .test_accounting import kept, stored, with_store
+from .test_tables import shared
+
+
+def names(config: Config) -> list[list[str]]:
+    return [[user.name for user in server.users or ()] for server in config.servers]
+
+
+def test_they_join_and_the_store_is_closed_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def fill(store: SqliteStore) -> None:
+        write_user(store, stored("s"))
+        write_user(store, stored("a"))
+        store.put("odd", "{")
+
+    path = tmp_path / "users.db"
+    kept(path, fill)
+    config = gathered(with_store(path, shared(port=8388), shared(names="", port=8389)))
+    assert names(config) == [["a", "b", "s"], ["s"]]
+    assert "store: odd is left out" in caplog.text
+    assert "store: a is left out: stands in the config, too" in caplog.text
+    path.unlink()
+
+
+def test_without_a_store_nothing_is_asked() -> None:
+    config = replace(with_store(Path("/nowhere"), shared()), store=None)
+    assert gathered(config) is config
+
+
+def test_one_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="store"):
+        gathered(replace(with_store(tmp_path, shared()), store=Secret(str(tmp_path))))

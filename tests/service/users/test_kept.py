@@ -1,0 +1,75 @@
+"""What is kept of users: opened with the service, told when it cannot be written, closed with all written."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from shadesocks.core.errors import ConfigError
+from shadesocks.core.limits import FREE, Limits, Quota
+from shadesocks.proxy.users.accounts import Accounts
+from shadesocks.proxy.users.counts import Counts
+from shadesocks.service.shared import wall
+from shadesocks.service.store.roll import write_user
+from shadesocks.service.store.store import Batch, Row
+from shadesocks.service.users.kept import Kept, keep
+
+from .test_accounting import kept, stored, with_store
+from .test_tables import shared
+
+BATCH = Batch("somebody", 1, (Row("s", wall() // 3600, 100, 50, 120, 60),))
+
+
+async def opened(path: Path, accounts: Accounts) -> Kept:
+    return await keep(with_store(path, shared()), accounts, None)
+
+
+def test_what_was_used_before_counts_and_a_reset_by_somebody_else_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "users.db"
+    kept(path, lambda store: write_user(store, stored("s")))
+    kept(path, lambda store: store.write(BATCH))
+
+    async def story() -> None:
+        accounts = Accounts()
+        held = await opened(path, accounts)
+        config = with_store(path, shared())
+        limits = Limits(quota=Quota(1000))
+        try:
+            await held.gather(config)
+            await held.admit({"s": limits})
+            account = accounts.find("s")
+            assert account is not None
+            assert account.left == 850
+            assert await held.sums() == {"s": Counts(100, 50, 120, 60)}
+            kept(path, lambda store: store.reset("s", wall()))
+            await held.admit({"s": limits})
+            assert account.left == 850, "nobody looked"
+            await held.gather(config)
+            await held.admit({"s": limits})
+            assert account.left == 1000
+            await held.gather(config)
+            assert held.trouble == ""
+        finally:
+            assert await held.close()
+
+    asyncio.run(story())
+
+
+def test_a_store_that_is_none_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "users.db").mkdir()
+    with pytest.raises(ConfigError, match=r"store: .*users\.db"):
+        asyncio.run(opened(tmp_path / "users.db", Accounts()))
+
+
+def test_who_has_no_limits_costs_no_question(tmp_path: Path) -> None:
+    async def story() -> None:
+        accounts = Accounts()
+        held = await opened(tmp_path / "users.db", accounts)
+        await held.admit({"a": FREE, "b": FREE})
+        assert len(accounts) == 2
+        held.sweep()
+        assert await held.close()
+
+    asyncio.run(story())
