@@ -13,12 +13,16 @@ import pytest
 
 from shadesocks.core.address import Address
 from shadesocks.core.limits import FREE, Limits
+from shadesocks.crypto.methods import find_method
 from shadesocks.net.origin import OriginPolicy
 from shadesocks.proxy.outbound.guarded import GuardedBack
 from shadesocks.proxy.targets import TargetRules
 from shadesocks.proxy.users.account import Account
 from shadesocks.proxy.users.meter import Meter
+from shadesocks.proxy.users.table import UserTable
+from shadesocks.proxy.users.user import User
 from shadesocks.service.heard import HeardBack
+from shadesocks.wire.editions import make_packets, make_tried_packets
 from tests.net.packet_rig import AEAD, HOST, METHODS, SIP022, Client, Rig, heard, nothing
 from tests.net.packet_rig import run as run_rig
 
@@ -179,6 +183,41 @@ def test_what_another_user_found_is_no_way(method: str) -> None:
         c=Limits(targets=(HOST,)),
         d=Limits(targets=("two.test",)),
     )
+
+
+@pytest.mark.parametrize("method", [AEAD, SIP022])
+def test_users_behind_one_address(method: str) -> None:
+    """One socket of theirs, so one address: each message goes by the limits of whose key sealed it."""
+    found = find_method(method)
+    keys = {name: name.encode() * found.key_size for name in "ab"}
+    table = UserTable([User(name, (key,)) for name, key in keys.items()])
+
+    async def story(rig: Rig) -> None:
+        insert, sip = rig.salts.insert, method == SIP022
+        if sip:
+            host = make_packets(found, [b"s" * found.key_size], os.urandom, insert, users=table.by_identity)
+        else:
+            host = make_tried_packets(found, table, os.urandom, insert, lambda _source: b"")
+        relay, target = rig.relay(host), rig.socket()
+        meters = {
+            name: Meter(rig.reactor, Account(name, limits), lambda: rig.unix)
+            for name, limits in {"a": FREE, "b": Limits(targets=(OTHER,))}.items()
+        }
+        relay.meter_of = lambda talk: meters[talk.user.name]  # type: ignore[attr-defined]
+        clients = {}
+        for name, key in keys.items():
+            chain = [b"s" * found.key_size, key] if sip else [key]
+            clients[name] = rig.client(relay, make_packets(found, chain, os.urandom, insert))
+        clients["b"].sock = clients["a"].sock
+        for number in range(3):
+            await clients["a"].say(target, b"a")
+            assert (await heard(target))[0] == b"a"
+            await clients["b"].say(target, b"b")
+            assert nothing(target)
+            assert relay.dropped == {"denied": number + 1}
+        assert len(relay.sessions) == 2
+
+    run_rig(story)
 
 
 def test_a_message_that_waits_for_a_name_is_judged_when_it_is_known() -> None:
