@@ -136,10 +136,11 @@ class Postgres:
 
     def drop_connections(self) -> None:
         """Break all connections, as an operator or a firewall would."""
-        self.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-        )
+        others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        self.execute(f"SELECT pg_terminate_backend(pid) {others}")  # noqa: S608 - our own words
+        until = time.monotonic() + START_LIMIT
+        while time.monotonic() < until and self.execute(f"SELECT pid {others}"):  # noqa: S608 - our own words
+            time.sleep(0.01)
 
     def stop(self) -> None:
         """End it as its operator would who does not wait for clients."""

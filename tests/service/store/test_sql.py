@@ -296,6 +296,54 @@ def test_a_connection_that_broke_between_calls_costs_nothing(postgres: Postgres)
     store.close()
 
 
+def test_a_connection_that_breaks_before_the_end_is_replaced(postgres: Postgres) -> None:
+    store = opened(postgres.url(postgres.new_schema()))
+    calls = []
+
+    def work(db: sa.Connection) -> bool:
+        is_new = store._write(db, BATCH)
+        calls.append(is_new)
+        if len(calls) == 1:
+            postgres.drop_connections()
+            db.execute(sa.text("SELECT 1"))
+        return is_new
+
+    assert store.do(work)
+    assert calls == [True, True]
+    assert store.users()[0].counts.up == 1
+    store.close()
+
+
+def test_a_connection_that_breaks_at_the_end_is_for_the_caller_to_judge(postgres: Postgres) -> None:
+    store = opened(postgres.url(postgres.new_schema()))
+    calls = []
+
+    def work(db: sa.Connection) -> None:
+        calls.append(store._write(db, BATCH))
+        postgres.drop_connections()
+
+    with pytest.raises(StoreError, match="terminating connection"):
+        store.do(work)
+    assert calls == [True]
+    assert store.write(BATCH)
+    assert store.users()[0].counts.up == 1
+    store.close()
+
+
+def test_the_password_may_stand_in_libpqs_own_file(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pgpass"
+    file.write_text("*:*:*:shade:" + PASSWORD.replace(":", "\\:"))
+    file.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(file))
+    url = postgres.url(postgres.new_schema(), "")
+    assert ":@" in url
+    store = opened(url.replace(":@", "@"))
+    assert store.write(BATCH)
+    store.close()
+
+
 def test_a_database_that_is_not_there_fails_each_call_until_it_is() -> None:
     with running() as server:
         store = opened(server.url())

@@ -1,8 +1,7 @@
 """The store in a database, by SQLAlchemy: PostgreSQL first of all. Imported only where a URL asks for it.
 
-One connection, made when it is needed, and made again when it was lost: the call under way fails, the next one
-connects. What is said to the database is Core's, the same for each; what differs (`_SETTINGS`, `_GATES`) is said when a
-connection is made, and before tables are.
+One connection, made when it is needed, and made again when it was lost. What is said to the database is Core's, the
+same for each; what differs (`_SETTINGS`, `_GATES`) is said when a connection is made, and before tables are.
 
 Several processes write at once, and add to the same rows in place. What keeps them apart are locks of rows, taken in
 one order by all: the writer's own, those of users by number, then new users by name. So nobody waits in a circle. A row
@@ -107,7 +106,7 @@ class SqlStore:
                 options["isolation_level"] = "READ COMMITTED"  # a statement sees what others have done by then
             if url.drivername in ("postgresql+psycopg", "postgresql+psycopg2"):
                 options["connect_args"] = {name: value for name, value in _LIBPQ.items() if name not in url.query}
-            engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True, **options)
+            engine = sa.create_engine(url, hide_parameters=True, **options)
         except NoSuchModuleError:
             raise StoreError(f"{self.title}: SQLAlchemy knows no such database; write {_EXAMPLE}") from None
         except ImportError as error:  # a driver's
@@ -188,16 +187,28 @@ class SqlStore:
     # -- what is done in it --------------------------------------------------------------------
 
     def do(self, work: Callable[[Connection], Result]) -> Result:
-        """Do all of it, or nothing; perhaps more than once, where others come between."""
+        """Do all of it, or nothing; perhaps more than once, where others come between.
+
+        A connection that proves to be gone is replaced: who was idle may have lost it long ago. But if it breaks while
+        all is committed, nobody knows whether it was, and that is for the caller to judge.
+        """
         self.open()  # a call opens what an accident closed
+        was_lost = False
         for _ in range(TRIES):
+            is_done = False
             try:
                 with self._engine.begin() as db:
-                    return work(db)
+                    result = work(db)
+                    is_done = True
             except IntegrityError as error:
                 words = _words(error)  # others inserted a row that we had not seen, or deleted its user
             except SQLAlchemyError as error:
-                raise StoreError(f"{self.title}: {_words(error)}") from None
+                if was_lost or is_done or not (isinstance(error, DBAPIError) and error.connection_invalidated):
+                    raise StoreError(f"{self.title}: {_words(error)}") from None
+                was_lost = True
+                words = _words(error)
+            else:
+                return result
         raise StoreError(f"{self.title}: {words}, {TRIES} times over")
 
     def write(self, batch: Batch) -> bool:
