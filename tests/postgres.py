@@ -137,9 +137,9 @@ class Postgres:
     def drop_connections(self) -> None:
         """Break all connections, as an operator or a firewall would."""
         others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-        self.execute(f"SELECT pg_terminate_backend(pid) {others}")  # noqa: S608 - our own words
+        self.execute(f"SELECT pg_terminate_backend(pid) {others}")
         until = time.monotonic() + START_LIMIT
-        while time.monotonic() < until and self.execute(f"SELECT pid {others}"):  # noqa: S608 - our own words
+        while time.monotonic() < until and self.execute(f"SELECT pid {others}"):
             time.sleep(0.01)
 
     def stop(self) -> None:
