@@ -61,6 +61,7 @@ def test_no_list_is_not_an_empty_one() -> None:
     assert warnings(text_of(users=[]), "server") == [
         "c.json:1: users: this list is empty, so nobody can use this server"
     ]
+    assert warnings(text_of(users=[], store="users.db"), "server") == [], "there may be some in the store"
     assert load(text_of(method="aes-256-gcm", password=STRONG, users=[])).servers[0].users is None
 
 

@@ -9,9 +9,11 @@ from dataclasses import replace
 import pytest
 
 from shadesocks.config.model import Config
+from shadesocks.config.user import Credential, UserConfig
 from shadesocks.core.errors import Problem
+from shadesocks.core.limits import Limits
 from shadesocks.core.secret import Secret
-from shadesocks.service.reloaded import SHOWN_MOST, Reloaded, compare, refused, tell
+from shadesocks.service.reloaded import NAMES_MOST, SHOWN_MOST, Reloaded, compare, refused, tell
 
 from .rig import HOST, server_config
 
@@ -41,6 +43,23 @@ def test_servers_that_came_went_and_changed_are_named() -> None:
     text = json.dumps(told.told())
     assert "no such port" in text
     assert "canary" not in text
+
+
+def test_users_that_came_went_and_changed_are_named_and_many_are_counted() -> None:
+    def with_users(*users: UserConfig) -> Config:
+        return Config(servers=(replace(A, users=users),))
+
+    def told(before: Config, now: Config) -> str:
+        (text,) = compare(before, now, now, (), ()).changed
+        return text.removeprefix(f"{HOST}:1 ")
+
+    anna, ben, carl = (UserConfig(name, (Credential(Secret("canary")),)) for name in ("anna", "ben", "carl"))
+    other = replace(ben, limits=Limits(connections=1))
+    assert told(with_users(anna, ben), with_users(other, carl)) == "(users: carl added, anna removed, ben changed)"
+    assert told(with_users(anna, ben), with_users(ben, anna)) == "(users: in another order)"
+    many = [UserConfig(f"u{number}") for number in range(NAMES_MOST + 1)]
+    assert told(with_users(anna), with_users(anna, *many)) == f"(users: {NAMES_MOST + 1} added)"
+    assert told(Config(servers=(A,)), with_users(anna)) == "(users)"
 
 
 def test_nothing_changed() -> None:

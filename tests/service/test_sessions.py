@@ -255,7 +255,7 @@ def test_users_of_one_port_are_told_and_kicked_apart() -> None:
                 assert await ended(pairs[1])
                 await far.reload(replace(far.config, servers=(shared(names="b", port=server.address.port),)))
                 assert far.reloaded is not None
-                assert far.reloaded.changed == (f"{server.address} (users)",)
+                assert far.reloaded.changed == (f"{server.address} (users: a removed)",)
                 await talk(pairs[0], 5)
                 again = await connected(nears[1], there)
                 await talk(again, 5)

@@ -369,6 +369,7 @@ class _Builder:
             habits_of(top, NO_HABITS, findings),
             allowed_plugins=given.get("allowed_plugins"),
             starts=self._starts,
+            has_store=top.has("store"),
         )
         if top.has("outbound_proxy"):
             around = replace(around, outbound_proxy=build_hops(top.entries["outbound_proxy"], around, findings))

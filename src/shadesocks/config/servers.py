@@ -85,6 +85,8 @@ class Surroundings:
     """True for a proxy on the way: it is dialled, whatever end is started."""
     starts: bool = True
     """Whether something is to be started from it; else what only other programs can run is taken as well."""
+    has_store: bool = False
+    """Whether users come from a store, too."""
 
 
 def build_server(section: Section, around: Surroundings, findings: Findings) -> ServerConfig | None:
@@ -145,7 +147,7 @@ def build_server(section: Section, around: Surroundings, findings: Findings) -> 
         habits.pool,
         group_of(section, findings),
         plugin,
-        _build_users(*them) if section.has("users") else None,
+        _build_users(*them, has_store=around.has_store) if section.has("users") else None,
         _build_destinations(*them) if section.has("destinations") else (),
     )
 

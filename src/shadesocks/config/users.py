@@ -40,9 +40,15 @@ _KEYS: Final = {"users": MEMBERS, "destinations": ("name", "server", "server_por
 
 
 def build_users(
-    section: Section, method: Method, password: str, environ: Mapping[str, str], findings: Findings
+    section: Section,
+    method: Method,
+    password: str,
+    environ: Mapping[str, str],
+    findings: Findings,
+    *,
+    has_store: bool = False,
 ) -> tuple[UserConfig, ...] | None:
-    """Return the users of a section, None where it has no list of them; an empty list lets nobody in."""
+    """Return the users of a section, None where it has no list of them; an empty list lets in who is in the store."""
     entry = _list_of(section, "users", findings)
     if entry is None:
         return None
@@ -53,7 +59,8 @@ def build_users(
     if not items:
         if not method.has_identities:
             return None
-        findings.warn(entry.mark, entry.key, "this list is empty, so nobody can use this server", SERVER_END)
+        if not has_store:
+            findings.warn(entry.mark, entry.key, "this list is empty, so nobody can use this server", SERVER_END)
     places, made = _Places(method, password), []
     for item, path in items:
         user = _user(item, path, places, findings, has_keys=has_keys)

@@ -17,12 +17,15 @@ from .follow import differ
 
 if TYPE_CHECKING:
     from ..config.model import ServerConfig
+    from ..config.user import UserConfig
     from ..core.errors import Problem
 
 log = logging.getLogger(__name__)
 
 SHOWN_MOST: Final = 50
 """Servers of a kind that the log names one by one: of thousands nobody reads more."""
+NAMES_MOST: Final = 10
+"""Users of a server that are told by name; of more, their number."""
 _IN_ITSELF: Final = frozenset(("servers", "locals", "template", "warnings", "where", "online"))
 """Fields that are told in another way than by their name, or not at all."""
 
@@ -122,7 +125,28 @@ def _pairs(come: Iterable[ServerConfig], gone: Iterable[ServerConfig]) -> dict[S
 
 
 def _others(before: ServerConfig, now: ServerConfig) -> list[str]:
-    return [field.name for field in fields(now) if getattr(before, field.name) != getattr(now, field.name)]
+    """Return the fields that are others now; of users, who came, went, or is another."""
+    names = [field.name for field in fields(now) if getattr(before, field.name) != getattr(now, field.name)]
+    if "users" in names and before.users is not None and now.users is not None:
+        names[names.index("users")] = f"users: {_who(before.users, now.users)}"
+    return names
+
+
+def _who(before: tuple[UserConfig, ...], now: tuple[UserConfig, ...]) -> str:
+    old, new = ({user.name: user for user in users} for users in (before, now))
+    kinds = (
+        ("added", [name for name in new if name not in old]),
+        ("removed", [name for name in old if name not in new]),
+        ("changed", [name for name in new if name in old and new[name] != old[name]]),
+    )
+    return (
+        ", ".join(
+            f"{', '.join(names)} {word}" if len(names) <= NAMES_MOST else f"{len(names)} {word}"
+            for word, names in kinds
+            if names
+        )
+        or "in another order"
+    )
 
 
 def _name(server: ServerConfig) -> str:
