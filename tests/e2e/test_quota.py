@@ -7,8 +7,9 @@ import base64
 import contextlib
 import os
 import re
+import signal
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,6 @@ import pytest
 from shadesocks.net.loop import run as run_plane
 from tests.echo import echo as udp_echo
 from tests.interop.streams import dial
-from tests.listening import accept_no_more
 from tests.peers import HOST, PASSWORDS, Program, need, run
 from tests.probes import table
 from tests.probes.craft import Crafter, IdentityCrafter, is_2022, salt_size
@@ -27,6 +27,7 @@ from tests.probes.craft_udp import IdentityUdpCrafter, UdpCrafter
 from tests.probes.field import Trap, check, settle
 from tests.probes.prober import Probe
 from tests.probes.udp_field import Client, Post
+from tests.service import rig
 from tests.service.rig import until
 
 METHODS: Final = ("2022-blake3-aes-128-gcm",)
@@ -38,7 +39,11 @@ DEADLINE: Final = 3.0
 """Seconds that a handshake may take, and so a stranger's silence lasts."""
 ENDING_MOST: Final = 1.0 + 1.0
 """Seconds from the first end of a connection to the last: one by the rule, one for a busy machine."""
+HEARSAY_MOST: Final = 2.0
+"""Seconds until one process hears of what another counted: each tells, and looks, once a second."""
 EACH_WAY, IDLE = 4, 3
+SPEED: Final = MIB
+"""Bytes a second of a client that takes its time, so that it is known what passes in a second."""
 BLOCK: Final = bytes(64 * 1024)
 
 
@@ -83,11 +88,11 @@ class Far:
 
 
 @contextlib.contextmanager
-def server(method: str, folder: Path, **limits: object) -> Iterator[Far]:
+def server(method: str, folder: Path, more: Mapping[str, object] | None = None, **limits: object) -> Iterator[Far]:
     need("ours")
     users: list[dict[str, object]] = [{"name": name, "password": key(method, name)} for name in ("anna", "ben")]
     users[0] |= limits
-    settings = {"users": users, "handshake_timeout": DEADLINE, "mode": "tcp_and_udp"}
+    settings = {"users": users, "handshake_timeout": DEADLINE, "mode": "tcp_and_udp", **(more or {})}
     with run("ours", "server", method, folder, settings=settings) as program:
         yield Far(method, folder, program)
 
@@ -112,7 +117,7 @@ class Target:
         """Until then nothing is filled: all are to be there first."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(asyncio.IncompleteReadError):
             kind = await reader.readexactly(1)
             self.arrived += 1
             self.taken += kind == b"U"
@@ -127,18 +132,14 @@ class Target:
                 else:
                     writer.write(data)
                     await writer.drain()
-        writer.close()
 
 
 @contextlib.asynccontextmanager
 async def target() -> AsyncIterator[Target]:
     made = Target()
-    there = await asyncio.start_server(made.serve, HOST, 0)
-    made.port = there.sockets[0].getsockname()[1]
-    try:
+    async with rig.target(made.serve) as there:
+        made.port = there.port
         yield made
-    finally:
-        await accept_no_more(there)
 
 
 async def connect(near: Program, port: int, kind: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -155,6 +156,20 @@ async def fill(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tu
         while not reader.at_eof():
             writer.write(BLOCK)
             await writer.drain()
+    ended_at = time.monotonic()
+    writer.close()
+    return ended_at, 0
+
+
+async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[float, int]:
+    """Send at `SPEED` until the connection ends."""
+    with contextlib.suppress(ConnectionError):
+        due = time.monotonic()
+        while not reader.at_eof():
+            writer.write(BLOCK)
+            await writer.drain()
+            due += len(BLOCK) / SPEED
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
     ended_at = time.monotonic()
     writer.close()
     return ended_at, 0
@@ -224,7 +239,7 @@ def test_connections(method: str, tmp_path: Path) -> None:
                 instants = [ended_at for ended_at, _ in ends]
                 assert max(instants) - min(instants) < ENDING_MOST
                 got = there.taken + sum(size for _, size in ends) + IDLE
-                assert MIB < got <= QUOTA + OVERSHOOT_MOST
+                assert 0 < got <= QUOTA + OVERSHOOT_MOST
                 session.send(other.address, b"x" * 100)
                 await asyncio.to_thread(looks_like_a_failed_handshake, far)
                 before = beside.trips
@@ -280,3 +295,52 @@ def test_datagrams(method: str, tmp_path: Path) -> None:
         looks_like_a_failed_handshake(far)
         (each_passed,) = far.passed("anna")
         assert quota <= each_passed <= quota + 2 * size
+
+
+@pytest.mark.timeout(120)
+def test_several_processes(tmp_path: Path) -> None:
+    """Each counts its own, and hears of the others once a second: what passes meanwhile is too much at most."""
+    count = 6
+
+    async def story(far: Far, annas: Program) -> None:
+        async with target() as there:
+            live = [await connect(annas, there.port, b"U") for _ in range(count)]
+            await until(lambda: there.arrived == count)
+            ends = [ended_at for ended_at, _ in await asyncio.gather(*(trickle(*pair) for pair in live))]
+            assert max(ends) - min(ends) < HEARSAY_MOST
+            assert there.taken <= QUOTA + HEARSAY_MOST * count * SPEED
+            await asyncio.to_thread(looks_like_a_failed_handshake, far)
+
+    with server(METHODS[0], tmp_path, {"workers": 2}, quota=QUOTA) as far, far.client("anna") as annas:
+        run_within(story(far, annas))
+        each = far.passed("anna")
+        assert len(each) == count
+        assert QUOTA <= sum(each) <= QUOTA + HEARSAY_MOST * count * SPEED
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_it_stays_used_up_after_a_restart(how: signal.Signals, tmp_path: Path) -> None:
+    """Where a store keeps it."""
+
+    async def story(annas: Program) -> None:
+        async with target() as there:
+            live = [await connect(annas, there.port, kind) for kind in (b"U", b"E")]
+            await until(lambda: there.arrived == len(live))
+            await asyncio.gather(*(fill(*pair) for pair in live))
+
+    store = {"store": str(tmp_path / "users.db")}
+    with udp_echo() as other, server(METHODS[0], tmp_path, store, quota=QUOTA) as far:
+        with far.client("anna") as annas:
+            run_within(story(annas))
+        time.sleep(1.5)  # it is written once a second
+        far.program.signal(how)
+        far.program.wait()
+        with server(METHODS[0], tmp_path, store, quota=QUOTA) as again, again.session("ben") as ben:
+            with again.session("anna") as anna:
+                anna.send(other.address, b"x")
+            assert ben.ask(other.address, b"ben").payload == b"ben"
+            assert [data for data, _ in other.until(b"ben")] == []
+            looks_like_a_failed_handshake(again)
+        with server(METHODS[0], tmp_path, store, quota=4 * QUOTA) as more, more.session("anna") as anna:
+            assert anna.ask(other.address, b"there is more").payload == b"there is more"
