@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -139,12 +140,28 @@ def test_the_last_bytes_that_a_server_writes_are_forgotten_too(anna: Site, monke
 
     def sleep(seconds: float) -> None:
         assert seconds >= 2
-        assert server.asked == [("reload", {})]
+        assert server.asked == [("reload", {})] * 2
         anna.passed(Row("anna", 5, 1, 2, 3, 4))
 
     monkeypatch.setattr("shadesocks.cli.users.changing.time.sleep", sleep)
     assert anna.call("del", "anna", "--forget") == OK
     assert not anna.roll().stored
+
+
+def test_what_lives_of_somebody_ends_before_he_is_deleted(anna: Site) -> None:
+    seen = []
+
+    def reload() -> dict[str, Any]:
+        roll = anna.roll()
+        seen.append(roll.users["anna"].limits.enabled if "anna" in roll.users else None)
+        return {"applied": len(seen) > 1}
+
+    anna.running(Stub(5, store=str(anna.path), reload=reload))
+    assert anna.call("del", "anna") == 1, "the first reload was refused"
+    assert seen == [False, None]
+    assert anna.call("add", "anna", "--no-reload") == OK
+    assert anna.call("del", "anna", "--no-reload") == OK
+    assert seen == [False, None]
 
 
 def test_one_who_is_unknown_or_in_the_file_deletes_nobody(anna: Site) -> None:

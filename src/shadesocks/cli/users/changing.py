@@ -19,12 +19,15 @@ from .live import living
 from .people import NOBODY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...config.user import UserConfig
     from ...service.store.roll import Roll
     from .book import Book
 
-LAST_BYTES: Final = 2.5
-"""Seconds after which a server has written the last bytes of a user who is gone: it sweeps and writes once a second."""
+LAST_BYTES: Final = 3.5
+"""Seconds after which a server has written the last bytes of a user who is gone: a sweep ends what lives, the next one
+counts that, and writes it."""
 
 no_reload_option = click.option(
     "--no-reload", is_flag=True, help="Ask no running server to serve the change: many follow."
@@ -211,10 +214,13 @@ def command_del(
             not_in_file(book, name)
             if name not in roll.faults and not (forget and name in roll.stored):
                 user_named(book, roll, name)
+        if not no_reload and live.services:
+            _end(book, roll, names)
+            good = live.reload()
         for name in names:
             book.ready.drop(name)
         if not no_reload:
-            good = live.reload()
+            good = live.reload() and good
         if forget and live.services:
             time.sleep(LAST_BYTES)
         for name in names:
@@ -222,6 +228,16 @@ def command_del(
                 book.ready.drop(name, forget=True)
             say(f"deleted: {shown(name)}{', and all that passed' if forget else ''}")
     return OK if good else NOBODY
+
+
+def _end(book: Book, roll: Roll, names: Sequence[str]) -> None:
+    """Let what lives of users end: of one who is disabled it does, of one who is no more it would go on."""
+    from ...service.store.roll import write_user
+
+    for name in names:
+        if name in roll.users:
+            user = roll.users[name]
+            write_user(book.ready, replace(user, limits=replace(user.limits, enabled=False)))
 
 
 @command(

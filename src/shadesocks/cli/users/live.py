@@ -45,7 +45,7 @@ class Live:
                     rows[row["name"]] = dict(row)
                 else:
                     known |= {word: int(known[word]) + int(row[word]) for word in _SUMMED}
-                    known["sources"] = max(known["sources"], row["sources"])
+                    known |= {word: max(known[word] or 0, row[word] or 0) for word in ("sources", "used")}
                     known["refused"] = known["refused"] or row["refused"]
         return rows
 
