@@ -34,10 +34,9 @@ def test_what_was_used_before_counts_and_a_reset_by_somebody_else_is_noticed(tmp
     async def story() -> None:
         accounts = Accounts()
         held = await opened(path, accounts)
-        config = with_store(path, shared())
         limits = Limits(quota=Quota(1000))
         try:
-            await held.gather(config)
+            await held.call_roll()
             await held.admit({"s": limits})
             account = accounts.find("s")
             assert account is not None
@@ -46,10 +45,10 @@ def test_what_was_used_before_counts_and_a_reset_by_somebody_else_is_noticed(tmp
             kept(path, lambda store: store.reset("s", wall()))
             await held.admit({"s": limits})
             assert account.left == 850, "nobody looked"
-            await held.gather(config)
+            await held.call_roll()
             await held.admit({"s": limits})
             assert account.left == 1000
-            await held.gather(config)
+            await held.call_roll()
             assert held.trouble == ""
         finally:
             assert await held.close()

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .kept import Kept
 
 _keep: Final = later(__package__, ".kept", "keep")
+_joined: Final = later(__package__, ".gathering", "joined")
 _GONE: Final = Limits(enabled=False)
 """Of whoever is no user any more, and comes through a door that was open a moment ago."""
 _NEVER: Final = float("inf")
@@ -66,7 +67,7 @@ class Accounting:
         self._turn_at = _NEVER
         """When a key begins or ceases to be valid."""
         self._reactor: Reactor | None = None
-        self._is_master = siblings is None
+        self._is_alone: Final = siblings is None
 
     # -- the beginning ---------------------------------------------------------------------------------
 
@@ -79,8 +80,8 @@ class Accounting:
         """Return a configuration with the users of the store; who is left out is told. Raises ConfigError."""
         if self.kept is None:
             return config
-        joined = await self.kept.gather(config)
-        return joined if self._is_master else config  # of workers the master did it, who binds the ports
+        roll = await self.kept.call_roll()
+        return _joined(config, roll) if self._is_alone else config  # of workers the master did it, who binds the ports
 
     def furnish(self, reactor: Reactor) -> None:
         """Let what lives be ended and paced in this reactor."""

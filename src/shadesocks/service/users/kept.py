@@ -11,9 +11,8 @@ from ...core.errors import ConfigError, Problem
 from ..shared import wall
 from ..store.books import Books
 from ..store.choose import open_store
-from ..store.roll import roll_of
+from ..store.roll import Roll, roll_of
 from ..store.store import Stored, StoreError
-from .gathering import joined
 
 if TYPE_CHECKING:
     from ...config.model import Config
@@ -50,8 +49,8 @@ class Kept:
         self._resets: frozenset[str] = frozenset()
         """Who was reset by somebody else since the time before."""
 
-    async def gather(self, config: Config) -> Config:
-        """Return a configuration with the users of the store.
+    async def call_roll(self) -> Roll:
+        """Return who stands in the store, and note who was reset since the last time.
 
         Raises:
             ConfigError: the store does not say who they are.
@@ -65,7 +64,7 @@ class Kept:
         self._resets |= {
             name for name, each in roll.stored.items() if each.reset_at > before.get(name, nobody).reset_at
         }
-        return joined(config, roll)
+        return roll
 
     async def admit(self, wanted: Mapping[str, Limits]) -> None:
         """Let users have accounts with these limits; what they used before counts, as far as the store can say it."""
