@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from shadesocks.cli.exits import CONFIG, Failed
 from shadesocks.cli.users.importing import read_users
@@ -65,6 +68,8 @@ def test_one_user_alone_and_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
         ("name\nanna\nanna\n", "anna stands there twice"),
         ('name,note\nanna,"canary\n', "this is no CSV"),
         ("[{canary}]", ":1: this is no JSON"),
+        ("[" * 100_000, ": this is no JSON"),
+        (f"name,port\nanna,{'9' * 5000}\n", ":2: port is a number"),
         ("[5]", "user 1 is no object with a name"),
         ('[{"name": "anna"}, {"name": 5}]', "user 2 is no object with a name"),
         ('[{"name": "anna", "key": "canary"}]', "user 1: key is nothing that a user has"),
@@ -83,3 +88,18 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     for name, words in (("nothing", "cannot be read"), ("odd", "is not UTF-8"), (".", "cannot be read")):
         with pytest.raises(Failed, match=words):
             read_users(str(tmp_path / name), {}, 0)
+
+
+WORDS = ["name", "anna", "port", "80", ",", "\n", '"', "[", "]", "{", "}", ":", "\r\n", "quota", "5G", "null"]
+
+
+@given(some.lists(some.sampled_from(WORDS) | some.text(max_size=3), max_size=30))
+def test_no_text_is_more_than_a_sentence(parts: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.StringIO("".join(parts)))
+        found: list[tuple[str, dict[str, object]]] = []
+        with contextlib.suppress(Failed):
+            found = read_users("-", {}, 0)
+        for name, members in found:
+            assert isinstance(name, str)
+            assert "name" not in members

@@ -77,7 +77,7 @@ def not_in_file(book: Book, name: str) -> None:
 def _whole(flag: str, text: str | None, most: int = 65_535) -> int | None:
     if text is None:
         return None
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= most:
+    if not text.isascii() or not text.isdecimal() or len(text) > len(str(most)) or not 1 <= int(text) <= most:
         raise click.UsageError(f"{flag}: a number from 1 to {most} is expected")
     return int(text)
 

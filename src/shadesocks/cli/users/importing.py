@@ -24,6 +24,8 @@ from ..running import shown
 from .entries import NONE, members_of
 
 STDIN: Final = "-"
+_DIGITS_MOST: Final = 5
+"""Of a port."""
 _COLUMNS: Final = ("name", "password", "port", "enabled", "window", "day", *MEMBERS)
 _WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -62,7 +64,7 @@ def _text(file: str) -> str:
 def _of_json(text: str, source: str, common: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         tree = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None)
         raise Failed(f"{source}{f':{line}' if line else ''}: this is no JSON", CONFIG) from None
     if isinstance(tree, dict):
@@ -107,6 +109,6 @@ def _plain(key: str, text: str, place: str) -> Any:
         if text.lower() not in _WORDS:
             raise Failed(f"{place}: enabled is true or false", CONFIG)
         return _WORDS[text.lower()]
-    if not text.isascii() or not text.isdecimal():
+    if not text.isascii() or not text.isdecimal() or len(text) > _DIGITS_MOST:
         raise Failed(f"{place}: port is a number", CONFIG)
     return int(text)
