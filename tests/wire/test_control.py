@@ -8,6 +8,7 @@ import pytest
 
 from shadesocks.wire.control import (
     LINE_MAX,
+    PIECE,
     ControlError,
     Lines,
     Request,
@@ -16,6 +17,7 @@ from shadesocks.wire.control import (
     pack_result,
     parse_answer,
     parse_request,
+    result_pieces,
 )
 
 from .splits import bytewise
@@ -127,3 +129,20 @@ def test_what_is_no_answer(line: bytes) -> None:
     with pytest.raises(ControlError) as caught:
         parse_answer(line)
     assert caught.value.code == "syntax"
+
+
+@pytest.mark.parametrize("count", [0, 1, PIECE, PIECE + 1, 3 * PIECE])
+@pytest.mark.parametrize("rest", [{}, {"role": "server", "few": [1, 2]}])
+def test_a_long_answer_comes_in_pieces_and_is_the_same(count: int, rest: dict[str, object]) -> None:
+    result = {"users": [{"name": f"u\u2603{number}"} for number in range(count)], **rest}
+    pieces = list(result_pieces("a", result))
+    assert len(pieces) == (1 if count <= PIECE else 2 + -(-count // PIECE))
+    line = b"".join(pieces)
+    assert line.count(b"\n") == 1
+    assert json.loads(line) == json.loads(pack_result("a", result))
+    assert parse_answer(line.rstrip(b"\n")) == result
+
+
+@pytest.mark.parametrize("result", [None, 5, [1], "x", {}, {"a": [1]}, {"a": {"b": [1] * 2000}}])
+def test_other_answers_are_one_piece(result: object) -> None:
+    assert list(result_pieces(7, result)) == [pack_result(7, result)]

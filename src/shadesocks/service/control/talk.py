@@ -20,8 +20,8 @@ from ...wire.control import (
     Id,
     Lines,
     pack_error,
-    pack_result,
     parse_request,
+    result_pieces,
 )
 
 if TYPE_CHECKING:
@@ -79,7 +79,12 @@ async def answer_to(line: bytes, commands: Commands) -> bytes:
         if handler is None:
             raise ControlError(UNKNOWN, f"there is no command {request.do!r} here, but {', '.join(commands)}")
         result = handler(request.args)
-        return pack_result(of, await result if isawaitable(result) else result)
+        pieces: list[bytes] = []
+        for piece in result_pieces(of, await result if isawaitable(result) else result):
+            if pieces:
+                await asyncio.sleep(0)
+            pieces.append(piece)
+        return b"".join(pieces)
     except ControlError as error:
         return pack_error(ControlError(error.code, str(error), of if error.id is None else error.id))
     except Exception as error:
