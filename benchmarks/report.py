@@ -40,6 +40,7 @@ HEADINGS = {
     "udp-random": "UDP: random datagrams",
     "acl": "Access lists",
     "users": "Many users on one AEAD port",
+    "accounts": "Accounts, limits, a store",
     "parts": "Parts that the ancestors praised in theirs",
 }
 OLD_HEADINGS = {
@@ -62,6 +63,7 @@ WITHOUT_RATIO = (
     "p50_growth",
     "p99_growth",
     "cpu_growth",
+    "cpu_counted",
     "rest",
     "reached",
 )

@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from . import crowd, load, parts, pool, ports, rules, users, workers
+from . import accounts, crowd, load, parts, pool, ports, rules, users, workers
+from .beside import Beside
 from .figures import Results, Row, percentile
 from .names import NAME_WORKS, NameWorks
 from .old_wire import OLD
@@ -35,7 +36,7 @@ START_METHODS: Final = ("aes-256-gcm", OLD[0])  # every system has the one or th
 
 WORKS: Final = (
     *("bulk", "short", "ping", "idle", "stalled", "start", ports.WORK, crowd.WORK, workers.WORK, pool.WORK),
-    *(*NAME_WORKS, *UDP_WORKS, rules.WORK, parts.WORK, users.WORK),
+    *(*NAME_WORKS, *UDP_WORKS, rules.WORK, parts.WORK, users.WORK, accounts.WORK),
 )
 
 WARM_UP: Final = 8 * MIB
@@ -71,7 +72,8 @@ class Bench:
         others = (
             ports.PortWorks(self),
             crowd.CrowdWorks(self),
-            workers.WorkerWorks(self),
+            Beside(self, workers.VARIANTS),
+            Beside(self, accounts.VARIANTS),
             pool.PoolWorks(self),
         )
         for turn in range(self.plan.rounds):
@@ -93,7 +95,7 @@ class Bench:
                     work.measure(turn, method)
             if turn < self.plan.memory_rounds:
                 self._memory(turn)
-            for module in (rules, parts, users):
+            for module in (rules, parts, users, accounts):
                 if module.WORK in self.works:
                     module.measure(self, turn)
         if "start" in self.works:
