@@ -7,9 +7,13 @@ import gc
 import os
 import socket
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shadesocks.core.address import Address
 from shadesocks.core.limits import FREE, Limits
@@ -70,6 +74,11 @@ class Town:
     def join(self, name: str, packets: Any = None) -> None:
         """Let a user have a new session."""
         self.clients[name] = self.rig.client(self.relay, packets or self._packets)
+
+    async def say_nothing(self, user: str, to: Address) -> None:
+        """Send something short, wherever it goes."""
+        self.relay.meter_of = lambda _talk: self.meters[user]
+        await self.clients[user].say(to, b"x")
 
     async def say(self, user: str, host: str, target: socket.socket, port: int = 0) -> str:
         """Return "heard" where a target got what a user said, or the word for why it was dropped; "" for neither."""
@@ -322,3 +331,73 @@ def test_refused_names_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPa
             assert len(back._refusals) <= 4
 
     run(story, a=Limits(targets=("good.test",)))
+
+
+# Whatever several users say in whatever order, each reaches what a plain model says.
+
+FOUND: Final = {
+    "one.test": (HOST,),
+    "two.test": (OTHER, HOST),
+    "far.two.test": (HOST, OTHER),
+    HOST: (HOST,),
+    OTHER: (OTHER,),
+}
+RULES: Final = st.none() | st.lists(
+    st.sampled_from(["one.test", "two.test", "test", HOST, OTHER, "127.0.0.0/30", "::/0", "10.0.0.0/8"]), max_size=3
+)
+OPENED: Final = st.none() | st.sets(st.sampled_from([0, 1]))
+"""Which of two ports; None: all."""
+SAID: Final = st.tuples(st.sampled_from("abc"), st.sampled_from(sorted(FOUND)), st.sampled_from([0, 1]))
+CHANGED: Final = st.tuples(st.sampled_from("abc"), RULES, OPENED)
+STEPS: Final = st.lists(st.one_of(SAID, SAID, SAID, CHANGED, st.just("tick")), max_size=25)
+
+
+def reached(rules: list[str] | None, opened: set[int] | None, host: str, port: int) -> str | None:
+    """Return the address at which a message arrives, None where it does not."""
+    if opened is not None and port not in opened:
+        return None
+    if rules is None or any(f".{host}".endswith(f".{rule}") for rule in rules if rule.endswith("test")):
+        return FOUND[host][0]
+    networks = [ip_network(rule) for rule in rules if not rule.endswith("test")]
+    return next((ip for ip in FOUND[host] if any(ip_address(ip) in network for network in networks)), None)
+
+
+def pair_of_targets(rig: Rig) -> dict[str, socket.socket]:
+    """Two targets that have the same port, at two addresses."""
+    while True:
+        one = rig.socket(HOST)
+        other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        other.setblocking(False)
+        rig._socks.append(other)
+        with suppress(OSError):
+            other.bind((OTHER, one.getsockname()[1]))
+            return {HOST: one, OTHER: other}
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS)
+def test_each_reaches_what_a_model_says(steps: list[Any]) -> None:
+    async def story(town: Town, _target: socket.socket) -> None:
+        rig = town.rig
+        for name, ips in FOUND.items():
+            rig.names.known[name] = tuple((socket.AF_INET, ip) for ip in ips)
+        pairs = [pair_of_targets(rig) for _ in range(2)]
+        ports = [pair[HOST].getsockname()[1] for pair in pairs]
+        limits: dict[str, Any] = dict.fromkeys("abc", (None, None))
+        for step in steps:
+            if step == "tick":
+                town.relay.sweep()
+            elif step[2] in (0, 1) and isinstance(step[1], str):
+                user, host, port = step
+                await town.say_nothing(user, Address(host, ports[port]))
+                rules, opened = limits[user]
+                ip = reached(rules, opened, host, port)
+                for at, sock in pairs[port].items():
+                    assert nothing(sock) == (at != ip), (user, limits[user], host)
+            else:
+                user, rules, opened = step
+                limits[user] = rules, opened
+                ranges = None if opened is None else tuple((ports[each], ports[each]) for each in sorted(opened))
+                town.meters[user].change(Limits(targets=None if rules is None else tuple(rules), ports=ranges))
+
+    run(story, a=FREE, b=FREE, c=FREE)
