@@ -26,11 +26,13 @@ def test_the_steps_make_the_tables(request: pytest.FixtureRequest, tmp_path: Pat
         url = server.url(server.new_schema())
     store = SqlStore(url)
     store.open()
+    options = {"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": kind != "sqlite"}
     with store._engine.begin() as db:
-        options = {"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": kind != "sqlite"}
-        assert compare_metadata(MigrationContext.configure(db, opts=options), METADATA) == []
+        found = compare_metadata(MigrationContext.configure(db, opts=options), METADATA)
         names = set(sa.inspect(db).get_table_names())
     store.close()
+    # An early alembic takes it for a change that SQLite numbers rows without being told.
+    assert [change for change in found if kind != "sqlite" or change[0][:4:3] != ("modify_default", "id")] == []
     assert names == {*METADATA.tables, VERSION_TABLE}
 
 
