@@ -63,12 +63,15 @@ def test_all_that_may_be_said(site: Site) -> None:
 
 
 def test_a_user_of_a_port_of_his_own(site: Site) -> None:
-    assert site.call("add", "ben", "--port", "9000", "--valid-until", "2030-01-01") == OK
+    assert site.call("add", "ben", "--port", "9000") == OK
     user = site.user("ben")
     assert user.port == 9000
     link = parse_link(link_in(site.out))
     assert (link.port, link.password) == (9000, user.credentials[0].password.reveal())
-    assert user.credentials[0].valid_until == 1893456000
+    assert site.call("add", "carl", "--port", "9001", "--valid-until", "2030-01-01") == 1
+    assert "carl has a port of his own, and so one password" in site.err
+    assert site.call("add", "carl", "--valid-until", "2030-01-01") == OK
+    assert site.user("carl").credentials[0].valid_until == 1893456000
 
 
 def test_for_programs(site: Site) -> None:
@@ -87,7 +90,7 @@ def test_for_programs(site: Site) -> None:
     [
         (("anna",), 1, "there is a user anna already; `shadesocks user set` changes it"),
         (("fay",), 1, "fay stands in {config} line 10: change it there, then `shadesocks reload`"),
-        (("8389",), 1, "8389 stands in {config}: change it there"),
+        (("8389",), 1, "there is a user 8389 already"),
         (("carl", "--password", "canary"), 1, "carl: the key of 2022-blake3-aes-256-gcm has 4 bytes"),
         (("carl", "--password", FAY), 1, "carl: has a key that is another one's"),
         (("carl", "--port", "8389"), 1, "so only one can use it"),

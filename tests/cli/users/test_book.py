@@ -37,7 +37,8 @@ def test_a_store_in_the_place_of_the_configs(site: Site) -> None:
     with opened(str(site.config), str(other)) as book:
         assert (book.path, book.named) == (str(other), str(other))
         assert set(book.roll().users) == {"anna"}
-        assert set(book.in_file) == {"fay", "8389"}
+        assert set(book.in_file) == {"fay"}
+        assert set(book.by_number) == {"8389"}
     assert book.store is None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shadesocks.cli.exits import CONFIG, OK, USAGE
-from shadesocks.config.user import Credential
+from shadesocks.config.user import Credential, UserConfig
 from shadesocks.core.limits import Limits, Quota
 from shadesocks.core.secret import Secret
 from shadesocks.service.store.store import Row
@@ -109,6 +109,39 @@ def test_a_user_moves_to_a_port_of_his_own_and_back(anna: Site) -> None:
     assert (told["port"], told["ports"]) == (9000, [9000])
     told = anna.json("set", "anna", "--port", "none")
     assert (told["port"], told["ports"]) == (None, [8388])
+
+
+def test_whoever_has_the_password_of_a_port_has_limits(anna: Site) -> None:
+    assert anna.call("set", "8389", "--quota", "5G", "--note", "the old port") == OK
+    assert anna.user("8389") == UserConfig("8389", (), Limits(quota=Quota(5 << 30)), "the old port")
+    [told] = [row for row in anna.json("list") if row["name"] == "8389"]
+    assert (told["left"], told["ports"], told["stands"]) == (5 << 30, [8389], {"store": str(anna.path)})
+    for words in (("--rotate", "0"), ("--password", "x")):
+        assert anna.call("set", "8389", *words) == 1
+        assert "8389 is whoever has the password of that port" in anna.err
+    assert anna.call("del", "8389") == OK
+    assert anna.call("del", "8389") == 1
+    assert anna.json("show", "8389")["stands"] == {"config": str(anna.config), "line": None}
+
+
+def test_a_port_that_a_manager_added_has_limits(anna: Site) -> None:
+    row = {"name": "9000", "refused": None, "connections": 0, "sessions": 0, "sources": 0, "used": None, "note": ""}
+    server = Stub(5, store=str(anna.path), reload={"applied": True}, users={"users": [row]})
+    anna.running(server)
+    anna.write(manager_listen="127.0.0.1:6001")
+    assert anna.json("show", "9000")["stands"] == {"manager": True}
+    assert anna.call("set", "9000", "--quota", "5G") == OK
+    assert anna.user("9000").limits.quota == Quota(5 << 30)
+    assert anna.call("reset", "9001") == 1
+
+
+def test_a_port_of_his_own_has_one_password(anna: Site) -> None:
+    assert anna.call("set", "anna", "--port", "9000") == OK
+    for words in (("--rotate", "7d"), ("--add-password", KEYS[1]), ("--password", KEYS[1], "--valid-until", "1d")):
+        assert anna.call("set", "anna", *words) == 1
+        assert "anna has a port of his own, and so one password" in anna.err
+    assert anna.call("set", "anna", "--rotate", "0") == OK
+    assert len(anna.user("anna").credentials) == 1
 
 
 def test_a_change_that_the_server_refuses_is_the_exit_code(anna: Site) -> None:

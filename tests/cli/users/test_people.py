@@ -16,9 +16,16 @@ from .conftest import Site
 
 def test_where_they_stand() -> None:
     book = Book("c.json", None, "/x/users.db", {"fay": UserConfig("fay")})
-    assert stands_of(book, UserConfig("anna")) == {"store": "/x/users.db"}
-    assert stands_of(book, UserConfig("fay", where="/a:b/c.json:12")) == {"config": "/a:b/c.json", "line": 12}
-    assert stands_of(book, UserConfig("fay")) == {"config": "c.json", "line": None}
+    book.by_number["80"] = UserConfig("80")
+    for user, stored, stands in (
+        (UserConfig("anna"), True, {"store": "/x/users.db"}),
+        (UserConfig("80"), True, {"store": "/x/users.db"}),
+        (UserConfig("80"), False, {"config": "c.json", "line": None}),
+        (UserConfig("90"), False, {"manager": True}),
+        (UserConfig("fay", where="/a:b/c.json:12"), False, {"config": "/a:b/c.json", "line": 12}),
+        (UserConfig("fay"), True, {"config": "c.json", "line": None}),
+    ):
+        assert stands_of(book, user, stored=stored) == stands
 
 
 def test_a_name_that_is_none() -> None:

@@ -115,7 +115,7 @@ def _user(
     from .passwords import NEW, credential_of
 
     not_in_file(book, name)
-    if name in roll.users or name in roll.faults:
+    if name in roll.users or name in roll.faults or name in book.by_number:
         raise Failed(f"there is a user {shown(name)} already; `shadesocks user set` changes it", NOBODY)
     user = made(name, members)
     if user.credentials:
@@ -125,6 +125,9 @@ def _user(
 
 def _check(book: Book, roll: Roll, users: list[UserConfig]) -> None:
     names = {user.name for user in users}
+    for user in users:
+        if text := book.alone(user):
+            raise Failed(f"{shown(user.name)} {text}", NOBODY)
     problems = [each for each in book.problems([*roll.users.values(), *users]) if each.key in names]
     for problem in problems[:10]:
         tell(f"error: {shown(problem.key)}: {problem.text}")

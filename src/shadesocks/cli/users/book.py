@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from ...config.user import Credential
 from ..exits import CONFIG, Failed, tell
 from ..running import shown
 from .owner import hand_over
@@ -50,6 +51,8 @@ class Book:
     """Of the store; empty where there is none."""
     in_file: dict[str, UserConfig] = field(default_factory=dict)
     """Users of the config."""
+    by_number: dict[str, UserConfig] = field(default_factory=dict)
+    """Whoever has the password of a port where nobody has a name, and is called by its number."""
     store: Store | None = None
     """Open, while somebody uses it; None where there is none yet."""
 
@@ -79,8 +82,18 @@ class Book:
 
         if self.config is None:
             return (), []
+        if not self.path:
+            return self.config.servers, []
         config, problems = with_stored(self.config, [user for user in users if user.name not in self.in_file])
         return config.servers, problems
+
+    def alone(self, user: UserConfig) -> str:
+        """Say what a user cannot have who is the only one at a port; nothing where he has no such thing, or is not."""
+        if len(user.credentials) < 2 and all(each == Credential(each.password) for each in user.credentials):
+            return ""
+        if all(server.owner is None or server.owner.name != user.name for server in self.servers([user])):
+            return ""
+        return "has a port of his own, and so one password, valid for good: give it with --password, or --rotate 0"
 
     def roll(self) -> Roll:
         """Return who stands in the store; nobody where there is none. Definitions that cannot be read are told."""
@@ -156,9 +169,11 @@ def _find(file: str | None, store: str | None) -> Book:
         file = str(found)
     config = _read(file)
     path = store if store is not None else config.store.reveal() if config.store is not None else ""
+    book = Book(file, config, path, people_of(config))
     if path:
-        config, _ = with_stored(config, ())  # a port without users is one, named by its number
-    return Book(file, config, path, people_of(config))
+        everybody = people_of(with_stored(config, ())[0])
+        book.by_number = {name: user for name, user in everybody.items() if name not in book.in_file}
+    return book
 
 
 def _read(file: str) -> Config:

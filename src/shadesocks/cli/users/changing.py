@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ...config.user import UserConfig
     from ...service.store.roll import Roll
     from .book import Book
+    from .live import Live
 
 LAST_BYTES: Final = 3.5
 """Seconds after which a server has written the last bytes of a user who is gone: a sweep ends what lives, the next one
@@ -40,11 +41,26 @@ def checked(book: Book, roll: Roll, user: UserConfig) -> UserConfig:
     Raises:
         Failed: they would leave him out.
     """
+    if text := book.alone(user):
+        raise Failed(f"{shown(user.name)} {text}; nothing is changed", NOBODY)
     others = [each for name, each in roll.users.items() if name != user.name]
     for problem in book.problems([*others, user]):
         if problem.key == user.name:
             raise Failed(f"{shown(user.name)}: {problem.text}; nothing is changed", NOBODY)
     return user
+
+
+_BY_PORT: Final = "is whoever has the password of that port; it stands where the port does"
+
+
+def known(book: Book, roll: Roll, live: Live, name: str) -> UserConfig:
+    """Return a user of the config, the store, or what runs; raises Failed where there is none."""
+    from .people import user_named
+
+    try:
+        return user_named(book, roll, name)
+    except Failed:
+        return user_named(book, roll, name, live.rows(name))
 
 
 def made(name: str, members: dict[str, Any]) -> UserConfig:
@@ -70,7 +86,7 @@ def not_in_file(book: Book, name: str) -> None:
     from .people import stands_of
     from .told import place_text
 
-    where = place_text(stands_of(book, user))
+    where = place_text(stands_of(book, user, stored=False))
     raise Failed(f"{shown(name)} stands in {where}: change it there, then `shadesocks reload`", NOBODY)
 
 
@@ -140,7 +156,7 @@ def command_set(
     from . import told
     from .linking import links_of
     from .passwords import NEW, credential_of, rotated, without
-    from .people import somebody, user_named
+    from .people import somebody
 
     now = time.time()
     if sum(each is not None for each in (password, added, rotate)) > 1:
@@ -150,7 +166,9 @@ def command_set(
     with opened(file, store, change=True) as book, living(book, path) as live:
         roll = book.roll()
         not_in_file(book, name)
-        before = user_named(book, roll, name)
+        before = known(book, roll, live, name)
+        if not before.credentials and (password or added or rotate is not None):
+            raise Failed(f"{shown(name)} {_BY_PORT}", NOBODY)
         members = members_of(given, pack_user(before), now)
         if enabled is not None:
             members["enabled"] = enabled
@@ -214,6 +232,8 @@ def command_del(
             not_in_file(book, name)
             if name not in roll.faults and not (forget and name in roll.stored):
                 user_named(book, roll, name)
+            if name in book.by_number and name not in roll.users and not forget:
+                raise Failed(f"{shown(name)} {_BY_PORT}", NOBODY)
         if not no_reload and live.services:
             _end(book, roll, names)
             good = live.reload()
@@ -235,8 +255,8 @@ def _end(book: Book, roll: Roll, names: Sequence[str]) -> None:
     from ...service.store.roll import write_user
 
     for name in names:
-        if name in roll.users:
-            user = roll.users[name]
+        user = roll.users.get(name)
+        if user is not None and user.credentials:  # else these are limits of a port, which stays
             write_user(book.ready, replace(user, limits=replace(user.limits, enabled=False)))
 
 
@@ -260,13 +280,11 @@ def command_reset(
     The sums of what passed, and its history, stay. It holds also for users that stand in the config. Exit code 1 where
     there is no such user, or where a server that runs does not hear of it.
     """
-    from .people import user_named
-
     good = True
     with opened(file, store, change=True) as book, living(book, path) as live:
         roll = book.roll()
         for name in names:
-            user_named(book, roll, name)
+            known(book, roll, live, name)
         for name in names:
             book.ready.reset(name, int(time.time()))
         if not no_reload:

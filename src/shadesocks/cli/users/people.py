@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from ...config.user import UserConfig
 from ...service.store.roll import used
 from ...service.store.store import HOURS_A_DAY, Stored
 from ..exits import Failed
@@ -13,7 +14,6 @@ from ..running import shown
 from .told import Person
 
 if TYPE_CHECKING:
-    from ...config.user import UserConfig
     from ...service.store.history import Span
     from ...service.store.roll import Roll
     from ...service.store.store import Store
@@ -28,32 +28,39 @@ DAYS: Final = 30
 def everybody(book: Book, rows: dict[str, dict[str, Any]]) -> list[Person]:
     """Return all users by name, with what a running service says of them."""
     roll = book.roll()
-    users = {**roll.users, **book.in_file}
+    users = {**{name: user_of(row) for name, row in rows.items()}, **book.by_number, **roll.users, **book.in_file}
     return people(book, roll, [users[name] for name in sorted(users)], rows)
 
 
 def somebody(book: Book, name: str, rows: dict[str, dict[str, Any]]) -> Person:
     """Return one user, with the last days; raises Failed where there is none."""
     roll = book.roll()
-    user = user_named(book, roll, name)
+    user = user_named(book, roll, name, rows)
     [person] = people(book, roll, [user], rows)
     if book.store is not None:
         person.days = days_of(book.store, [name], int(time.time()) // 86_400 - DAYS + 1)
     return person
 
 
-def user_named(book: Book, roll: Roll, name: str) -> UserConfig:
-    """Return a user of the config or of the store; raises Failed where there is none."""
-    user = book.in_file.get(name) or roll.users.get(name)
-    if user is not None:
-        return user
+def user_of(row: dict[str, Any]) -> UserConfig:
+    """Return a user whom only a running service knows: whoever has the password of a port that a manager added."""
+    return UserConfig(str(row["name"]), note=str(row.get("note") or ""))
+
+
+def user_named(book: Book, roll: Roll, name: str, rows: Mapping[str, dict[str, Any]] | None = None) -> UserConfig:
+    """Return a user of the config, of the store, or of what runs; raises Failed where there is none."""
+    for known in (book.in_file, roll.users, book.by_number):
+        if name in known:
+            return known[name]
+    if rows and name in rows:
+        return user_of(rows[name])
     if name in roll.faults:
         raise Failed(f"{shown(name)}: {roll.faults[name]}; `shadesocks user del` deletes it", NOBODY)
     if name in roll.stored:
         raise Failed(f"{shown(name)} is no user any more; what passed is kept: shadesocks user export", NOBODY)
     from difflib import get_close_matches
 
-    near = get_close_matches(name, [*roll.users, *book.in_file], 1, 0.6)
+    near = get_close_matches(name, [*roll.users, *book.in_file, *book.by_number], 1, 0.6)
     hint = f"; did you mean {shown(near[0])}?" if near else "; `shadesocks user list` shows all"
     raise Failed(f"there is no user {shown(name)}{hint}", NOBODY)
 
@@ -79,7 +86,7 @@ def people(book: Book, roll: Roll, users: Iterable[UserConfig], rows: dict[str, 
         made.append(
             Person(
                 user,
-                stands_of(book, user),
+                stands_of(book, user, stored=user.name in roll.users),
                 roll.stored.get(user.name, Stored(user.name)),
                 None if user.limits.quota is None else found.get(user.name) if known is None else int(known),
                 row,
@@ -93,10 +100,12 @@ def _known(row: dict[str, Any] | None, key: str) -> Any:
     return None if row is None else row.get(key)
 
 
-def stands_of(book: Book, user: UserConfig) -> dict[str, Any]:
-    """Return where a user stands."""
+def stands_of(book: Book, user: UserConfig, *, stored: bool) -> dict[str, Any]:
+    """Return where a user stands; `stored` says whether the store defines him."""
     if user.name not in book.in_file:
-        return {"store": book.named}
+        if stored:
+            return {"store": book.named}
+        return {"config": book.file, "line": None} if user.name in book.by_number else {"manager": True}
     file, colon, line = user.where.rpartition(":")
     if colon and line.isdecimal():
         return {"config": file, "line": int(line)}

@@ -34,7 +34,7 @@ class Person:
 
     user: UserConfig
     stands: dict[str, Any]
-    """Where: `{"store": PATH}`, or `{"config": FILE, "line": NUMBER}`."""
+    """Where: `{"store": PATH}`, `{"config": FILE, "line": NUMBER}`, or `{"manager": true}`."""
     stored: Stored
     used: int | None = None
     """Of the quota; None where there is none, or nobody knows."""
@@ -222,6 +222,8 @@ def place_text(stands: dict[str, Any]) -> str:
     """Say where a user stands."""
     if "store" in stands:
         return f"the store {shown(stands['store'])}"
+    if "manager" in stands:
+        return "a port that was added while the server runs"
     line = stands["line"]
     return f"{shown(stands['config'])}{'' if line is None else f' line {line}'}"
 
