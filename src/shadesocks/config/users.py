@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from sys import intern
 from typing import TYPE_CHECKING, Final
 
 from ..core.address import Address
@@ -200,7 +201,7 @@ def _user(item: Node, path: str, places: _Places, findings: Findings, *, has_key
             findings.warn(member.mark, f"{path}.port", "a user in the list of a server is at its port; this is ignored")
     members = plain(item)
     assert isinstance(members, dict), "was looked at"
-    where = item.mark.where if item.mark.line is None else f"{item.mark.where}:{item.mark.line}"
+    where = item.mark.where if item.mark.line is None else intern(f"{item.mark.where}:{item.mark.line}")
     try:
         return replace(parse_user(name, {**members, "port": None}, where), port=None)
     except MemberError as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +31,4 @@ def count(asked: Asked) -> dict[str, Any] | None:
     accounting = asked.service.accounting
     if accounting is None:
         return None
-    wall = int(time.time())
-    words = Counter(account.refuse(wall) for account in accounting.accounts)
-    return {"count": len(accounting.users), "refused": {word: number for word, number in words.items() if word}}
+    return {"count": len(accounting.users), "refused": dict(accounting.refused())}

@@ -12,6 +12,7 @@ in place: tables that ports look users up in, limits of accounts that live. What
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,7 @@ from weakref import WeakKeyDictionary
 
 from ...core.later import later
 from ...core.limits import FREE, Limits
+from ...proxy.users.account import Account
 from ...proxy.users.accounts import Accounts
 from ...proxy.users.meter import Meter
 from ...proxy.users.table import UserTable
@@ -31,13 +33,13 @@ if TYPE_CHECKING:
     from ...config.user import UserConfig
     from ...core.address import Address
     from ...net.reactor import Reactor
-    from ...proxy.users.account import Account
     from ...proxy.users.counts import Counts
     from ..siblings import Siblings
     from .kept import Kept
 
 _keep: Final = later(__package__, ".kept", "keep")
 _joined: Final = later(__package__, ".gathering", "joined")
+_named: Final = later(__package__, ".gathering", "named")
 _GONE: Final = Limits(enabled=False)
 """Of whoever is no user any more, and comes through a door that was open a moment ago."""
 _NEVER: Final = float("inf")
@@ -60,6 +62,8 @@ class Accounting:
         """Those of the configuration."""
         self._beside: dict[Address, ServerConfig] = {}
         """Those that came beside it."""
+        self._known: Mapping[str, UserConfig] = {}
+        """Those whom the store defines."""
         self._leaving: set[str] = set()
         """Who is no user any more, and has connections."""
         self._meters: dict[str, Meter] = {}
@@ -83,7 +87,12 @@ class Accounting:
         if self.kept is None:
             return config
         roll = await self.kept.call_roll()
+        self._known = roll.users
         return _joined(config, roll) if self._is_alone else config  # of workers the master did it, who binds the ports
+
+    def named(self, server: ServerConfig) -> ServerConfig:
+        """Return a server that comes beside the configuration: where there is a store, its port has a user."""
+        return server if self.kept is None else _named(server, self._known)
 
     def furnish(self, reactor: Reactor) -> None:
         """Let what lives be ended and paced in this reactor."""
@@ -97,7 +106,7 @@ class Accounting:
         What lives goes on, by the new limits; also of who is gone, until it ends: whoever is to go at once is disabled.
         """
         self._servers = {server.address: server for server in config.servers}
-        self._beside = {at: server for at, server in self._beside.items() if at not in self._servers}
+        self._beside = {at: self.named(server) for at, server in self._beside.items() if at not in self._servers}
         await self._admit((*config.servers, *self._beside.values()))
         self._prune()
 
@@ -130,7 +139,12 @@ class Accounting:
         self._fill({server.address: server for server in servers if server.address.port})
         before = {name: self.users[name].limits for name in found if name in self.users}
         self.users.update(found)
-        wanted = {name: user.limits for name, user in found.items()}
+        # Whoever has no quota has an account once he comes: of ten thousand users hardly any is there.
+        wanted = {
+            name: user.limits
+            for name, user in found.items()
+            if user.limits.quota is not None or self.accounts.find(name) is not None
+        }
         if self.kept is None:
             now, at = self._now(), wall()
             for name, limits in wanted.items():
@@ -205,9 +219,12 @@ class Accounting:
         meter = self._meters.get(name)
         if meter is None:
             assert self._reactor is not None, "ports open after it is known"
-            account = self.accounts.find(name)
-            if account is None:  # gone since the key was found: nobody is let in
+            account, user = self.accounts.find(name), self.users.get(name)
+            if account is None and user is None:  # gone since the key was found: nobody is let in
                 return Meter(self._reactor, Accounts().open(name, _GONE, self._now(), wall()), wall)
+            if account is None and user is not None:
+                account = self.accounts.open(name, user.limits, self._now(), wall())
+            assert account is not None, "one of them is there"
             meter = self._meters[name] = Meter(self._reactor, account, wall)
         return meter
 
@@ -241,6 +258,13 @@ class Accounting:
 
     # -- what is told ----------------------------------------------------------------------------------
 
+    def refused(self) -> Counter[str]:
+        """Return how many are refused now, by the word for why."""
+        at = wall()
+        accounts = ((user, self.accounts.find(name)) for name, user in self.users.items())
+        words = (user.limits.refuse(at) if account is None else account.refuse(at) for user, account in accounts)
+        return Counter(word for word in words if word is not None)
+
     async def rows(self, name: str | None = None) -> list[dict[str, Any]]:
         """Return what is to be told of each user, or of one; bytes are all that ever passed, if that is known."""
         sums = {} if self.kept is None else await self.kept.sums()
@@ -250,17 +274,17 @@ class Accounting:
                 ports.setdefault(user.name, []).append(server.address.port)
         rows: list[dict[str, Any]] = []
         for user in list(self.users.values()):
-            account = self.accounts.find(user.name) if name in (None, user.name) else None
-            if account is not None:
-                row = _row(user, account, sums.get(user.name, account.counts), wall())
+            if name in (None, user.name):
+                row = _row(user, self.accounts.find(user.name), sums.get(user.name), wall())
                 rows.append({**row, "ports": ports.get(user.name, [])})
                 if not len(rows) % PIECE:
                     await asyncio.sleep(0)
         return rows
 
 
-def _row(user: UserConfig, account: Account, counts: Counts, at: int) -> dict[str, Any]:
-    quota, used = user.limits.quota, account.used(at)
+def _row(user: UserConfig, account: Account | None, counts: Counts | None, at: int) -> dict[str, Any]:
+    account = account or Account(user.name, user.limits)  # he was not here since the start
+    counts, quota, used = counts or account.counts, user.limits.quota, account.used(at)
     return {
         "name": user.name,
         "note": user.note,
