@@ -278,6 +278,60 @@ def test_a_speed_is_shared_by_those_who_want_it(town: Town) -> None:
     assert there.is_asleep
 
 
+class Paced(RuleBasedStateMachine):
+    """Connections that come and go at three processes, which look as they like: the shares never add up to too much."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.town = Town(3, 4)
+        self.accounts = served(self.town, Limits(down_speed=SPEED), 3)
+        self.carriers: list[Carrier | None] = [None] * 3
+        self.now = 1.0
+
+    @rule(slot=st.integers(0, 2))
+    def come(self, slot: int) -> None:
+        if self.carriers[slot] is None:
+            self.carriers[slot] = come(self.accounts[slot])
+
+    @rule(slot=st.integers(0, 2))
+    def go(self, slot: int) -> None:
+        carrier = self.carriers[slot]
+        if carrier is not None:
+            carrier.end("done")
+            self.accounts[slot].leave()
+            self.carriers[slot] = None
+
+    @rule(slot=st.integers(0, 2), part=st.sampled_from([0, 0.1, 0.5, 1]), wait=st.floats(0, 1.5))
+    def sweep(self, slot: int, part: float, wait: float) -> None:
+        self.now += wait
+        carrier, bucket = self.carriers[slot], self.accounts[slot].down_bucket
+        assert bucket is not None
+        if carrier is not None:
+            carrier.move(0, int(bucket.rate * part))
+        self.accounts[slot].sweep(self.now, int(self.now))
+
+    @invariant()
+    def the_shares_are_bounded(self) -> None:
+        buckets = [account.down_bucket for account in self.accounts if account.live]
+        rates = [bucket.rate for bucket in buckets if bucket is not None]
+        assert sum(rates) <= SPEED + (len(rates) - 1) * (SPEED // 6 * 1.01 + 2048) if rates else True
+        assert all(rate >= SPEED // 6 for rate in rates)
+
+    def teardown(self) -> None:
+        self.town.close()
+
+
+TestPaced = Paced.TestCase
+TestPaced.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_three_that_come_at_once_do_not_have_the_speed_three_times(town: Town) -> None:
+    accounts = served(town, Limits(up_speed=SPEED), 3)
+    for account in accounts:
+        come(account)
+    assert [rate(account) for account in accounts] == [SPEED, SPEED // 6, SPEED // 6]
+
+
 def test_a_change_of_a_speed_goes_by_the_share(town: Town) -> None:
     here, there = served(town, Limits(up_speed=SPEED))
     carriers = [come(here), come(there)]

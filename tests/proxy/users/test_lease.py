@@ -9,14 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadesocks.proxy.users.bucket import TokenBucket
-from shadesocks.proxy.users.lease import UNIT, Want, lease
+from shadesocks.proxy.users.lease import Want, lease
 
 SPEED = 1_000_000
 
 
 def shares(*wants: int, workers: int = 4, speed: int = SPEED) -> list[int]:
-    """Return what each reckons for itself."""
-    return [lease(speed, want, [*wants[:place], *wants[place + 1 :]], workers) for place, want in enumerate(wants)]
+    """Return what each has once all have looked often enough, in turn."""
+    found = [0] * len(wants)
+    for _ in range(4):
+        for place, want in enumerate(wants):
+            others = [(wants[other], found[other]) for other in range(len(wants)) if other != place]
+            found[place] = lease(speed, want, others, workers)
+            yet = sum(found)
+            assert yet <= speed + (len(wants) - 1) * (speed // (2 * max(workers, len(wants))) * 1.01 + 2048) + len(
+                wants
+            )
+    return found
 
 
 def test_who_is_alone_has_all() -> None:
@@ -63,13 +72,26 @@ def test_nobody_hungry_has_less_than_a_fair_part(wants: list[int]) -> None:
         assert share >= min(want, SPEED // len(wants))
 
 
+def test_nobody_takes_what_others_still_have() -> None:
+    assert lease(SPEED, SPEED, [(SPEED, SPEED)], 4) == SPEED // 8
+    assert lease(SPEED, SPEED, [(SPEED, SPEED // 2)], 4) == SPEED // 2
+    assert lease(SPEED, SPEED, [(0, SPEED // 2)], 4) == SPEED // 2
+    assert lease(SPEED, SPEED, [(0, SPEED // 8)] * 3, 4) == SPEED, "the least of those who are idle costs nobody"
+
+
+def test_who_has_just_come_has_the_least_unless_nobody_is_there() -> None:
+    assert lease(SPEED, None, [(0, 0)], 4) == SPEED // 8
+    assert lease(SPEED, None, [], 4) == SPEED
+    assert lease(1024, None, [(0, 0)] * 600, 256) == 1
+
+
 def test_a_want_is_more_than_what_passed_and_all_of_it_where_the_share_was_used_up() -> None:
     want = Want(0)
-    assert want.look(100 * UNIT, 1000 * UNIT, SPEED, 1) == 150 * UNIT
-    assert want.look(0, 1000 * UNIT, SPEED, 2) == 75 * UNIT, "half of what it was"
-    assert want.look(800 * UNIT, 1000 * UNIT, SPEED, 3) == 977 * UNIT, "the speed, in whole units"
-    assert want.look(90 * UNIT, 100 * UNIT, SPEED, 3.2) == 977 * UNIT, "too soon to say"
-    assert want.look(0, 1000 * UNIT, SPEED, 4) == 600 * UNIT, "of the second before, 400 KiB are remembered"
+    assert want.look(1000, 10_000, SPEED, 1) == 1500
+    assert want.look(0, 10_000, SPEED, 2) == 750, "half of what it was"
+    assert want.look(8000, 10_000, SPEED, 3) == SPEED
+    assert want.look(900, 1000, SPEED, 3.2) == SPEED, "too soon to say"
+    assert want.look(0, 10_000, SPEED, 4) == 6000, "of the second before, half is remembered"
 
 
 class Side:
@@ -104,8 +126,9 @@ def run(sides: list[Side], until: float, begin: float = 0, seed: int = 1) -> Non
                 dues[side] += 1
                 side.want.look(side.moved, side.bucket.rate, SPEED, now)
                 side.moved = 0
-                others = [other.want.size for other in sides if other is not side]
+                others = [(other.want.size, other.bucket.rate) for other in sides if other is not side]
                 side.bucket.change(lease(SPEED, side.want.size, others, 4), now)
+                assert sum(each.bucket.rate for each in sides) < 1.5 * SPEED
 
 
 @pytest.mark.parametrize("loads", [(2, 2), (2, 2, 2, 2), (2, 0.05), (2, 0.2, 0), (3, 0.4, 0.3, 0.1), (0.5, 0.6)])

@@ -128,6 +128,21 @@ def test_streams_are_paced_by_not_reading(world: World, is_up: bool) -> None:
     world.finish(client, target)
 
 
+def test_a_speed_that_becomes_another_one_is_felt_within_a_second(world: World) -> None:
+    """As a share of it does, where several processes have one user."""
+    user = User(world, Limits(up_speed=RATE))
+    _, client, target = user.connect()
+    bucket = user.account.up_bucket
+    assert bucket is not None
+    bucket.change(RATE // 100, world.clock.now)
+    client.say(DATA)
+    world.advance(0.5)
+    bucket.change(100 * RATE, world.clock.now)
+    world.advance(1.5)
+    assert target.got == DATA
+    world.finish(client, target)
+
+
 def test_connections_of_one_user_share_the_speed(world: World) -> None:
     user = User(world, Limits(up_speed=RATE))
     pairs = [user.connect()[1:] for _ in range(4)]

@@ -188,7 +188,7 @@ class Process:
             for estate in self.estates:
                 estate.leave()
             self.seat.leave(is_clean=self.flush.is_clean)
-        self.is_dead = True
+        self.kill()
 
 
 __all__ = ["Killed", "Process", "Row", "Town"]

@@ -108,7 +108,7 @@ for slot in range(3):
         seat = board.sit(slot)
         for number in range(2000):
             row = seat.meet(f"user{(number * (slot + 1)) % 500}")
-            row.tell(Counts(1, 2, 3, 4), (0, 0), 0)
+            row.tell(Counts(1, 2, 3, 4), 0)
         row = seat.meet("ann")
         row.count(slot + 1, 0)
         os.write(writing, b"%d" % seat.number)
@@ -164,7 +164,7 @@ for slot in range(4):
         seat = board.sit(slot)
         for name in names:
             row = seat.meet(name)
-            row.tell(Counts(1, 1, 1, 1), (0, 0), 0)
+            row.tell(Counts(1, 1, 1, 1), 0)
             row.count(1, 0)
         seat.record(1, [(name, Counts(1, 1, 1, 1)) for name in names])
         os._exit(0)

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from shadesocks.proxy.users.counts import NOTHING, Counts
 from shadesocks.service.store.flush import ROWS_MOST
 from shadesocks.service.store.store import StoreError
+from shadesocks.service.users.seat import _spread, _squeeze
 from tests.service.users.processes import Killed, Process, Town
 
 USERS = ("ann", "bob", "cem")
@@ -147,12 +148,20 @@ def test_what_is_there_of_the_dead_is_void_once_somebody_looked(town: Town) -> N
     mine = first.seat.meet("ann")
     assert mine is not None
     mine.count(3, 2)
-    mine.tell(NOTHING, (5000, 1), 17)
-    assert (row.connections(), row.sessions(), row.wants()) == (3, (2, 17), [(5120, 1024)])
+    mine.tell(NOTHING, 17)
+    mine.ask((5000, 1), (0, 1 << 40))
+    assert (row.connections(), row.sessions(), row.asked()) == (3, (2, 17), [((5120, 1024), (0, 1 << 40))])
     first.kill()
     second.sweep()
-    assert (row.connections(), row.sessions(), row.wants()) == (0, (0, 0), [])
+    assert (row.connections(), row.sessions(), row.asked()) == (0, (0, 0), [])
     assert row.payload() == 2, "what passed stays"
+
+
+@given(st.integers(0, 2047 << 41))
+def test_a_share_is_told_as_what_it_is_or_a_little_more(size: int) -> None:
+    assert size <= _spread(_squeeze(size)) <= size * 1.001 + 1024
+    assert _squeeze(size) < 1 << 16
+    assert _spread(_squeeze(1 << 80)) == 2047 << 41
 
 
 def test_every_death_within_a_sweep() -> None:

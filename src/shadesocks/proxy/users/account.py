@@ -141,7 +141,7 @@ class Account:
         self.allowed = allowed_of(limits)
         self.up_bucket = _bucket(self.up_bucket, limits.up_speed, now)
         self.down_bucket = _bucket(self.down_bucket, limits.down_speed, now)
-        if elsewhere is not None:
+        if elsewhere is not None and self._live:
             elsewhere.lend(self.up_bucket, self.down_bucket, (limits.up_speed, limits.down_speed), now)
         if limits.sources is None:
             self._sources = None
@@ -293,7 +293,7 @@ class Account:
     def began(self, what: Carries, source: Any, end: Callable[[str], None], *, is_session: bool = False) -> None:
         """Bytes begin to pass; `end` ends it with a reason word."""
         if self._elsewhere is not None and not self._live:
-            self._wake(self._elsewhere)
+            self._wake(self._elsewhere, is_session=is_session)
         self._live[what] = source, end, is_session
         if is_session and self._sessions is not None:
             self._sessions[what] = None
@@ -349,11 +349,12 @@ class Account:
 
     # -- other processes -----------------------------------------------------------------------
 
-    def _wake(self, elsewhere: Elsewhere) -> None:
+    def _wake(self, elsewhere: Elsewhere, *, is_session: bool) -> None:
         """Somebody is there again: begin with the least share of a speed."""
         limits = self.limits
         if limits.up_speed is not None or limits.down_speed is not None:
             elsewhere.wake()
+            elsewhere.count(self.connections, int(is_session))
             elsewhere.lend(self.up_bucket, self.down_bucket, (limits.up_speed, limits.down_speed), 0.0)
 
     def _share(self, elsewhere: Elsewhere | None, delta: Counts, now: float) -> None:
@@ -366,12 +367,14 @@ class Account:
             self._make_room(elsewhere, limits.sessions)
         oldest_at = min(map(_seen_at, self._sessions)) if self._sessions else 0.0
         if not self._live:  # nobody looks here again before somebody comes
-            elsewhere.tell(delta, (0, 0), 0.0)
+            elsewhere.tell(delta, 0.0)
+            elsewhere.sleep()
             elsewhere.count(0 if limits.connections is None else self.connections, 0)
             return
-        elsewhere.tell(delta, elsewhere.want(delta, up, down, speeds, now), oldest_at)
+        elsewhere.tell(delta, oldest_at)
         elsewhere.count(self.connections, sum(is_session for _, _, is_session in self._live.values()))
         if up is not None or down is not None:
+            elsewhere.look(delta, up, down, speeds, now)
             elsewhere.lend(up, down, speeds, now)
 
     def _make_room(self, elsewhere: Elsewhere, most: int) -> None:

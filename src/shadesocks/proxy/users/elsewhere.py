@@ -42,9 +42,8 @@ class Others(Protocol):
     workers: int
     """How many processes serve the same ports."""
 
-    def tell(self, delta: Counts, wants: tuple[int, int], oldest_at: int) -> None:
-        """Add what passed; say how much up and down this process wants, and at which millisecond its oldest session was
-        used."""
+    def tell(self, delta: Counts, oldest_at: int) -> None:
+        """Add what passed; say at which millisecond the oldest session here was used, 0 where there is none."""
 
     def count(self, connections: int, sessions: int) -> None:
         """Say how many there are here now."""
@@ -58,8 +57,11 @@ class Others(Protocol):
     def sessions(self) -> tuple[int, int]:
         """Return how many the others have now, and when the oldest of them was used."""
 
-    def wants(self) -> list[tuple[int, int]]:
-        """Return what those of the others want, up and down, where the user is now."""
+    def ask(self, wants: Pair, shares: Pair) -> None:
+        """Say how much of the speeds this process wants, and how much it has."""
+
+    def asked(self) -> list[tuple[Pair, Pair]]:
+        """Return what those of the others want and have where the user is now; a little more, if it is not exact."""
 
     def since_mark(self) -> int:
         """Return what all counted, this process's place included, since the mark; the first one to ask makes it."""
@@ -123,9 +125,9 @@ class Elsewhere:
         if not self._is_over:
             self.others.count(connections, self._sessions)
 
-    def tell(self, delta: Counts, wants: Pair, oldest_at: float) -> None:
+    def tell(self, delta: Counts, oldest_at: float) -> None:
         """Say what passed, and how things are."""
-        self.others.tell(delta, wants, milliseconds(oldest_at))
+        self.others.tell(delta, milliseconds(oldest_at))
 
     def close(self) -> None:
         """Another account of that name may count from now on; this one tells only what still passed."""
@@ -134,24 +136,31 @@ class Elsewhere:
 
     # -- speeds --------------------------------------------------------------------------------
 
-    def want(self, delta: Counts, up: TokenBucket | None, down: TokenBucket | None, speeds: Speeds, now: float) -> Pair:
-        """Return what the user wants of both speeds here, after what passed since the last look."""
-        self._up, up_size = _look(self._up, up, delta.up, speeds[0], now)
-        self._down, down_size = _look(self._down, down, delta.down, speeds[1], now)
-        return up_size, down_size
+    def look(self, delta: Counts, up: TokenBucket | None, down: TokenBucket | None, speeds: Speeds, now: float) -> None:
+        """See what the user wants of both speeds here, after what passed since the last look."""
+        self._up = _look(self._up, up, delta.up, speeds[0], now)
+        self._down = _look(self._down, down, delta.down, speeds[1], now)
 
     def wake(self) -> None:
         """Begin with no want: the user was not here for a while."""
         self._up = self._down = None
 
+    def sleep(self) -> None:
+        """Have no share, and want none."""
+        self.others.ask((0, 0), (0, 0))
+
     def lend(self, up: TokenBucket | None, down: TokenBucket | None, speeds: Speeds, now: float) -> None:
-        """Give both buckets their share of the speeds."""
-        wants, workers = self.others.wants(), self.others.workers
+        """Give both buckets their share of the speeds, and say so."""
+        asked, workers = self.others.asked(), self.others.workers
+        wants, shares = [0, 0], [0, 0]
         for place, bucket, want in ((0, up, self._up), (1, down, self._down)):
             speed = speeds[place]
             if bucket is not None and speed is not None:
-                own = 0 if want is None else want.size
-                bucket.change(lease(speed, own, [each[place] for each in wants], workers), now)
+                wants[place] = 0 if want is None else want.size
+                others = [(wanted[place], had[place]) for wanted, had in asked]
+                shares[place] = lease(speed, None if want is None else want.size, others, workers)
+                bucket.change(shares[place], now)
+        self.others.ask((wants[0], wants[1]), (shares[0], shares[1]))
 
 
 Pair = tuple[int, int]
@@ -164,11 +173,10 @@ def milliseconds(instant: float) -> int:
     return int(instant * 1000)
 
 
-def _look(
-    want: Want | None, bucket: TokenBucket | None, passed: int, speed: int | None, now: float
-) -> tuple[Want | None, int]:
+def _look(want: Want | None, bucket: TokenBucket | None, passed: int, speed: int | None, now: float) -> Want | None:
     if bucket is None or speed is None:
-        return None, 0
+        return None
     if want is None:
         want = Want(now - SWEEP)  # it began since the last look
-    return want, want.look(passed, bucket.rate, speed, now)
+    want.look(passed, bucket.rate, speed, now)
+    return want

@@ -8,14 +8,19 @@ knows how much more would come. 1.5 x 0.8 is above 1, so whoever has what it wan
 remembered by half for each second: a browser's pauses are shorter than a transfer.
 
 **A share** is what comes out when the speed is dealt out evenly and nobody gets more than it wants (max-min fairness);
-what is left over then is split evenly, for whoever begins to want more. Nobody has less than `speed / (2 * workers)`:
-a newcomer has to begin somehow, and to look hungry. With `n` processes at work the shares add up to
+what is left over then is split evenly, for whoever begins to want more. And nobody has less than
+`speed / (2 * workers)`: a newcomer has to begin somehow, and to look hungry.
 
-    speed + (n - 1) * speed / (2 * workers)     at most, so never to 1.5 times the speed,
+But nobody takes more than what the others do not have: processes look at different moments, and whoever is to give
+something up does so up to a second later. Of those who have no more than the least only what they want counts there,
+or idle connections elsewhere would cost a busy one its speed. So with `n` processes at work the shares add up, at any
+moment, to
 
-and what passes to less than that: a process whose share was raised to the least wants less than it. Shares are
-reckoned once a second, each process in its own time, so after somebody came or began to want more the sum may be
-higher for a second: by what the others go on with until they look.
+    speed + (n - 1) * speed / (2 * workers)     at most: less than 1.5 times the speed,
+
+for the last one that took more than the least left the sum, without the least of others, at the speed or below.
+
+In a steady state it is the speed: who has more than it wants is not hungry, and lets it go.
 """
 
 from __future__ import annotations
@@ -27,29 +32,42 @@ ROOM: Final = 1.5
 """How much of what passed a process wants."""
 HUNGRY: Final = 0.8
 """The part of its share from which on it wants all. ROOM times this is above 1."""
+SLACK: Final = 2048
+"""Bytes a second by which, beside a hundredth, a share may look larger than it is."""
 LOOK_MIN: Final = 0.5
 """Seconds below which a look says nothing about a speed: its bytes count with those of the next."""
-UNIT: Final = 1024
-"""Bytes a second in which wants are told, rounded up."""
 
 
-def lease(speed: int, own: int, others: Sequence[int], workers: int) -> int:
-    """Return the bytes a second of one process, which wants `own`; `others` want as much, of `workers` at most."""
+def lease(speed: int, own: int | None, others: Sequence[tuple[int, int]], workers: int) -> int:
+    """Return the bytes a second of one process.
+
+    Args:
+        speed: of all.
+        own: what it wants; None: nobody knows yet.
+        others: what each of the others wants, and what it has.
+        workers: how many there should be.
+    """
     if not others:
         return speed
+    least = max(1, speed // (2 * max(workers, len(others) + 1)))
+    if own is None:
+        return least
+    little = least + least // 100 + SLACK
+    room = speed - sum(had if had > little else min(had, want) for want, had in others)
+    return max(least, min(room, _fair(speed, own, [want for want, _ in others])))
+
+
+def _fair(speed: int, own: int, others: Sequence[int]) -> int:
+    """Return the part of one of several, where nobody gets more than it wants while others want more."""
     wants = sorted((own, *others))
     left, count = speed, len(wants)
-    share = 0
     for want in wants:
         level = left // count
         if want > level:
-            share = min(own, level)
-            break
+            return min(own, level)
         left -= want
         count -= 1
-    else:
-        share = own + left // len(wants)
-    return max(share, speed // (2 * max(workers, len(wants))), 1)
+    return own + left // len(wants)
 
 
 class Want:
@@ -71,6 +89,5 @@ class Want:
         if seconds >= LOOK_MIN:
             used, self._at, self._passed = self._passed / seconds, now, 0
             self._used = max(used, self._used / 2)
-            wanted = speed if used >= HUNGRY * rate else min(speed, int(self._used * ROOM))
-            self.size = -(-wanted // UNIT) * UNIT
+            self.size = speed if used >= HUNGRY * rate else min(speed, int(self._used * ROOM))
         return self.size

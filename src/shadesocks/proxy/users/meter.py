@@ -41,6 +41,9 @@ WAIT_LEAST: Final = 0.01
 
 _narrowed_back: Final = later(__package__, "..outbound.guarded", "narrowed_back")
 
+WAIT_MOST: Final = 1.0
+"""Seconds until the next look: a speed that is shared with other processes may be another one by then."""
+
 
 class Pace:
     """The speed of one user in one direction: who waits, and until when."""
@@ -65,7 +68,8 @@ class Pace:
 
     def _arm(self, at: float) -> None:
         loop = self._reactor.loop
-        self._timer = loop.call_at(max(at, loop.time() + WAIT_LEAST), self.go_on)
+        now = loop.time()
+        self._timer = loop.call_at(min(max(at, now + WAIT_LEAST), now + WAIT_MOST), self.go_on)
 
     def go_on(self) -> None:
         """Let those who wait go on, one after the other, until there is a debt again."""

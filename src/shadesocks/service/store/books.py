@@ -185,12 +185,13 @@ class Books:
     async def close(self, limit: float = PATIENCE) -> bool:
         """Write what is left, and close the store; False where that cannot be done within so many seconds."""
         await self._write_all(limit)
-        for estate in self._estates:
-            estate.leave()
         is_whole = self.flush.is_clean
         if not is_whole:
             log.error("users' traffic was not written, and is lost: %d bytes of payload", self.flush.unwritten.payload)
-        return await self.clerk.close() and is_whole
+        is_over = await self.clerk.close()  # before seats are left: whoever takes one must find the last batch there
+        for estate in self._estates:
+            estate.leave()
+        return is_over and is_whole
 
 
 def _same(quota: Quota, other: Quota | None) -> bool:

@@ -60,5 +60,5 @@ class Estate:
         return self._is_known and self._flush.is_clean
 
     def leave(self) -> None:
-        """Do no more; if it is not over somebody else will."""
+        """Do no more; if it is not over, somebody else will once this process has ended."""
         self._seat.leave(is_clean=self.is_over)

@@ -275,9 +275,15 @@ class SqliteStore:
         return True
 
     def last(self, writer: str) -> int:
-        """See `Store`: a process that ended left no transaction."""
-        with self._guarded():
-            return self._one("SELECT sequence FROM writers WHERE writer = ?", (writer,)) or 0
+        """See `Store`. It writes: one that was killed between its last frame and the index may have left a transaction
+        that nobody sees, and that a recovery of the log would find. What is written now takes its place in the log."""
+        with self._guarded(), self._transaction() as db:
+            db.execute(
+                "INSERT INTO writers (writer, sequence, wrote_at) VALUES (?, 0, ?) "
+                "ON CONFLICT (writer) DO UPDATE SET wrote_at = excluded.wrote_at",
+                (writer, int(self._wall())),
+            )
+            return int(self._one("SELECT sequence FROM writers WHERE writer = ?", (writer,)))
 
     def users(self) -> list[Stored]:
         """See `Store`."""

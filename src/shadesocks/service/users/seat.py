@@ -8,7 +8,7 @@ The words of a cell:
 
     0 - 3    up, down, wire up, wire down: sums of all who ever sat here
     4        life (16 bits), connections (24), sessions (24)
-    5        wants up and down, in KiB a second, 32 bits each
+    5        of the speeds: wants up and down, shares up and down, 16 bits each (`_squeeze`)
     6        when the oldest session was used, in milliseconds; 0: there is none
     7        numbers of the two batches that the records below are from, 32 bits each
     8 - 15   the four sums as they are in the store once that batch is written, twice
@@ -48,7 +48,9 @@ _NEVER: Final = (1 << _HALF) - 1
 """The number of a record that holds nothing."""
 _COUNT_MOST: Final = (1 << _COUNT_BITS) - 1
 _COUNTS: Final = (1 << 2 * _COUNT_BITS) - 1
-_UNIT: Final = 1024
+_UNIT_BITS: Final = 10
+_DIGITS: Final = 11
+_SPEED_MOST: Final = ((1 << _DIGITS) - 1) << 31 + _UNIT_BITS
 
 
 class Seat:
@@ -102,10 +104,19 @@ class Seat:
                 look_after(seat)
 
     def leave(self, *, is_clean: bool = True) -> None:
-        """Sit there no more; where something is left unwritten (not `is_clean`) somebody else will look after it."""
+        """Sit there no more; all that was told is written, or nothing is to be.
+
+        Where it is not (not `is_clean`), or the store may still be at it, the seat is held until the process ends:
+        then another one looks after it.
+        """
         words = self._board.words
         words[self._base + _LIFE] = self._life % ((1 << _LIFE_BITS) - 1) + 1
-        words[self._base + _TAKEN] = 0 if is_clean else 1
+        if is_clean:
+            words[self._base + _TAKEN] = 0
+            self._board.free(self.number)
+
+    def give_up(self) -> None:
+        """Let another process look after it: nothing of this one's is with the store, though not all may be written."""
         self._board.free(self.number)
 
     # -- what is written -----------------------------------------------------------------------
@@ -197,19 +208,25 @@ class Row:
 
     # -- telling -------------------------------------------------------------------------------
 
-    def tell(self, delta: Counts, wants: tuple[int, int], oldest_at: int) -> None:
+    def tell(self, delta: Counts, oldest_at: int) -> None:
         """See `Others`."""
         words, at = self._words, self.at
         if delta != NOTHING:
             for place, size in enumerate(delta, at):
                 words[place] += size
-        words[at + _WANTS] = min(-(-wants[0] // _UNIT), _NEVER) << _HALF | min(-(-wants[1] // _UNIT), _NEVER)
         words[at + _OLDEST] = oldest_at
 
     def count(self, connections: int, sessions: int) -> None:
         """See `Others`."""
         connections, sessions = min(connections, _COUNT_MOST), min(sessions, _COUNT_MOST)
         self._words[self.at + _NOW] = (self._life << _COUNT_BITS | connections) << _COUNT_BITS | sessions
+
+    def ask(self, wants: tuple[int, int], shares: tuple[int, int]) -> None:
+        """See `Others`."""
+        word = 0
+        for size in (*wants, *shares):
+            word = word << 16 | _squeeze(size)
+        self._words[self.at + _WANTS] = word
 
     # -- looking -------------------------------------------------------------------------------
 
@@ -250,10 +267,10 @@ class Row:
         ]
         return sum(count for count, _ in live), min((oldest for _, oldest in live), default=0)
 
-    def wants(self) -> list[tuple[int, int]]:
+    def asked(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         """See `Others`."""
-        wants = [self._words[at + _WANTS] for at, _ in self._live()]
-        return [((want >> _HALF) * _UNIT, (want & _NEVER) * _UNIT) for want in wants]
+        words = [self._words[at + _WANTS] for at, _ in self._live()]
+        return [((_spread(w >> 48), _spread(w >> 32)), (_spread(w >> 16), _spread(w))) for w in words]
 
     # -- resets --------------------------------------------------------------------------------
 
@@ -280,6 +297,20 @@ class Row:
         if most > SHARED_MOST:
             return None
         return SharedSources(board.words, board.list_at(self.number), partial(board.lock, self.number))
+
+
+def _squeeze(size: int) -> int:
+    """Return a size as 11 bits of KiB, moved by 5: up to 0.1 % more than it is, or a KiB; 4 PiB at most."""
+    size = -(-min(size, _SPEED_MOST) >> _UNIT_BITS)
+    move = max(0, size.bit_length() - _DIGITS)
+    size = -(-size >> move)
+    if size >> _DIGITS:
+        size, move = size >> 1, move + 1
+    return move << _DIGITS | size
+
+
+def _spread(word: int) -> int:
+    return (word & (1 << _DIGITS) - 1) << ((word & 0xFFFF) >> _DIGITS) << _UNIT_BITS
 
 
 def _record(words: memoryview, at: int, sequence: int, delta: Counts) -> None:
