@@ -10,6 +10,8 @@ from shadesocks.cli.overview import RELOAD_LIMIT
 from shadesocks.cli.running import Found, SilentError
 from shadesocks.cli.users.book import Book
 from shadesocks.cli.users.live import Live, same_place
+from shadesocks.config.user import Credential, UserConfig
+from shadesocks.core.secret import Secret
 from shadesocks.wire.control import FAILED, NOT_FOUND, ControlError
 from tests.cli.asked import Stub
 
@@ -67,6 +69,24 @@ def test_what_goes_wrong_is_told(stub: Stub, words: str, capsys: pytest.CaptureF
 def test_a_problem_that_is_not_ours_is_told_and_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert live(Stub(1, reload={"applied": True, "problems": ["port 1 is taken\x1b"]})).reload()
     assert "port 1 is taken?" in capsys.readouterr().err
+
+
+def test_who_is_left_out_by_a_server_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    key = (Credential(Secret("canary")),)
+    several = [UserConfig(f"u{number}\x1b", key) for number in range(8)]
+    rows = [{"name": user.name} for user in several]
+    server = Stub(1, reload=GOOD, users={"users": rows[:1]})
+    assert live(server).serve(several[:1])
+    assert server.asked[-1] == ("users", {"name": "u0\x1b"})
+    assert not live(server).serve(several)
+    assert "leaves out u1?, u2?, u3?, u4?, u5? and 2 more; its log says why" in capsys.readouterr().err
+    server.answers["users"] = ControlError(NOT_FOUND, "nobody")
+    assert not live(server).serve(several[:1])
+    assert "leaves out u0?; its log says why" in capsys.readouterr().err
+    assert live(server).serve([UserConfig("9000")]), "whose port may come later"
+    assert live(Stub(1, reload=GOOD)).serve(several), "an older version cannot say"
+    server.answers["reload"] = {"applied": False}
+    assert not live(server).serve([])
 
 
 def test_that_a_user_is_not_known_is_nothing_to_tell(capsys: pytest.CaptureFixture[str]) -> None:

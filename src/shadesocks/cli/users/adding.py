@@ -98,7 +98,7 @@ def command_add(
         _check(book, roll, users)
         _write(book, users)
         _remember(roll, users)
-        good = no_reload or live.reload()
+        good = no_reload or live.serve(users)
         _tell(book, users, live.rows() if as_json else {}, host, qr=not no_qr, as_json=as_json, keys=keys, now=now)
     return OK if good else NOBODY
 

@@ -189,7 +189,7 @@ def command_set(
             say("all is as before")
             return OK
         write_user(book.ready, checked(book, roll, user))
-        good = no_reload or live.reload()
+        good = no_reload or live.serve([user])
         person = somebody(book, name, live.rows(name))
         if keys:
             person.links = [link for link, _ in links_of(book, user, None)]

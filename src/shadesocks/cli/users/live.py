@@ -7,7 +7,7 @@ there is one way for every change. Where nobody runs, nobody is asked.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,8 +18,11 @@ from ..overview import RELOAD_LIMIT
 from ..running import Found, Running, SilentError, find, shown
 
 if TYPE_CHECKING:
+    from ...config.user import UserConfig
     from .book import Book
 
+_SHOWN: Final = 5
+"""Names that a sentence has at most."""
 _SUMMED: Final = ("connections", "sessions")
 """Of a user in several workers: together. What else a row has, all of them know."""
 
@@ -71,6 +74,25 @@ class Live:
         self.tell_closed()
         return good
 
+    def serve(self, users: Iterable[UserConfig]) -> bool:
+        """Do the same, and see that these users are served then; false where one is not, which is told."""
+        if not self.reload():
+            return False
+        names = [user.name for user in users if user.credentials]  # of others a port may not be there yet
+        lacking = []
+        for service in one_of_each(self.services) if names else ():
+            answer = _ask(service, {"name": names[0]} if len(names) == 1 else {}) if "users" in service.words else None
+            if answer is not None:
+                served = {row["name"] for row in answer["users"]}
+                lacking += [name for name in names if name not in served]
+        if lacking:
+            more = f" and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else ""
+            who = ", ".join(map(shown, lacking[:_SHOWN]))
+            tell(
+                f"warning: the server that runs leaves out {who}{more}; its log says why, and so does: shadesocks check"
+            )
+        return not lacking
+
     def tell_closed(self) -> None:
         """Say that what runs here could not be asked, where that may matter."""
         if not self.services and self.closed:
@@ -85,8 +107,9 @@ def _ask(service: Running, args: dict[str, Any]) -> Report | None:
     try:
         answer: Report = service.ask("users", **args)
     except ControlError as error:
-        if error.code != NOT_FOUND:
-            tell(f"warning: {called(service)}: {error}")
+        if error.code == NOT_FOUND:
+            return {"users": []}
+        tell(f"warning: {called(service)}: {error}")
         return None
     except SilentError as error:
         tell(f"warning: {called(service)}: {error}")
