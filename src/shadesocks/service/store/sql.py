@@ -14,9 +14,10 @@ for the end of the first, and then sees whether it was counted.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
-from importlib import import_module
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -141,6 +142,8 @@ class SqlStore:
         """See `Store`. The tables are made where there are none, and brought to the present form."""
         if self._is_open:
             return
+        if self._engine.dialect.name == "sqlite":
+            _make_private(self._engine.url.database)
         try:
             with self._engine.begin() as db:
                 version = self._version(db)
@@ -166,7 +169,10 @@ class SqlStore:
         return None if version is None else str(version)
 
     def _migrate(self) -> None:
-        config, command = import_module("alembic.config").Config(), import_module("alembic.command")
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
         folder = Path(__file__).parent / "migrations"
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
         config.set_main_option("path_separator", "os")
@@ -349,6 +355,13 @@ def _roll_of(numbers: Sequence[int], before: int) -> Callable[[Connection], int]
 
 def _sums_of(table: Table) -> list[sa.Column[int]]:
     return [table.c[name] for name in SUMS]
+
+
+def _make_private(path: str | None) -> None:
+    """Make a file before SQLite does, which would let others read it."""
+    if path and path != ":memory:":
+        with suppress(OSError):  # it is for SQLite to say what is wrong with it
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _words(error: SQLAlchemyError) -> str:
