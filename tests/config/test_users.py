@@ -140,10 +140,11 @@ def test_no_mistake_repeats_a_key() -> None:
         assert all(secret not in line for line in problems(text, "server"))
 
 
-@pytest.mark.parametrize("method", ["2022-blake3-chacha20-poly1305", "aes-256-gcm"])
+@pytest.mark.parametrize("method", ["2022-blake3-chacha20-poly1305", "aes-256-cfb"])
 def test_methods_that_cannot(method: str) -> None:
     password = KEY if method.startswith("2022") else STRONG
-    assert problems(text_of(method=method, password=password, users=[ANNA]), "server") == [
+    text = text_of(method=method, password=password, users=[ANNA], allow_legacy=True)
+    assert problems(text, "server") == [
         f"c.json:1: users: method {method} cannot tell several users on one port; take {AES_128} or {METHOD}, or give "
         "each a port of his own in servers[]"
     ]
@@ -277,3 +278,69 @@ def test_the_client_has_the_password_that_lasts() -> None:
     assert [each.password.reveal() for each in clients_of(server, 300)] == [f"{KEY}:{KEYS[0]}"]
     (user,) = server.users or ()
     assert user.limits is FREE
+
+
+# AEAD: each has a password of his own, and the server none
+
+PASSWORDS = [f"a long password of number {number}" for number in range(3)]
+
+
+def tried(*users: Any, **keys: Any) -> str:
+    return text_of(**{"method": "aes-256-gcm", "password": ..., "users": list(users), **keys})
+
+
+CLEO, DAN = users(("cleo", PASSWORDS[0]), ("dan", PASSWORDS[1]))
+
+
+@pytest.mark.parametrize("method", ["aes-128-gcm", "aes-256-gcm", "chacha20-ietf-poly1305", "xchacha20-ietf-poly1305"])
+@pytest.mark.parametrize("role", ["server", None])
+def test_users_of_an_aead_method_have_passwords_and_the_server_none(method: str, role: Any) -> None:
+    config = load(tried(CLEO, DAN, method=method), role=role)
+    (server,) = config.servers
+    assert server.users == (UserConfig("cleo", keyed(PASSWORDS[0])), UserConfig("dan", keyed(PASSWORDS[1])))
+    assert not server.password
+    assert server.is_shared
+    assert config.warnings == ()
+    assert [(each.remarks, each.password.reveal()) for each in clients_of(server)] == [
+        ("cleo", PASSWORDS[0]),
+        ("dan", PASSWORDS[1]),
+    ]
+    assert '"password": ""' not in dump(config)
+    assert load(dump(config)).servers == config.servers
+
+
+def test_one_alone_may_have_a_password_too() -> None:
+    (server,) = load(tried(CLEO)).servers
+    assert server.is_shared
+    assert server.owner is None
+
+
+def test_nobody_has_the_password_of_a_server_whose_users_have_theirs() -> None:
+    (told,) = problems(tried(CLEO, password=STRONG), "server")
+    assert told == (
+        "c.json:1: password: with aes-256-gcm each user has a password of his own, and the server has none; leave it "
+        "out, or, if somebody uses it, give it to a user in the list"
+    )
+    (told,) = problems(tried({"name": "ann"}), "server")
+    assert told.endswith(
+        "password: is missing; it is the password of the one user in the list, who has none of his own"
+    )
+
+
+def test_a_list_that_is_empty_lets_nobody_in_where_there_is_no_password() -> None:
+    assert load(tried(), role="server").servers[0].users == ()
+    assert warnings(tried(), "server") == ["c.json:1: users: this list is empty, so nobody can use this server"]
+    assert load(tried(password=STRONG)).servers[0].users is None
+
+
+def test_a_client_of_such_a_server_needs_a_password() -> None:
+    (told,) = problems(tried(CLEO), "local")
+    assert "password: is missing" in told
+    assert load(tried(CLEO, password=PASSWORDS[0]), role="local").servers[0].users is None
+
+
+def test_passwords_differ_and_are_strong() -> None:
+    (told,) = problems(tried(CLEO, {**DAN, "password": PASSWORDS[0]}), "server")
+    assert "users[1].password: this key is another one's" in told
+    (told,) = warnings(tried(CLEO, {**DAN, "password": "sesame"}), "server")
+    assert "users[1].password: this password is weak" in told

@@ -49,8 +49,9 @@ ROWS: Final = (
         "users",
         Kind.USERS,
         "Those who share the port, each with a key of his own and perhaps limits: docs/users.md has the members. A "
-        "client's password is then the server's and the user's, with a colon between; with the 2022 methods of AES. "
-        "One alone needs no key, with any method: `[{name}]` is whoever has the server's password.",
+        "client's password is then the server's and the user's, with a colon between, with the 2022 methods of AES; "
+        "with AEAD methods the user's alone, and the server has none. One alone needs no key, with any method: "
+        "`[{name}]` is whoever has the server's password.",
         places=SERVERS,
         roles=SERVER_END,
         source=RUST,

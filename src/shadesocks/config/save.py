@@ -127,8 +127,9 @@ def _server(server: ServerConfig, config: Config, mode: Mode | None) -> dict[str
         "server": server.address.host,
         "server_port": server.address.port,
         "method": server.method.name,
-        "key" if server.raw_key else "password": server.password.reveal(),
     }
+    if server.password or not server.method.is_tried:
+        keys["key" if server.raw_key else "password"] = server.password.reveal()
     if server.remarks:
         keys["remarks"] = server.remarks
     if server.id:

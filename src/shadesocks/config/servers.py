@@ -349,6 +349,8 @@ def _password(section: Section, method: Method | None, around: Surroundings, fin
     if not section.has(name):
         if method is not None and method.edition is Edition.PLAIN:
             return Secret("")
+        if method is not None and method.is_tried and section.has("users") and findings.concerns(SERVER_END):
+            return _none_or_theirs(section, findings)
         recipe = _recipe(method) if method is not None else "make one with: shadesocks genkey -m METHOD"
         if _has_keys(section):
             recipe = f"it is the server's own key, which all its users have before theirs; {recipe}"
@@ -376,6 +378,16 @@ def _password(section: Section, method: Method | None, around: Surroundings, fin
         return None
     _warn_if_weak(text, method, entry, findings, raw=name == "raw_key")
     return Secret(text)
+
+
+def _none_or_theirs(section: Section, findings: Findings) -> Secret | None:
+    """Return no password for a server whose users have theirs; None after a problem: one alone has the server's."""
+    items = section.entries["users"].node.value
+    if not _has_keys(section) and items:
+        text = "is missing; it is the password of the one user in the list, who has none of his own"
+        findings.problem(section.mark, section.key("password"), text)
+        return None
+    return Secret("")
 
 
 def _has_keys(section: Section) -> bool:

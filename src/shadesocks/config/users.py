@@ -5,7 +5,8 @@
     "destinations": [{"name": "east", "server": HOST, "server_port": PORT, "password": KEY}, ...]        as sing-box
 
 Each has a key of his own; the server's own key is `password`. A client of such a server has both, with a colon
-between, in its `password`. One alone needs none: the server's password is his. What else is said of a user is in
+between, in its `password`. With AEAD methods each has a password of his own, and the server none: his key is found by
+trying. One alone needs none: the server's password is his. What else is said of a user is in
 `user.py`. Called by `servers.py`; the lists stay trees until then, so that each problem has its line.
 """
 
@@ -26,7 +27,7 @@ from .hops import from_environment
 from .hosts import UnfitError, check_host
 from .limits import MemberError
 from .model import DestinationConfig, ServerConfig
-from .passwords import is_weak_key
+from .passwords import ENOUGH_BITS, is_weak_key, strength
 from .reader import BROKEN, Mark, Member, Node, plain, printable
 from .setting import SERVER_END, Kind
 from .settings import SETTINGS
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from .findings import Findings
     from .sections import Entry, Section
 
+_OF_NOBODY: Final = (
+    "with {} each user has a password of his own, and the server has none; leave it out, or, if somebody uses it, give "
+    "it to a user in the list"
+)
 _KEYS: Final = {"users": MEMBERS, "destinations": ("name", "server", "server_port", "password")}
 
 
@@ -58,10 +63,13 @@ def build_users(
     if has_keys and not _tells_apart(entry, "users", method, findings):
         return None
     if not items:
-        if not method.has_identities:
+        if not method.has_identities and (not method.is_tried or password):
             return None
         if not has_store:
             findings.warn(entry.mark, entry.key, "this list is empty, so nobody can use this server", SERVER_END)
+    if has_keys and method.is_tried and password:
+        findings.problem(section.entries["password"].mark, section.key("password"), _OF_NOBODY.format(method.name))
+        return None
     places, made = _Places(method, password), []
     for item, path in items:
         user = _user(item, path, places, findings, has_keys=has_keys)
@@ -106,6 +114,8 @@ def _list_of(section: Section, name: str, findings: Findings) -> Entry | None:
 
 def _tells_apart(entry: Entry, name: str, method: Method, findings: Findings) -> bool:
     """Say whether a method has room for several on one port; report that it has not."""
+    if method.is_tried and name == "users":
+        return True
     if not method.has_identities and entry.node.value:
         text = (
             f"method {method.name} cannot tell several {name} on one port; take 2022-blake3-aes-128-gcm or "
@@ -121,7 +131,7 @@ class _Places:
     def __init__(self, method: Method, password: str) -> None:
         self.method = method
         self.names: dict[str, Mark] = {}
-        self.keys: dict[bytes, Mark | None] = dict.fromkeys(parse_keys(method, password))
+        self.keys: dict[bytes, Mark | None] = dict.fromkeys(parse_keys(method, password) if password else ())
 
 
 def _items(entry: Entry, name: str, findings: Findings) -> Iterator[tuple[Node, str]]:
@@ -270,7 +280,11 @@ def _judge(
         findings.problem(mark, at, f"this key is {whose}; each needs a key of his own, {recipe}")
         return None
     places.keys[key] = mark
-    if is_weak_key(key):
+    if places.method.is_tried:
+        if strength(text) < ENOUGH_BITS:
+            text_of = "this password is weak: whoever records the traffic can guess it at home"
+            findings.warn_once(mark, at, f"{text_of}; {recipe}", SERVER_END)
+    elif is_weak_key(key):
         findings.warn_once(mark, at, f"this key is not random, so it can be guessed; {recipe}", SERVER_END)
     return replace(credential, password=Secret(text))
 
@@ -298,7 +312,7 @@ def _destination(item: Node, path: str, name: str, key: Secret, findings: Findin
 
 
 def clients_of(server: ServerConfig, wall: float | None = None) -> tuple[ServerConfig, ...]:
-    """Return a server as those see it who may use it: one for each user, named after him, with both keys.
+    """Return a server as those see it who may use it: one for each user, named after him, with his keys.
 
     Of several passwords it is the one that is valid the longest, by an instant where one is given.
     """
@@ -309,7 +323,8 @@ def clients_of(server: ServerConfig, wall: float | None = None) -> tuple[ServerC
         own = server.password.reveal()
         if user.credentials:
             now = [each for each in user.credentials if wall is None or each.is_valid(wall)] or user.credentials
-            own += f":{max(now, key=_lasting).password.reveal()}"
+            lasting = max(now, key=_lasting).password.reveal()
+            own = f"{own}:{lasting}" if own else lasting
         remarks = f"{server.remarks} {user.name}" if server.remarks else user.name
         found.append(replace(server, users=None, password=Secret(own), remarks=remarks, id=""))
     return tuple(found)

@@ -53,9 +53,27 @@ def test_the_keys_of_a_server() -> None:
 def test_keys_of_one_port_are_told() -> None:
     shared = {"accessKeys": [{**key, "port": 1001} for key in STORE["accessKeys"]]}
     assert warnings(shared) == [
-        "accessKeys: 1 of these keys share a port with another; several users on one port come in a later version"
+        "accessKeys: a port has one method, and 1 of the ports of these keys have another one, too"
     ]
     assert any("is taken" in problem for problem in problems(shared, "server"))
+
+
+def test_keys_of_one_port_are_users_of_one_server() -> None:
+    names = ("Ann", "Ben", "", "Ben")
+    keys = [
+        {**STORE["accessKeys"][0], "id": str(index), "name": name, "password": f"{PASSWORD} {index}"}
+        for index, name in enumerate(names)
+    ]
+    config = config_of({"accessKeys": [*keys, STORE["accessKeys"][1]]}, "server")
+    one, other = config.servers
+    assert (one.address.port, one.method.name, bool(one.password)) == (1001, "chacha20-ietf-poly1305", False)
+    assert [(user.name, user.credentials[0].password.reveal()) for user in one.users or ()] == [
+        ("Ann", f"{PASSWORD} 0"),
+        ("1", f"{PASSWORD} 1"),
+        ("2", f"{PASSWORD} 2"),
+        ("3", f"{PASSWORD} 3"),
+    ]
+    assert (other.address.port, other.users) == (1002, None)
 
 
 def test_they_are_of_no_use_to_a_client() -> None:

@@ -2,6 +2,7 @@
 
     {"server", "server_port", "password", "method", "prefix"}             behind ssconf://; also with ss:// in its place
     {"accessKeys": [{"id", "name", "password", "port", "method"}]}        shadowbox_config.json of the server
+                                                                          keys of one port are users of one server
     {"transport": {...}}                                                  a newer key, not read: mostly it is YAML
 
 A `prefix` makes the first bytes look like another protocol. They stand in the place of random ones of the salt, so a
@@ -10,6 +11,7 @@ server takes connections without them; a censor may not.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -61,13 +63,33 @@ def _take_keys(draft: Draft, role: Role | None) -> None:
         return
     host = draft.made(every_address())
     items = [item for item in keys.node.value if isinstance(item.value, Mapping)]
-    entries = [_entry(item, index, host) for index, item in enumerate(items)]
-    ports = [entry["server_port"].node.value for entry in entries if "server_port" in entry]
-    shared = len(ports) - len(set(map(str, ports)))
+    doors: dict[tuple[str, str], list[dict[str, Member]]] = {}
+    for index, item in enumerate(items):
+        entry = _entry(item, index, host)
+        doors.setdefault((_text(entry.get("server_port")), _text(entry.get("method"))), []).append(entry)
+    shared = len(doors) - len({port for port, _ in doors})
     if shared:
-        text = f"{shared} of these keys share a port with another; several users on one port come in a later version"
+        text = f"a port has one method, and {shared} of the ports of these keys have another one, too"
         draft.warn(keys, "accessKeys", text)
-    draft.append("servers", entries)
+    draft.append("servers", [own[0] if len(own) == 1 else _shared(own) for own in doors.values()])
+
+
+def _text(member: Member | None) -> str:
+    return "" if member is None else str(member.node.value)
+
+
+def _shared(entries: list[dict[str, Member]]) -> dict[str, Member]:
+    """Return one server for the keys of a port: its users, by their names where these tell them apart."""
+    first, names = entries[0], Counter(_text(entry.get("remarks")) for entry in entries)
+    users = []
+    for entry in entries:
+        user = {"password": entry["password"]} if "password" in entry else {}
+        name = "remarks" if names[_text(entry.get("remarks"))] == 1 and "remarks" in entry else "id"
+        if name in entry:
+            user["name"] = entry[name]
+        users.append(Node(user, next(iter(entry.values())).mark))
+    kept: dict[str, Member] = {key: first[key] for key in ("server", "server_port", "method") if key in first}
+    return {**kept, "users": Member(users[0].mark, Node(tuple(users), users[0].mark))}
 
 
 def _entry(item: Node, index: int, host: Member) -> dict[str, Member]:
