@@ -173,6 +173,19 @@ def test_a_port_comes_and_goes_with_its_user(tmp_path: Path) -> None:
         assert site.user("export").splitlines()[1:] == []
 
 
+def test_whoever_has_the_password_of_a_port_has_limits(tmp_path: Path) -> None:
+    port = free_port()
+    server = {"server": HOST, "server_port": port, "method": "aes-256-gcm", "password": "mVt5-kd93Qpz_0Lr2xWc"}
+    with serving(tmp_path, servers=[server]) as site, site.client(site.link(str(port))) as proxy:
+        live = site.open(proxy)
+        site.user("set", str(port), "--disable")
+        assert has_ended(live)
+        live.close()
+        assert site.is_refused(proxy)
+        site.user("del", str(port))
+        site.open(proxy).close()
+
+
 def test_a_refused_reload_is_told(tmp_path: Path) -> None:
     with serving(tmp_path):
         (tmp_path / "c.json").write_text(json.dumps({"store": "users.db", "servers": [{"server": HOST}]}))
