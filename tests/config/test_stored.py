@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shadesocks.config import load
-from shadesocks.config.stored import people_of, with_stored
+from shadesocks.config.stored import named, people_of, unnamed, with_stored
 from shadesocks.config.user import UserConfig, parse_user
 from shadesocks.core.secret import Secret
 
@@ -109,3 +110,22 @@ def test_ten_thousand() -> None:
     assert len(config.servers[0].users or ()) == 10_001
     assert told == []
     assert json.dumps(names(config))
+
+
+def test_limits_of_a_port_stand_under_its_number() -> None:
+    stored = user(str(PORT), quota="1G", note="pays in May")
+    config, told = with_stored(load(text_of()), [stored])
+    assert told == []
+    (server,) = config.servers
+    assert server.owner is not None
+    assert (server.owner.name, server.owner.limits, server.owner.note) == (str(PORT), stored.limits, "pays in May")
+    assert unnamed(server) == load(text_of()).servers[0]
+    assert named(server, {}).owner == UserConfig(str(PORT)), "limits that are gone from the store are gone"
+    explicit = replace(server, users=(replace(stored, note="", where="config:1"),))
+    assert named(explicit, {str(PORT): stored}) == unnamed(explicit) == explicit, "the file goes before"
+
+
+def test_limits_of_ports_that_a_manager_may_add_are_no_mistake() -> None:
+    for text, count in ((text_of(manager_listen="127.0.0.1:0"), 1), (text_of(), 2)):
+        _, told = with_stored(load(text), [user(name, quota="1G") for name in ("8001", "anna")])
+        assert [problem.key for problem in told] == ["8001", "anna"][-count:]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from ..core.address import PORT_MAX
 from ..core.errors import ConfigError, KeyTextError, Problem
 from ..core.limits import FREE
 from ..core.secret import Secret
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 URL: Final = "://"
 """In the address of a database, and in no path."""
+_BY_NUMBER: Final = "the store"
+"""Where users stand who are called by the number of a port."""
 
 
 def store_of(top: Section, base: str, environ: Mapping[str, str], findings: Findings) -> Secret | None:
@@ -77,9 +80,13 @@ def with_stored(config: Config, users: Sequence[UserConfig]) -> tuple[Config, li
     """Return a configuration with the users of its store, and what is wrong with those who are left out.
 
     A user without a port is at every server that has a list of users; one with a port is at the server there, or has a
-    server of his own, as a manager would add it. Where the file and the store know the same name, the file goes before.
+    server of his own, as a manager would add it. One who is called by the number of a port where nobody has a name, and
+    has no password, is whoever has that port's. Where the file and the store know the same name, the file goes before.
     """
-    servers: list[ServerConfig] = [_with_name(server) for server in config.servers]
+    known = {user.name: user for user in users}
+    servers: list[ServerConfig] = [named(server, known) for server in config.servers]
+    may_come = config.manager_listen is not None  # ports, by commands
+    owned = {server.owner.name for server in servers if server.owner is not None and _is_by_number(server)}
     problems: list[Problem] = []
     people = people_of(config)
     added: dict[int, list[UserConfig]] = {}
@@ -88,6 +95,8 @@ def with_stored(config: Config, users: Sequence[UserConfig]) -> tuple[Config, li
         if user.name in people:
             where = people[user.name].where or "the config"
             problems.append(_problem(user, f"stands in {where}, too, which goes before"))
+            continue
+        if not user.credentials and (user.name in owned or (may_come and _is_number(user.name))):
             continue
         places = [place for place, server in enumerate(servers) if _is_at(user, server)]
         if not places:
@@ -108,11 +117,27 @@ def with_stored(config: Config, users: Sequence[UserConfig]) -> tuple[Config, li
     return replace(config, servers=tuple(servers)), problems
 
 
-def _with_name(server: ServerConfig) -> ServerConfig:
-    """Where there is a store whoever has the password of a port is called by its number."""
-    if server.users is not None or server.destinations:
+def named(server: ServerConfig, known: Mapping[str, UserConfig]) -> ServerConfig:
+    """Where there is a store whoever has the password of a port is called by its number, and has the limits that those
+    who are known have under that name."""
+    if not server.address.port or server.destinations or (server.users is not None and not _is_by_number(server)):
         return server
-    return replace(server, users=(UserConfig(str(server.address.port)),))
+    name = str(server.address.port)
+    user = replace(known.get(name, UserConfig(name)), credentials=(), port=None, where=_BY_NUMBER)
+    return replace(server, users=(user,))
+
+
+def unnamed(server: ServerConfig) -> ServerConfig:
+    """Return what a server was before it was named by its number."""
+    return replace(server, users=None) if _is_by_number(server) else server
+
+
+def _is_by_number(server: ServerConfig) -> bool:
+    return server.owner is not None and server.owner.where == _BY_NUMBER
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal() and 1 <= len(name) <= 5 and 0 < int(name) <= PORT_MAX and name[0] != "0"
 
 
 def _is_at(user: UserConfig, server: ServerConfig) -> bool:

@@ -47,7 +47,7 @@ def check_server(house: House, server: ServerConfig) -> None:
 async def add(house: House, server: ServerConfig) -> Address:
     """Serve one more; see `Service.add`."""
     check_server(house, server)
-    wanted = server.address
+    wanted, server = server.address, _named(house, server)
     house.speaker.say("adding", place=place(wanted.host, wanted.port), port=wanted.port)
     return await _open(house, server)
 
@@ -71,6 +71,7 @@ async def change(house: House, server: ServerConfig, *, cuts: bool = False, anew
     With `anew` one that is as before gets new parts, too, on the same sockets: what they are made with has changed.
     """
     check_server(house, server)
+    server = _named(house, server)
     before = house.ports.at(server.address)
     if before is None:
         await _open(house, server)
@@ -127,6 +128,11 @@ async def reload(house: House, role: Role, config: Config) -> tuple[Reloaded, tu
     if not house.speaker.is_silent:
         tell(reloaded)
     return reloaded, problems
+
+
+def _named(house: House, server: ServerConfig) -> ServerConfig:
+    """Where there is a store, whoever uses a server has a name."""
+    return server if house.accounting is None else house.accounting.named(server)
 
 
 async def _open(house: House, server: ServerConfig, given: GivenSockets | None = None) -> Address:

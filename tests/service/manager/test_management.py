@@ -8,18 +8,22 @@ import socket
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from shadesocks.config.model import Config
+from shadesocks.config.user import UserConfig
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError
+from shadesocks.core.limits import Limits, Quota
 from shadesocks.core.networks import EVERYBODY
 from shadesocks.core.secret import Secret
 from shadesocks.service.manager.management import Management
 from shadesocks.service.roles.server import ServerRole
 from shadesocks.service.service import Service
+from shadesocks.service.store.roll import write_user
+from shadesocks.service.store.sqlite import SqliteStore
 from shadesocks.wire.manager.signed import sign
 from tests.peers import free_port
 
@@ -144,6 +148,77 @@ def test_a_kept_port_that_is_taken_does_not_keep_the_others_from_it(tmp_path: Pa
         assert len(json.loads(path.read_text())["ports"]) == 2  # the next start may have it
 
     run(story())
+
+
+# -- ports with a store -----------------------------------------------------------------------------
+
+
+async def _row(far: Service, port: int) -> dict[str, Any]:
+    assert far.accounting is not None
+    far.accounting.sweep()
+    (found,) = await far.accounting.rows(str(port))
+    return found
+
+
+def test_what_passed_through_an_added_port_outlives_the_service(tmp_path: Path) -> None:
+    port = free_port()
+    server = replace(server_config(), password=Secret(PASSWORD))
+
+    async def story(before: int) -> None:
+        far = keeping(tmp_path / "ports.json", store=Secret(str(tmp_path / "users.db")))
+        async with started(far), target(echo) as there:
+            with tool(far) as panel:
+                assert await panel.ask(add(port)) == b"ok"
+                opened = far.servers
+                assert await panel.ask(add(port)) == b"ok"
+                assert far.servers == opened, "the same again changes nothing"
+                async with client_of(server, Address(HOST, port)) as near:
+                    await visit(near, there, 500)
+                await until(lambda: not far.totals[0])
+                assert (await _row(far, port))["up"] == before + 500
+                assert await panel.ask(f'remove: {{"server_port": {port}}}') == b"ok"
+                assert await panel.ask(add(port)) == b"ok"
+                assert (await _row(far, port))["up"] == before + 500
+                assert await panel.ask("ping") == b'stat: {"%d":0}' % port, "since it was added, as ever"
+
+    run(story(0))
+    run(story(500))
+
+
+def test_a_user_called_by_its_number_limits_a_port(tmp_path: Path) -> None:
+    """Also one who comes or changes while the port is open, and after a restart."""
+    port, path = free_port(), tmp_path / "users.db"
+    server = replace(server_config(), password=Secret(PASSWORD))
+
+    def limit(size: int) -> None:
+        store = SqliteStore(str(path))
+        store.open()
+        write_user(store, UserConfig(str(port), (), Limits(quota=Quota(size))))
+        store.close()
+
+    async def story(quota: int, later: int) -> None:
+        far = keeping(tmp_path / "ports.json", store=Secret(str(path)))
+        async with started(far), target(echo) as there:
+            with tool(far) as panel:
+                assert await panel.ask(add(port)) == b"ok"
+                assert (await _row(far, port))["quota"] == quota
+                async with client_of(server, Address(HOST, port)) as near:
+                    await visit(near, there, 100)
+                    await until(lambda: not far.totals[0])
+                    limit(later)
+                    await far.reload(keeping(tmp_path / "ports.json", store=Secret(str(path))).config)
+                    row = await _row(far, port)
+                    assert (row["quota"], row["refused"]) == (later, "quota")
+                    stream = await connected(near, there)
+                    stream[1].write(bytes(10))
+                    assert await ended(stream), "nobody is let in"
+                assert await panel.ask(add(port, password="another password, as long")) == b"ok"
+                assert (await _row(far, port))["refused"] == "quota", "another password is no way around it"
+
+    limit(10_000)
+    run(story(10_000, 150))
+    limit(20_000)
+    run(story(20_000, 300))
 
 
 # -- who may command --------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ...config.manager import added_server
 from ...config.model import Mode
+from ...config.stored import unnamed
 from ...core.address import Address
 from ...core.errors import ConfigError, RemoteProtocolError
 from ...crypto.methods import find_method
@@ -206,7 +207,7 @@ class Manager:
         port = server.address.port
         hosts = [old.address for old in there] if keeps_hosts else []
         servers = [replace(server, address=address) for address in hosts or [server.address]]
-        if set(servers) == set(there):
+        if {*map(unnamed, servers)} == {*map(unnamed, there)}:
             return
         if not there:
             self._heard.pop(port, None)

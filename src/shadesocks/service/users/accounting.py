@@ -80,7 +80,12 @@ class Accounting:
     async def open(self, config: Config) -> None:
         """Open the store of a configuration, if it has one; raises ConfigError."""
         if config.store is not None:
-            self.kept = await _keep(config, self.accounts, self._seat)
+            try:
+                self.kept = await _keep(config, self.accounts, self._seat)
+            except BaseException:
+                if self._seat is not None:
+                    self._seat.give_up()
+                raise
 
     async def gather(self, config: Config) -> Config:
         """Return a configuration with the users of the store; who is left out is told. Raises ConfigError."""

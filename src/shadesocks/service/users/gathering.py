@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from ...config.stored import named as named
 from ...config.stored import with_stored
 from ...core.errors import ConfigError, Problem
 from ..store.choose import open_store
