@@ -73,6 +73,9 @@ def test_a_process_sits_where_its_slot_says_or_else_anywhere(board: Board) -> No
     again = board.sit(0)
     assert again is not None
     assert again.number == 5
+    for seat in (*seats[:2], *seats[3:], again):
+        assert seat is not None
+        seat.leave()
 
 
 @pytest.mark.parametrize(("fails", "rows"), [(0, ROWS), (1, ROWS // 16), (2, None)])
@@ -178,3 +181,37 @@ def test_memory_of_10_000_users_and_four_processes() -> None:
     """In KiB: 1.25 MiB for each process, and 1.5 for names and rows, of 133 MiB of addresses."""
     told = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, timeout=100, check=True)
     assert int(told.stdout) < 7000
+
+
+HELD: Final = """
+import os, signal
+from shadesocks.service.users.board import Board
+
+board = Board(1, rows=4)
+reading, writing = os.pipe()
+pid = os.fork()
+if not pid:
+    board.sit(0).leave(is_clean=False)
+    board.close()
+    os.write(writing, b"1")
+    signal.pause()
+os.read(reading, 1)
+print(board.sit(0).number, len(list(board.adopt())))
+os.kill(pid, signal.SIGKILL)
+os.waitpid(pid, 0)
+print([seat.number for seat in board.adopt()])
+"""
+
+
+def test_a_seat_that_was_left_with_something_unwritten_is_held_until_the_process_ends() -> None:
+    told = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, timeout=60, check=False)
+    assert told.stdout.splitlines() == ["1 0", "[0]"], told.stderr
+
+
+def test_a_seat_that_was_given_up_is_somebody_s_to_look_after(board: Board) -> None:
+    seat = board.sit(0)
+    assert seat is not None
+    seat.give_up()
+    found = list(board.adopt())
+    assert [each.number for each in found] == [0]
+    found[0].leave()

@@ -247,7 +247,8 @@ class Board:
         return self._locks.at(_LISTS + row)
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Give the memory back. Seats that could not be left are held until the process ends."""
         self.words.release()
         self._map.close()
-        self._locks.close()
+        if not self._mine:
+            self._locks.close()
