@@ -102,9 +102,11 @@ def has_ended(sock: socket.socket) -> bool:
 
 
 @contextlib.contextmanager
-def serving(home: Path, **settings: Any) -> Iterator[Site]:
+def serving(home: Path, *, method: str = METHOD, **settings: Any) -> Iterator[Site]:
     port = free_port()
-    server = {"server": HOST, "server_port": port, "method": METHOD, "password": KEY, "users": []}
+    server = {"server": HOST, "server_port": port, "method": method, "users": []}
+    if method == METHOD:
+        server["password"] = KEY
     config = {"store": "users.db", "allow_private": True, "servers": [server], **settings}
     (home / "c.json").write_text(json.dumps(config))
     with echo() as target, running(home, "server", "-c", str(home / "c.json")) as program:
@@ -112,9 +114,9 @@ def serving(home: Path, **settings: Any) -> Iterator[Site]:
         yield Site(home, program, target, port)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_new_user_is_served_at_once_and_a_disabled_one_no_more(tmp_path: Path, workers: int) -> None:
-    with serving(tmp_path, workers=workers) as site:
+@pytest.mark.parametrize(("workers", "method"), [(1, METHOD), (2, METHOD), (1, "chacha20-ietf-poly1305")])
+def test_a_new_user_is_served_at_once_and_a_disabled_one_no_more(tmp_path: Path, workers: int, method: str) -> None:
+    with serving(tmp_path, method=method, workers=workers) as site:
         made = site.user("add", "anna", "--no-qr")
         link = site.link("anna")
         assert link in made.splitlines()

@@ -139,6 +139,12 @@ def test_without_a_store_the_config_has_users(site: Site) -> None:
     site.write(store="")
     assert [row["name"] for row in site.json("list")] == ["fay"]
     assert site.json("show", "fay")["used"] is None
+    server = Stub(5, users={"users": [{**ROW, "name": "fay"}]})
+    server.config = str(site.config)
+    site.running(server)
+    told = site.json("show", "fay")
+    assert (told["used"], told["up"], told["down"], told["wire_up"], told["wire_down"]) == (500, 5, 6, 7, 8)
+    site.running()
     site.write(servers=[], store="")
     assert site.call("list") == OK
     assert site.out == "there are no users; `shadesocks user add NAME` makes one\n"

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ...config.user import UserConfig
+from ...proxy.users.counts import NOTHING, Counts
 from ...service.store.roll import used
 from ...service.store.store import HOURS_A_DAY, Stored
 from ..exits import Failed
@@ -87,13 +88,18 @@ def people(book: Book, roll: Roll, users: Iterable[UserConfig], rows: dict[str, 
             Person(
                 user,
                 stands_of(book, user, stored=user.name in roll.users),
-                roll.stored.get(user.name, Stored(user.name)),
+                roll.stored.get(user.name) or Stored(user.name, counts=_counts(row)),
                 None if user.limits.quota is None else found.get(user.name) if known is None else int(known),
                 row,
                 ports=tuple(places.get(user.name, ())),
             )
         )
     return made
+
+
+def _counts(row: dict[str, Any] | None) -> Counts:
+    """Return what passed by what a running service says: all that is known where there is no store."""
+    return NOTHING if row is None else Counts(*(int(row.get(name) or 0) for name in Counts._fields))
 
 
 def _known(row: dict[str, Any] | None, key: str) -> Any:
