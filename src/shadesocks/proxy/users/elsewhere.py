@@ -83,8 +83,8 @@ class Elsewhere:
 
     def __init__(self, others: Others) -> None:
         self.others: Final = others
-        self._seen = others.payload()
-        """What the others had counted at the last look."""
+        self._seen = 0
+        """What the others had counted at the last look; from `begin` on, which is where a quota begins."""
         self._marked = 0
         self._up: Want | None = None
         self._down: Want | None = None
@@ -95,9 +95,9 @@ class Elsewhere:
         """Return what a quota that begins here has used already, as far as no store says better."""
         others = self.others
         self._seen = others.payload()
-        used = others.since_mark()
+        used = others.since_mark() if is_lifetime else 0
         self._marked = others.marked()
-        return used if is_lifetime else 0
+        return used
 
     def go_on(self, seen: int) -> None:
         """Count of the others from there on: so much of theirs a store had."""

@@ -277,7 +277,9 @@ class Row:
     def since_mark(self) -> int:
         """See `Others`."""
         at, total = self._board.mark_at(self.number), self._all()
-        if not self._words[at]:
+        if not self._words[at] and not total:
+            self._words[at] = 1  # all of them would say so
+        elif not self._words[at]:
             with self._board.lock(self.number):
                 self._words[at] = self._words[at] or total + 1
         return max(0, total - (self._words[at] - 1))
