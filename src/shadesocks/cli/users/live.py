@@ -88,9 +88,7 @@ class Live:
         if lacking:
             more = f" and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else ""
             who = ", ".join(map(shown, lacking[:_SHOWN]))
-            tell(
-                f"warning: the server that runs leaves out {who}{more}; its log says why, and so does: shadesocks check"
-            )
+            tell(f"warning: the server that runs leaves out {who}{more}; its log says why")
         return not lacking
 
     def tell_closed(self) -> None:
