@@ -370,6 +370,7 @@ def test_a_database_that_is_killed_counts_every_byte_once(request: pytest.Fixtur
     async def count(url: str, writer: str, is_over: threading.Event) -> int:
         clerk = Clerk(SqlStore(url))
         await clerk.open()
+        are_open.release()
         flush, total = Flush(clerk, writer), 0
         until = time.monotonic() + 200
         while not (is_over.is_set() and flush.is_clean) and time.monotonic() < until:
@@ -385,9 +386,10 @@ def test_a_database_that_is_killed_counts_every_byte_once(request: pytest.Fixtur
         return total
 
     with running() as server:
-        url, is_over = server.url(), threading.Event()
+        url, is_over, are_open = server.url(), threading.Event(), threading.Semaphore(0)
         counting = [in_thread(lambda: asyncio.run(count(url, f"w{time.monotonic_ns()}", is_over))) for _ in range(2)]
         try:
+            assert all(are_open.acquire(timeout=30) for _ in counting)
             for _ in range(lives):
                 time.sleep(chance.uniform(0.1, 0.6))
                 server.kill()

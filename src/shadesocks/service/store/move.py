@@ -85,6 +85,8 @@ def _copy(db: Connection, old: Store, now: int, title: str) -> tuple[int, int, i
 
     if db.execute(sa.select(USERS.c.id).limit(1)).first() is not None:
         raise StoreError(f"{title} knows users already; name an empty database, or an empty schema of one")
+    if db.dialect.name == "postgresql":  # the first one may be far away, and slow to answer
+        db.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
     users = old.users()
     for some in portions(users):
         db.execute(sa.insert(USERS), [_members(user) for user in some])
