@@ -87,6 +87,22 @@ def test_another_process_looks_after_a_seat_that_nobody_takes(town: Town) -> Non
     assert town.start(0).seat.number == 0, "it is free again"
 
 
+def test_what_passed_before_there_was_a_store_is_never_written(town: Town) -> None:
+    first = town.start(0, stores=False)
+    first.move("ann", 100, 50)
+    first.sweep()
+    first.kill()
+    second = town.start(0)
+    second.move("ann", 5, 0)
+    second.sweep()
+    second.work()
+    second.kill()
+    third = town.start(0)
+    third.sweep()
+    third.work()
+    assert town.store.sum("ann").payload == 5
+
+
 def test_while_the_store_fails_an_estate_stays_and_is_handed_on(town: Town) -> None:
     first, second = town.start(0), town.start(1)
     first.move("ann", 100, 50)

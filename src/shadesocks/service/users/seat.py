@@ -39,7 +39,7 @@ CELL: Final = 16
 SEAT: Final = 8
 """Words about a seat."""
 
-_LIFE, _TAKEN, _FORMED, _WRITTEN = range(4)
+_LIFE, _TAKEN, _FORMED, _WRITTEN, _STORED = range(5)
 _NOW, _WANTS, _OLDEST, _NUMBERS, _RECORDS = 4, 5, 6, 7, 8
 _LIFE_BITS: Final = 16
 _COUNT_BITS: Final = 24
@@ -153,8 +153,13 @@ class Seat:
 
         To be called before the first batch of this life; `last` is the last one of this writer's that the store has.
         It changes nothing of what it would return again: a process that dies with it in hand leaves it to the next.
+        What passed before there was a store is nothing that is left to be written.
         """
         board, words = self._board, self._board.words
+        if not words[self._base + _STORED]:
+            for row in board.used_rows:
+                _forgive(words, board.cells_at(self.number) + row * CELL)
+            words[self._base + _STORED] = 1
         last = max(last, words[self._base + _WRITTEN])  # a store forgets whoever was silent for a week
         found = []
         for row in board.used_rows:
@@ -325,6 +330,12 @@ def _record(words: memoryview, at: int, sequence: int, delta: Counts) -> None:
     for place, size in enumerate(sums, at + new):
         words[place] = size
     words[at + _NUMBERS] = sequence << _HALF | second if is_first else first << _HALF | sequence
+
+
+def _forgive(words: memoryview, at: int) -> None:
+    """Let all that was counted be written."""
+    for place in range(4):
+        words[at + _RECORDS + place] = words[at + _RECORDS + 4 + place] = words[at + place]
 
 
 def _written(words: memoryview, at: int, last: int) -> Counts:
