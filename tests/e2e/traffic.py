@@ -25,7 +25,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,6 +42,7 @@ SURE: Final = 16 << 10
 CHUNK: Final = 0x3FFF
 DATAGRAM: Final = 1200
 SIZES: Final = (0, 1, 2, 100, 1000, 5000, CHUNK, CHUNK + 1, 40_000, 150_000)
+SURE_SIZES: Final = tuple(size for size in SIZES if size < SURE)
 _ORDER: Final = struct.Struct("!BLL")
 _WHO: Final = struct.Struct("!H")
 _ASK: Final = struct.Struct("!HBH")
@@ -148,6 +149,7 @@ class Targets:
         for thread in self._threads[2:]:
             thread.join(LIMIT)
             assert not thread.is_alive(), "a target still waits for its end"
+        del self._threads[2:]
 
     def __enter__(self) -> Targets:
         return self
@@ -301,8 +303,18 @@ def order(what: int, up: int = 0, down: int = 0) -> bytes:
 class Client:
     """The client of one member: a random life, of which what passed on the wire is counted."""
 
-    def __init__(self, member: Member, targets: Targets, source: random.Random, wire: Sums) -> None:
+    def __init__(
+        self,
+        member: Member,
+        targets: Targets,
+        source: random.Random,
+        wire: Sums,
+        sizes: Sequence[int] = SIZES,
+        patience: float = LIMIT,
+    ) -> None:
+        """`sizes` are those of what passes at a time; `patience` is for datagrams that nobody answers."""
         self._member, self._targets, self._source, self._wire = member, targets, source, wire
+        self._sizes, self._patience = sizes, patience
 
     def live(self, flows: int, *, is_clean: bool) -> None:
         """Have so many connections and sessions, one after the other. A clean one breaks nothing off."""
@@ -320,14 +332,14 @@ class Client:
         draw = self._source
         first, down = _WHO.pack(self._member.number), 0
         if draw.random() < 0.5:
-            down = draw.choice(SIZES)
-            first += order(PASS, draw.choice(SIZES), down)
+            down = draw.choice(self._sizes)
+            first += order(PASS, draw.choice(self._sizes), down)
         stream = Stream(self._member, self._targets.port, first)
         try:
             stream.receive(down)
             for _ in range(draw.randrange(4)):
-                down = draw.choice(SIZES)
-                stream.send(order(PASS, draw.choice(SIZES), down))
+                down = draw.choice(self._sizes)
+                stream.send(order(PASS, draw.choice(self._sizes), down))
                 stream.receive(down)
             end(self, stream)
         finally:
@@ -339,22 +351,22 @@ class Client:
         stream.receive_all()
 
     def finish_first(self, stream: Stream) -> None:
-        down = self._source.choice(SIZES)
-        stream.send(order(HALF, 0, down) + bytes(self._source.choice(SIZES)))
+        down = self._source.choice(self._sizes)
+        stream.send(order(HALF, 0, down) + bytes(self._source.choice(self._sizes)))
         stream.sock.shutdown(socket.SHUT_WR)
         stream.receive(down)
         stream.receive_all()
 
     def finish_last(self, stream: Stream) -> None:
-        down = self._source.choice(SIZES)
+        down = self._source.choice(self._sizes)
         stream.send(order(LAST, 0, down))
         stream.receive(down)
         stream.receive_all()
-        stream.send(bytes(self._source.choice(SIZES)))
+        stream.send(bytes(self._source.choice(self._sizes)))
         stream.sock.shutdown(socket.SHUT_WR)
 
     def be_reset(self, stream: Stream) -> None:
-        down = self._source.choice(SIZES)
+        down = self._source.choice(self._sizes)
         stream.send(order(BREAK, 0, down))
         stream.receive(down)
         stream.send(b"!")
@@ -405,7 +417,7 @@ class Client:
         wire_up = wire_down = 0
         with socket.socket(type=socket.SOCK_DGRAM) as sock:
             sock.connect((HOST, member.port))
-            sock.settimeout(LIMIT)
+            sock.settimeout(self._patience)
             for number in range(self._source.randrange(1, 8)):
                 count, size = self._source.randrange(4), self._source.randrange(DATAGRAM)
                 payload = _ASK.pack(member.number, count or 1, size) + bytes(self._source.randrange(DATAGRAM))
