@@ -330,6 +330,17 @@ def test_a_connection_that_breaks_at_the_end_is_for_the_caller_to_judge(postgres
     store.close()
 
 
+def test_a_server_that_refuses_is_left(postgres: Postgres) -> None:
+    """As one that is no longer the primary: the next call connects anew, to whoever is it then."""
+    store = opened(postgres.url(postgres.new_schema()))
+    with store._engine.begin() as db:
+        db.exec_driver_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    with pytest.raises(StoreError, match="read-only transaction"):
+        store.write(BATCH)
+    assert store.write(BATCH)
+    store.close()
+
+
 def test_the_password_may_stand_in_libpqs_own_file(
     postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -210,6 +210,7 @@ class SqlStore:
                 words = _words(error)  # others inserted a row that we had not seen, or deleted its user
             except SQLAlchemyError as error:
                 if was_lost or is_done or not (isinstance(error, DBAPIError) and error.connection_invalidated):
+                    self._engine.dispose()  # what answers elsewhere by now may do what this server refuses
                     raise StoreError(f"{self.title}: {_words(error)}") from None
                 was_lost = True
                 words = _words(error)
