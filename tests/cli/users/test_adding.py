@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -203,3 +204,19 @@ def test_a_person_at_a_terminal_gets_a_code(site: Site) -> None:
             assert glass.rest() == OK
         assert f"made: {name}, in" in glass.seen
         assert ("▀" in glass.seen) is is_drawn
+
+
+def test_a_password_is_typed_or_comes_from_stdin(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = FAY[:40] + "A" + FAY[41:]
+    with on_terminal(site.folder, "user", "add", "anna", "-c", str(site.config), "--password", "-") as glass:
+        glass.until("password: ")
+        glass.press(f"{key}\r")
+        assert glass.rest() == OK
+    assert key not in glass.seen
+    assert site.user("anna").credentials[0].password.reveal() == key
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    assert site.call("add", "ben", "--password", "-") == USAGE
+    assert "the password is empty" in site.err
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{key[:40]}C{key[41:]}\n"))
+    assert site.call("set", "anna", "--add-password", "-") == OK
+    assert len(site.user("anna").credentials) == 2

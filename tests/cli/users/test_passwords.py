@@ -10,7 +10,7 @@ import click
 import pytest
 
 from shadesocks.cli.users.book import Book
-from shadesocks.cli.users.passwords import credential_of, method_at, rotated, without
+from shadesocks.cli.users.passwords import credential_of, method_at, rotated, typed, without
 from shadesocks.config.load import load
 from shadesocks.config.user import Credential
 from shadesocks.core.secret import Secret
@@ -50,9 +50,8 @@ def test_one_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
         Secret("x"), int(NOW) + 3600, int(NOW) + 7200
     )
     monkeypatch.setattr(sys, "stdin", io.StringIO("from stdin\nmore\n"))
-    assert credential_of(book(), None, "-", None, None, NOW).password.reveal() == "from stdin"
-    for text, begins, ends in (("", None, None), ("-", None, None), ("x", "2h", "1h"), ("x", "soon", None)):
-        monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+    assert [typed(text) for text in (None, "x", "-")] == [None, "x", "from stdin"]
+    for text, begins, ends in (("", None, None), ("x", "2h", "1h"), ("x", "soon", None)):
         with pytest.raises(click.UsageError):
             credential_of(book(), None, text, begins, ends, NOW)
 

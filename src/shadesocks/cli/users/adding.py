@@ -82,6 +82,7 @@ def command_add(
     none. Exit code 1 where the name is taken, or where a server that runs refuses the change.
     """
     from .importing import read_users
+    from .passwords import typed
 
     now = time.time()
     if (name is None) == (source is None):
@@ -91,6 +92,7 @@ def command_add(
         common["enabled"] = False
     if source is not None and (password is not None or valid_from is not None or valid_until is not None):
         raise click.UsageError("--password and its dates are of one user; a file has a column for passwords")
+    password = typed(password)
     wanted = [(name, common)] if name is not None else read_users(source or "", common, now)
     with opened(file, store, change=True) as book, living(book, path) as live:
         roll = book.roll()
@@ -120,7 +122,8 @@ def _user(
     user = made(name, members)
     if user.credentials:
         return user
-    return replace(user, credentials=(credential_of(book, user.port, password or NEW, *ends, now),))
+    text = NEW if password is None else password
+    return replace(user, credentials=(credential_of(book, user.port, text, *ends, now),))
 
 
 def _check(book: Book, roll: Roll, users: list[UserConfig]) -> None:

@@ -155,7 +155,7 @@ def command_set(
     from ...service.store.roll import write_user
     from . import told
     from .linking import links_of
-    from .passwords import NEW, credential_of, rotated, without
+    from .passwords import NEW, credential_of, rotated, typed, without
     from .people import somebody
 
     now = time.time()
@@ -163,11 +163,12 @@ def command_set(
         raise click.UsageError("one of --password, --add-password and --rotate is enough")
     if password is None and added is None and rotate is None and (valid_from is not None or valid_until is not None):
         raise click.UsageError("--valid-from and --valid-until go with --add-password, --password or --rotate")
+    password, added = typed(password), typed(added)
     with opened(file, store, change=True) as book, living(book, path) as live:
         roll = book.roll()
         not_in_file(book, name)
         before = known(book, roll, live, name)
-        if not before.credentials and (password or added or rotate is not None):
+        if not before.credentials and {password, added, rotate} != {None}:
             raise Failed(f"{shown(name)} {_BY_PORT}", NOBODY)
         members = members_of(given, pack_user(before), now)
         if enabled is not None:
@@ -180,7 +181,9 @@ def command_set(
             fresh = credential_of(book, user.port, NEW, valid_from, valid_until, now)
             its = rotated(its, fresh, seconds(rotate), now)
         elif added is not None or password is not None:
-            fresh = credential_of(book, user.port, added or password or "", valid_from, valid_until, now)
+            fresh = credential_of(
+                book, user.port, password or "" if added is None else added, valid_from, valid_until, now
+            )
             its = (fresh,) if added is None else (*its, fresh)
         if before.credentials and not its:
             raise click.UsageError("a user has a password; to let him in no more: --disable")

@@ -13,6 +13,7 @@ import click
 from ...config.limits import MemberError, parse_instant
 from ...config.user import Credential
 from ...core.secret import Secret
+from ..screen import is_terminal
 from .entries import NONE, instant
 
 if TYPE_CHECKING:
@@ -24,18 +25,25 @@ NEW: Final = "new"
 STDIN: Final = "-"
 
 
+def typed(text: str | None) -> str | None:
+    """Return a password that was given: for `-` the one of stdin, for which a person is asked."""
+    if text != STDIN:
+        return text
+    if is_terminal(sys.stdin):
+        return str(click.prompt("password", hide_input=True, err=True))
+    return sys.stdin.readline().strip()
+
+
 def credential_of(
     book: Book, port: int | None, text: str, valid_from: str | None, valid_until: str | None, now: float
 ) -> Credential:
-    """Return a password: the one given, from stdin for `-`, or a new one for `new`.
+    """Return a password: the one given, or a new one for `new`.
 
     Raises:
         click.UsageError: there is none, or its dates are none.
     """
     if text == NEW:
         text = _make(book, port)
-    elif text == STDIN:
-        text = sys.stdin.readline().strip()
     if not text:
         raise click.UsageError("the password is empty")
     begins, ends = (
