@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from shadesocks.wire.control import FAILED, NOT_FOUND, ControlError
 from tests.cli.asked import Stub
 
 BOOK = Book("/etc/server.json", None, "/var/lib/users.db")
+ROW: dict[str, Any] = dict.fromkeys(("name", "refused", "connections", "sessions", "sources", "used"))
 GOOD = {"applied": True, "problems": []}
 
 
@@ -74,7 +76,7 @@ def test_a_problem_that_is_not_ours_is_told_and_no_failure(capsys: pytest.Captur
 def test_who_is_left_out_by_a_server_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     key = (Credential(Secret("canary")),)
     several = [UserConfig(f"u{number}\x1b", key) for number in range(8)]
-    rows = [{"name": user.name} for user in several]
+    rows = [{**ROW, "name": user.name} for user in several]
     server = Stub(1, reload=GOOD, users={"users": rows[:1]})
     assert live(server).serve(several[:1])
     assert server.asked[-1] == ("users", {"name": "u0\x1b"})
@@ -98,5 +100,7 @@ def test_that_a_user_is_not_known_is_nothing_to_tell(capsys: pytest.CaptureFixtu
     assert "gone" in err
 
 
-def test_an_answer_of_another_version_is_no_row() -> None:
-    assert live(Stub(1, users={}), Stub(2)).rows() == {}
+@pytest.mark.parametrize("answer", [{}, {"users": 5}, {"users": [5]}, {"users": [{"name": "anna"}]}])
+def test_an_answer_of_another_version_is_no_row(answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert live(Stub(1, users=answer), Stub(2)).rows() == {}
+    assert "its version is another one's" in capsys.readouterr().err

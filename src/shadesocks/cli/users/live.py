@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 5
 """Names that a sentence has at most."""
+_WORDS: Final = ("name", "refused", "connections", "sessions", "sources", "used")
+"""What a row has, or it is of a version that we do not know."""
 _SUMMED: Final = ("connections", "sessions")
 """Of a user in several workers: together. What else a row has, all of them know."""
 
@@ -42,7 +44,7 @@ class Live:
             if "users" not in service.words:
                 continue
             answer = _ask(service, args)
-            for row in [] if answer is None else answer.get("users", []):
+            for row in [] if answer is None else answer["users"]:
                 known = rows.get(row["name"])
                 if known is None:
                     rows[row["name"]] = dict(row)
@@ -112,13 +114,17 @@ def _ask(service: Running, args: dict[str, Any]) -> Report | None:
     except SilentError as error:
         tell(f"warning: {called(service)}: {error}")
         return None
-    return answer if isinstance(answer, dict) else None
+    try:
+        return {"users": [{**row, **{word: row[word] for word in _WORDS}} for row in answer["users"]]}
+    except (LookupError, TypeError):
+        tell(f"warning: {called(service)}: its answer is not understood; its version is another one's")
+        return None
 
 
 @contextmanager
 def living(book: Book, path: str | None) -> Iterator[Live]:
-    """Find those that serve, and hang up in the end."""
-    found = find(path)
+    """Find those that serve, at a path, where the config has its socket, or in the usual places; hang up in the end."""
+    found = find(path or (book.config and book.config.control) or None)
     try:
         for sentence in found.silent:
             tell(f"warning: {sentence}")
