@@ -17,7 +17,6 @@ from shadesocks.proxy.users.accounts import Accounts
 from shadesocks.proxy.users.counts import Counts
 from shadesocks.service.store.books import Books
 from shadesocks.service.store.sqlite import SqliteStore
-from shadesocks.service.store.store import Batch, Row, Store
 from shadesocks.service.users.board import Board
 from shadesocks.service.users.seat import Seat
 from tests.proxy.users.test_account import begin
@@ -111,25 +110,6 @@ def test_a_reset_by_another_process_holds_for_what_is_restored(tmp_path: Path) -
         board.close()
 
     asyncio.run(asyncio.wait_for(story(), 30))
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "sql"])
-def test_a_store_says_which_batch_of_a_writer_was_the_last(kind: str, tmp_path: Path) -> None:
-    store: Store
-    if kind == "sqlite":
-        store = SqliteStore(tmp_path / "users.db")
-    else:
-        pytest.importorskip("sqlalchemy")
-        from shadesocks.service.store.sql import SqlStore
-
-        store = SqlStore(f"sqlite:///{tmp_path}/users.db")
-    store.open()
-    assert store.last("w") == 0
-    assert store.write(Batch("w", 3, (Row("ann", 1, 1, 2, 3, 4),)))
-    assert (store.last("w"), store.last("v")) == (3, 0)
-    assert not store.write(Batch("w", 3, ()))
-    assert store.write(Batch("v", 1, ()))
-    store.close()
 
 
 KILLED: Final = """
