@@ -13,6 +13,7 @@ from shadesocks.config import Config, LocalConfig, Mode, Outbound, ProxyConfig, 
 from shadesocks.config.export import Export, to_own, to_rust, to_sip008
 from shadesocks.config.model import PluginConfig
 from shadesocks.config.nameservers import WORDS
+from shadesocks.config.user import Credential, UserConfig
 from shadesocks.core.address import Address
 from shadesocks.core.nameserver import NameServer, Transport
 from shadesocks.core.secret import Secret
@@ -122,3 +123,13 @@ def test_a_document_has_the_client_s_half_of_a_plugin() -> None:
     server = replace(ONE, plugin=PluginConfig("/usr/bin/obfs-server", Secret("obfs=tls;failover=192.0.2.1:80")))
     (entry,) = keys(to_sip008(Config((server,)), "server"))["servers"]
     assert (entry["plugin"], entry["plugin_opts"]) == ("obfs-local", "obfs=tls")
+
+
+def test_users_of_an_aead_method_are_told() -> None:
+    """shadowsocks-rust would take no notice of them, and miss the password."""
+    anna = UserConfig("anna", (Credential(Secret(STRONG)),))
+    server = replace(ONE, method=METHODS["aes-256-gcm"], password=Secret(""), users=(anna,))
+    assert to_rust(Config((server,)), "server").lost == [
+        "users: shadowsocks-rust has no users with aes-256-gcm; the 2022 methods of AES have some"
+    ]
+    assert [entry["password"] for entry in keys(to_sip008(Config((server,)), "server"))["servers"]] == [STRONG]

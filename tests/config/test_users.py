@@ -335,7 +335,7 @@ def test_a_list_that_is_empty_lets_nobody_in_where_there_is_no_password() -> Non
 
 def test_a_client_of_such_a_server_needs_a_password() -> None:
     (told,) = problems(tried(CLEO), "local")
-    assert "password: is missing" in told
+    assert told == "c.json:1: password: is missing; a client has the password of one of the users"
     assert load(tried(CLEO, password=PASSWORDS[0]), role="local").servers[0].users is None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shadesocks.core.address import Address
 from shadesocks.core.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError, ReplayError
@@ -13,6 +15,7 @@ from shadesocks.wire.aead_users import AeadUsersShadow
 from shadesocks.wire.chunks import SIZE_SIZE, Sealer
 from shadesocks.wire.editions import make_shadow, make_tried_shadow
 from shadesocks.wire.reader import Reader
+from tests.fuzz.test_streams import DAMAGE, damaged
 
 from .codecs import AEAD, AEAD2022, salt_of
 from .hearing import ClientHearing, ServerHearing, make_request, say
@@ -156,3 +159,19 @@ def test_nobody_is_found_in_an_empty_table() -> None:
     server = ServerHearing(make_tried_shadow(METHODS[name], keyring_of(name, 0)))
     with pytest.raises(RemoteProtocolError):
         server._take(request(name, 0))
+
+
+@given(payloads=st.lists(st.binary(max_size=60), max_size=3), damage=DAMAGE, seed=st.integers(0, 1000))
+def test_whatever_comes_is_heard_as_with_one_key(
+    payloads: list[bytes], damage: list[tuple[str, float, bytes]], seed: int
+) -> None:
+    name = AEAD[0]
+    stream = damaged(make_request(client_shadow(name, 20), TARGET, payloads, salt=salt_of(name)), damage)
+    heard = []
+    for shadow in (client_shadow(name, 20), make_tried_shadow(METHODS[name], keyring_of(name, 40))):
+        hearing = ServerHearing(shadow)
+        hearing.hears(in_pieces(stream, seed))
+        word = "auth_failed" if hearing.word == "unknown_user" else hearing.word
+        target = None if hearing.request is None else hearing.request.target
+        heard.append((word, target, bytes(hearing.payload)))
+    assert heard[0] == heard[1]

@@ -99,6 +99,8 @@ def _judge_for_rust(server: ServerConfig, export: Export) -> None:
     elif server.method.legacy:
         export.lose("method", f"shadowsocks-rust does not have {name}")
     _lose_key(server, "servers[]", export)
+    if server.is_shared and server.method.is_tried:
+        export.lose("users", f"shadowsocks-rust has no users with {name}; the 2022 methods of AES have some")
     if any(not isinstance(hop, ProxyConfig) for hop in server.outbound_proxy):
         export.lose("outbound_proxy", "shadowsocks-rust takes no ss:// proxies")
 

@@ -352,7 +352,9 @@ def _password(section: Section, method: Method | None, around: Surroundings, fin
         if method is not None and method.is_tried and section.has("users") and findings.concerns(SERVER_END):
             return _none_or_theirs(section, findings)
         recipe = _recipe(method) if method is not None else "make one with: shadesocks genkey -m METHOD"
-        if _has_keys(section):
+        if method is not None and method.is_tried and section.has("users"):
+            recipe = "a client has the password of one of the users"
+        elif _has_keys(section):
             recipe = f"it is the server's own key, which all its users have before theirs; {recipe}"
         findings.problem(section.mark, section.key("password"), f"is missing; {recipe}")
         return None
