@@ -193,6 +193,24 @@ def test_the_connections_of_a_dead_process_are_nobody_s(town: Town) -> None:
     assert account_of(second).admit(HERE, at(0), at(0)) is None
 
 
+def test_what_was_told_under_other_limits_is_forgotten(town: Town) -> None:
+    limited = Limits(connections=2, up_speed=SPEED)
+    here, there = served(town, limited)
+    carriers = [come(here), come(here)]
+    here.sweep(1, 1)
+    for account in (here, there):
+        account.limit(Limits(), 2, 2)
+    for carrier in carriers:
+        carrier.end("done")
+        here.leave()
+    here.sweep(3, 3)
+    for account in (here, there):
+        account.limit(limited, 4, 4)
+    come(there)
+    come(there)
+    assert rate(there) == SPEED
+
+
 def test_of_all_sessions_the_oldest_make_room_within_a_second(town: Town) -> None:
     here, there = served(town, Limits(sessions=2))
     carriers = []

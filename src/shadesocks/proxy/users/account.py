@@ -15,6 +15,7 @@ It has no clock: `now` is seconds of a clock that does not go back, `wall` Unix 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -71,6 +72,7 @@ class Account:
         "left",
         "limits",
         "name",
+        "refusals",
         "up_bucket",
     )
 
@@ -93,6 +95,8 @@ class Account:
         """From their admission to their end."""
         self.counts = NOTHING
         """All that had passed at the last sweep."""
+        self.refusals: Counter[str] | None = None
+        """How often a connection or a datagram was refused, by word; None: never."""
         self.up_bucket: TokenBucket | None = None
         self.down_bucket: TokenBucket | None = None
         self._awake = awake
@@ -141,6 +145,9 @@ class Account:
         self.allowed = allowed_of(limits)
         self.up_bucket = _bucket(self.up_bucket, limits.up_speed, now)
         self.down_bucket = _bucket(self.down_bucket, limits.down_speed, now)
+        if elsewhere is not None:  # what was told under other limits may be long ago
+            elsewhere.count(self.connections, self.live_sessions)
+            elsewhere.sleep()
         if elsewhere is not None and self._live:
             elsewhere.lend(self.up_bucket, self.down_bucket, (limits.up_speed, limits.down_speed), now)
         if limits.sources is None:
@@ -259,6 +266,12 @@ class Account:
                 return "connections"
         return None
 
+    def refused(self, word: str) -> None:
+        """Somebody was refused: it is counted, and that is all."""
+        if self.refusals is None:
+            self.refusals = Counter()
+        self.refusals[word] += 1
+
     def leave(self) -> None:
         """A connection that was admitted is over, whatever came of it."""
         self.connections -= 1
@@ -362,6 +375,10 @@ class Account:
         if elsewhere is None:
             return
         limits, up, down = self.limits, self.up_bucket, self.down_bucket
+        if self._is_open and self._sessions is None and up is None and down is None:  # nobody asks for more
+            if delta != NOTHING:
+                elsewhere.tell(delta, 0.0)
+            return
         speeds = limits.up_speed, limits.down_speed
         if limits.sessions is not None:
             self._make_room(elsewhere, limits.sessions)
@@ -372,7 +389,7 @@ class Account:
             elsewhere.count(0 if limits.connections is None else self.connections, 0)
             return
         elsewhere.tell(delta, oldest_at)
-        elsewhere.count(self.connections, sum(is_session for _, _, is_session in self._live.values()))
+        elsewhere.count(self.connections, self.live_sessions)
         if up is not None or down is not None:
             elsewhere.look(delta, up, down, speeds, now)
             elsewhere.lend(up, down, speeds, now)
