@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from socket import AF_INET, AF_INET6
 from typing import Any, Final
@@ -67,6 +68,19 @@ class TestAnswers:
 
         run(story, lookup)
         assert lookup.asked == ["example.com", "example.org"]
+
+    def test_what_came_of_look_ups_is_counted(self) -> None:
+        lookup = Table({"no.example": (), "dead.example": DialError("dial_timeout")}, otherwise=ANSWER)
+        clock = Clock()
+
+        async def story(resolver: Resolver) -> None:
+            for host in ("a.example", "a.example", "no.example", "no.example", "dead.example", "192.0.2.1"):
+                with contextlib.suppress(DialError):
+                    await resolver.resolve(host)
+            assert resolver.results == {"found": 1, "no_name": 1, "dial_timeout": 1}
+            assert resolver.hits == 2
+
+        run(story, lookup, clock=clock)
 
     @pytest.mark.parametrize("host", ["EXAMPLE.com", "example.com.", "Example.Com."])
     def test_spellings_of_one_name_are_one_name(self, host: str) -> None:

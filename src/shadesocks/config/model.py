@@ -357,6 +357,8 @@ class Config:
     """Days whose hours are kept; older ones are kept as days."""
     metrics: Address | None = None
     """Where counters are to be had over HTTP; None: nowhere."""
+    metrics_users: int = _int("metrics_users")
+    """Users up to whom each has counters of his own."""
     watch: bool = _bool("watch")
     where: str = field(default="", compare=False)
     """What messages call its text: the name of a file, as a rule."""

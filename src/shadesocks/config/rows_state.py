@@ -62,6 +62,19 @@ ROWS: Final = (
         since="0.2",
     ),
     Setting(
+        "metrics_users",
+        Kind.COUNT,
+        "Users up to whom each has counters of his own among them, labelled with his name. Where there are more, or "
+        "with 0, there are only sums: a thousand are some ten thousand series, which is much for one target.",
+        roles=SERVER_END,
+        default=1000,
+        unit="users",
+        low=0,
+        high=100_000,
+        flags=("--metrics-users",),
+        since="0.3",
+    ),
+    Setting(
         "log_level",
         Kind.LEVEL,
         "What is logged; the numbers of shadowsocks-rust are taken too (0 info, 1 debug, 2 trace).",

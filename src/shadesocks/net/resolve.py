@@ -15,6 +15,7 @@ import asyncio
 import logging
 import re
 import socket
+from collections import Counter
 from collections.abc import Callable
 from time import monotonic
 from typing import Final, Protocol
@@ -91,10 +92,11 @@ def literal(host: str) -> Answer | None:
 class _Query:
     """A name that is looked up, and who waits for it."""
 
-    __slots__ = ("name", "outcome", "waiters")
+    __slots__ = ("began_at", "name", "outcome", "waiters")
 
-    def __init__(self, name: str, outcome: asyncio.Future[Outcome]) -> None:
+    def __init__(self, name: str, began_at: float, outcome: asyncio.Future[Outcome]) -> None:
         self.name = name
+        self.began_at = began_at
         self.outcome = outcome
         self.waiters: dict[asyncio.Future[Answer], asyncio.TimerHandle] = {}
         """Each with what ends its patience."""
@@ -139,6 +141,12 @@ class Resolver:
         self._closed = False
         self._before: Lookup | None = None
         """Who was asked until the last change, and may still be about to answer."""
+        self.hits = 0
+        """How often a name was known already."""
+        self.results: Counter[str] = Counter()
+        """What came of look-ups: `found`, a reason word, or `left` where nobody waited for it any more."""
+        self.seconds = 0.0
+        """How long those took that came to something."""
 
     def cached(self, host: str) -> Answer | None:
         """Return the addresses of a literal, or of a name that is known; None where it must be looked up.
@@ -164,7 +172,9 @@ class Resolver:
                 return self._just_told(name)
             self._refresh(name)
         elif not entry.answer:
+            self.hits += 1
             raise DialError("no_name", f"{host} has no address")
+        self.hits += 1
         return entry.answer
 
     def lookup(self, host: str) -> asyncio.Future[Answer]:
@@ -224,7 +234,7 @@ class Resolver:
         future.add_done_callback(lambda future: self._leave(query, future))
 
     def _ask(self, name: str) -> _Query:
-        query = self._queries[name] = _Query(name, self._lookup.start(name))
+        query = self._queries[name] = _Query(name, self._clock(), self._lookup.start(name))
         query.outcome.add_done_callback(lambda _outcome: self._arrive(query))
         return query
 
@@ -252,6 +262,7 @@ class Resolver:
         if entry is None or not entry.answer:  # else it goes on, to replace the old answer
             del self._queries[query.name]
             query.outcome.cancel()
+            self.results["left"] += 1
 
     def _arrive(self, query: _Query) -> None:
         """The look-up is over."""
@@ -270,6 +281,9 @@ class Resolver:
         else:
             log.error("looking up a name failed: %r", error, exc_info=error)
             answer = DialError("internal", f"{query.name} could not be looked up")
+        came = error if isinstance(error, DialError) else answer  # an old answer serves, and yet it failed
+        self.results[came.code if isinstance(came, DialError) else "found"] += 1
+        self.seconds += now - query.began_at
         self._answer(query, answer)
 
     def _answer(self, query: _Query, answer: Answer | DialError) -> None:

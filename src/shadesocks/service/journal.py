@@ -68,6 +68,8 @@ class Journal:
         """Seconds that relays lived."""
         self.reasons: Counter[str] = Counter()
         """Ended connections by reason word."""
+        self.undialled: Counter[str] = Counter()
+        """Connections whose target, or whose server, was not reached, by reason word."""
         self.show_targets = show_targets
         """Whether lines name the target."""
         self._show_times = show_times
@@ -133,6 +135,8 @@ class Journal:
         """A connection ended before its relay began."""
         self.accepted += 1
         self.reasons[word] += 1
+        if target is not None:
+            self.undialled[word] += 1
         if self._wanted and (word not in _NO_LINE or self._speaker is not None):
             self._note((client, target, stage, 0, 0, 0.0, word), user)
 

@@ -202,6 +202,11 @@ class Roster:
         if self._prober is not None:
             self._prober.wanted()
 
+    @property
+    def probes(self) -> Mapping[str, int]:
+        """What came of probes, by word: `works`, or a reason."""
+        return {} if self._prober is None else self._prober.results
+
     def _look_into(self, member: Member) -> bool:
         """Let the prober find out at once how a server is; False where nobody probes it."""
         return self._prober is not None and self._prober.look((member, TCP))

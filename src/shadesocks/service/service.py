@@ -33,6 +33,7 @@ from .voices import place, voice_of
 if TYPE_CHECKING:
     from ..config.model import Config, ServerConfig
     from ..core.address import Address
+    from ..net.resolve import Resolver
     from ..net.story import Wait
     from .control.socket import Commands
     from .given import GivenSockets
@@ -129,6 +130,16 @@ class Service:
     def passed(self) -> dict[int, int]:
         """Return payload bytes, up and down, by the number of the server's port; also of those that are gone."""
         return self.ports.passed()
+
+    @property
+    def names(self) -> Resolver:
+        """Who looks names up, once it was started."""
+        return self._shared.names
+
+    @property
+    def probes(self) -> Counter[str]:
+        """What came of questions through servers, by word: `works`, or a reason."""
+        return sum((Counter(roster.probes) for roster in self._shared.rosters), Counter())
 
     @property
     def totals(self) -> tuple[int, int, int]:

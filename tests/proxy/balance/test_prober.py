@@ -260,6 +260,7 @@ def test_a_failure_is_known_by_its_word_unless_traffic_says_else() -> None:
         story.end(DialError("no_answer"))
     assert dead.tcp.health.failures(world.now) == 2
     assert fine.tcp.health.failures(world.now) == 0
+    assert world.prober.results == {"refused": 1, "no_answer": 3}
 
 
 def test_what_says_nothing_of_the_server_is_not_held_against_it() -> None:

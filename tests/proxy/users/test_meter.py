@@ -291,6 +291,7 @@ def test_a_connection_that_came_to_no_relay_is_counted_out(world: World) -> None
     user = User(world, Limits(connections=1))
     assert user.meter.admit(CLIENT) is None
     assert user.meter.admit(CLIENT) == "connections"
+    assert user.meter.account.refusals == {"connections": 1}
     user.meter.leave()
     assert user.meter.admit("a Unix socket") is None
 

@@ -61,6 +61,8 @@ def test_the_numbers_are_those_of_the_traffic() -> None:
                 assert found["ss_open_connections", "relaying"] == 1
                 assert found[("ss_udp_associations",)] == 1
                 assert found[("ss_connections_opened_total",)] == 2
+                assert found["ss_dials_total", "done"] == 1
+                assert found[("ss_dns_cache_hits_total",)] == found[("ss_dns_seconds_count",)] == 0
                 assert found[("ss_replays_total",)] == 0
                 assert found[("process_resident_memory_bytes",)] > 1 << 20
             port = far.addresses[0].port
@@ -87,6 +89,8 @@ def test_failures_are_told_by_their_words() -> None:
             assert found["ss_handshake_failures_total", "auth"] == 1
             assert ("ss_handshake_failures_total", "refused") not in found
             assert found["ss_connections_closed_total", "refused"] == 1
+            assert found["ss_dials_total", "refused"] == 1
+            assert ("ss_dials_total", "auth") not in found
             assert ("ss_last_reload_successful",) not in found
             await far.reload(replace(far.config, idle_timeout=9.0))
             assert samples(far)[("ss_last_reload_successful",)] == 1

@@ -13,6 +13,7 @@ sends nothing to anybody.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ...core.errors import DialError
+from ...core.reasons import reason
 from .group import TCP
 from .member import NOT_THE_SERVERS
 
@@ -149,6 +151,8 @@ class Prober:
         self._wanted_at = -REST_AFTER
         self._is_awake = False
         self._is_closed = False
+        self.results: Counter[str] = Counter()
+        """What came of probes: `works`, or a reason word."""
 
     def wanted(self) -> None:
         """A program asks for a server."""
@@ -278,6 +282,7 @@ class Prober:
             self._wind()
             return
         now, health = self._clock.time(), look.side.health
+        self.results["works" if error is None else reason(getattr(error, "code", "internal")).word] += 1
         if error is None:
             health.measured(now, now - began_at)
         elif not isinstance(error, DialError):

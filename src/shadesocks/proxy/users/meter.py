@@ -109,7 +109,10 @@ class Meter:
 
     def admit(self, client: Any) -> str | None:
         """Count a client's connection in, which has authenticated; or return the word for why it is refused."""
-        return self.account.admit(client, self._now, self._wall)
+        word = self.account.admit(client, self._now, self._wall)
+        if word is not None:
+            self.account.refused(word)
+        return word
 
     def leave(self) -> None:
         """A connection that was admitted came to no relay."""
@@ -170,6 +173,7 @@ class Meter:
         """See `net.packets.PacketMeter`."""
         word = self.account.welcome(group, self._now, self._wall)
         if word is not None:
+            self.account.refused(word)
             raise LimitError(word)
 
     def met(self, relay: PacketRelay, session: Session, size: int) -> None:

@@ -1,16 +1,23 @@
 """The counters of a service as families of Prometheus metrics, read when they are asked for.
 
-Labels are words of ours and numbers of our own ports: no address, target, name or key is in any of them.
+Labels are words of ours and numbers of our own ports: no address, target, name or key is in any of them. What has
+the names of users is in `users.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from math import inf
 from typing import TYPE_CHECKING
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 
 from ...core.reasons import REASONS
 from ..pulses import resident
@@ -56,11 +63,29 @@ def families(service: Service, lags: Histogram) -> Iterator[Metric]:
     failed = [(words, count) for words, count in ended if words[0] in REASONS and REASONS[words[0]].silent]
     yield _counter("ss_handshake_failures", "Strangers: handshakes that came to nothing.", ("reason",), failed)
     yield CounterMetricFamily("ss_replays", "Handshakes whose salt was seen before.", journal.reasons["replay"])
+    dialled = {"done": journal.durations.count + live, **journal.undialled}
+    yield _counted("ss_dials", "Connections to targets, or to servers: made, or why not.", "result", dialled)
+    yield from _names(service)
+    if service.role == "local":
+        yield _counted("ss_probes", "Questions through servers, to learn how they are.", "result", service.probes)
     yield _histogram("ss_connection_duration_seconds", "How long TCP connections lived.", journal.durations)
     yield _histogram("ss_event_loop_lag_seconds", "How late the loop was, once a second.", lags)
     if service.reloaded is not None:
         done = int(service.reloaded.applied and not service.reloaded.problems)
         yield GaugeMetricFamily("ss_last_reload_successful", "Whether the last reload did all it was to do.", done)
+    if service.accounting is not None:
+        from . import users
+
+        yield from users.families(service.accounting)
+
+
+def _names(service: Service) -> Iterator[Metric]:
+    names = service.names
+    text = "Names that were looked up, by what came of it."
+    yield _counted("ss_dns_lookups", text, "result", names.results)
+    yield CounterMetricFamily("ss_dns_cache_hits", "Names that were known already.", names.hits)
+    answered = names.results.total() - names.results["left"]
+    yield SummaryMetricFamily("ss_dns_seconds", "How long look-ups took.", answered, names.seconds)
 
 
 _Samples = Iterable[tuple[tuple[str, ...], float]]
@@ -71,6 +96,10 @@ def _counter(name: str, text: str, labels: tuple[str, ...], samples: _Samples) -
     for values, value in samples:
         family.add_metric(values, value)
     return family
+
+
+def _counted(name: str, text: str, label: str, counts: Mapping[str, float]) -> Metric:
+    return _counter(name, text, (label,), [((word,), count) for word, count in counts.items()])
 
 
 def _gauge(name: str, text: str, labels: tuple[str, ...], samples: _Samples) -> Metric:

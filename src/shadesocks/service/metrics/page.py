@@ -1,7 +1,8 @@
 """The page with the counters of a service: a small HTTP responder in the service's own loop.
 
-No thread reads what the loop writes: the page is made between two turns, in a millisecond or two. Who asks gets one
-answer, and the connection is closed; it has some seconds, and there are few of them at a time.
+No thread reads what the loop writes: the page is made between two turns, in a millisecond or two, and the lines of
+many users between some more. Who asks gets one answer, and the connection is closed; it has some seconds, and there
+are few of them at a time.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class MetricsPage:
             with suppress(TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 async with asyncio.timeout(LIMIT):
                     if len(self._writers) <= CLIENTS_MOST:
-                        writer.write(self._page(await reader.readuntil(b"\r\n\r\n")))
+                        writer.write(await self._page(await reader.readuntil(b"\r\n\r\n")))
                         await writer.drain()
                         writer.close()
                         await writer.wait_closed()
@@ -124,7 +125,7 @@ class MetricsPage:
             self._writers.discard(writer)
             writer.transport.abort()
 
-    def _page(self, head: bytes) -> bytes:
+    async def _page(self, head: bytes) -> bytes:
         """Return the answer to a request."""
         words = head.partition(b"\r\n")[0].split(b" ")
         if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
@@ -139,11 +140,22 @@ class MetricsPage:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
         try:
-            body = generate_latest(registry)
+            body = generate_latest(registry) + await self._of_users()
         except Exception as error:
             log.error("internal error: %r", error, exc_info=error)
             return _reply("500 Internal Server Error", b"internal error; the log says more\n")
         return _reply("200 OK", body, kind=CONTENT_TYPE_LATEST, bare=method == b"HEAD")
+
+    async def _of_users(self) -> bytes:
+        """Return the lines of each user, where there are any, and not too many."""
+        accounting, lines = self._service.accounting, b""
+        if accounting is not None:
+            from .users import slices
+
+            for part in slices(accounting, self._service.config.metrics_users):
+                lines += part
+                await asyncio.sleep(0)
+        return lines
 
     def describe(self) -> Iterable[Metric]:
         """See `prometheus_client.registry.Collector`: nothing is known beforehand."""

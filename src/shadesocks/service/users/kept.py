@@ -90,6 +90,11 @@ class Kept:
         """Why nothing can be written now; empty while all is well."""
         return self._books.flush.trouble
 
+    @property
+    def unwritten(self) -> Counts:
+        """What waits to be written."""
+        return self._books.flush.unwritten
+
     async def close(self) -> bool:
         """Write what is left; False where that cannot be done."""
         return await self._books.close()
