@@ -30,7 +30,7 @@ from tests.probes.udp_field import Client, Post
 from tests.service import rig
 from tests.service.rig import until
 
-METHODS: Final = ("2022-blake3-aes-128-gcm",)
+METHODS: Final = ("2022-blake3-aes-128-gcm", "aes-256-gcm")
 MIB: Final = 1 << 20
 QUOTA: Final = 6 * MIB
 OVERSHOOT_MOST: Final = MIB
@@ -93,6 +93,8 @@ def server(method: str, folder: Path, more: Mapping[str, object] | None = None, 
     users: list[dict[str, object]] = [{"name": name, "password": key(method, name)} for name in ("anna", "ben")]
     users[0] |= limits
     settings = {"users": users, "handshake_timeout": DEADLINE, "mode": "tcp_and_udp", **(more or {})}
+    if not is_2022(method):
+        settings["password"] = None  # each has his own alone
     with run("ours", "server", method, folder, settings=settings) as program:
         yield Far(method, folder, program)
 
