@@ -40,7 +40,7 @@ from .traffic import Client, Member, Sums, Targets, key_of
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no control sockets")
 
-SHARED, SEARCHED, ALONE = 160, 0, 40
+SHARED, SEARCHED, ALONE = 120, 50, 30
 """Users on one port of 2022, on one AEAD port, and with ports of their own."""
 METHOD_SHARED: Final = "2022-blake3-aes-128-gcm"
 METHOD: Final = "aes-256-gcm"

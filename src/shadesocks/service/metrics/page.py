@@ -148,14 +148,14 @@ class MetricsPage:
 
     async def _of_users(self) -> bytes:
         """Return the lines of each user, where there are any, and not too many."""
-        accounting, lines = self._service.accounting, b""
+        accounting, parts = self._service.accounting, list[bytes]()
         if accounting is not None:
             from .users import slices
 
             for part in slices(accounting, self._service.config.metrics_users):
-                lines += part
+                parts.append(part)
                 await asyncio.sleep(0)
-        return lines
+        return b"".join(parts)
 
     def describe(self) -> Iterable[Metric]:
         """See `prometheus_client.registry.Collector`: nothing is known beforehand."""

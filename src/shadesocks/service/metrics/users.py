@@ -105,8 +105,12 @@ def slices(accounting: Accounting, most: int) -> Iterator[bytes]:
     """Yield the lines of each user, a slice at a time; nothing where there are more users than `most`."""
     if len(accounting.users) > most:
         return
-    accounts = [(_label(name), accounting.accounts.find(name) or _ABSENT) for name in accounting.users]
-    at = wall()
+    names, at = list(accounting.users), wall()
+    accounts: list[tuple[str, Account]] = []
+    for first in range(0, len(names), SLICE):
+        part = names[first : first + SLICE]
+        accounts += [(_label(name), accounting.accounts.find(name) or _ABSENT) for name in part]
+        yield b""
     for family in _FAMILIES:
         name, samples = family.name, family.samples
         yield f"# HELP {name} {family.text}\n# TYPE {name} {family.kind}\n".encode()
