@@ -65,6 +65,8 @@ def test_a_store_gives_back_what_it_was_given(limits: Limits) -> None:
         ({"targets": 5}, "list of names"),
         ({"targets": ["10.0.0.0/99"]}, "10.0.0.0/99"),
         ({"targets": ["no host"]}, "neither a name nor an address"),
+        ({"targets": ["0x7f000001"]}, "neither a name nor an address"),
+        ({"targets": ["*.::1"]}, "neither a name nor an address"),
     ],
 )
 def test_what_is_wrong_is_named(members: dict[str, Any], says: str) -> None:

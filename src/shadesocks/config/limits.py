@@ -71,6 +71,7 @@ def parse_limits(members: Mapping[str, Any]) -> Limits:
 # -- what people write -----------------------------------------------------------------------------
 
 _SIZE: Final = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?(?:([KMGT])(?:i?B)?|B)?", re.IGNORECASE)
+_NUMBER: Final = re.compile("[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 _POWERS: Final = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
 
@@ -174,7 +175,10 @@ def _check_target(target: str) -> None:
         if "/" in target or pack_ip(target) is not None:
             parse_network(target)
         else:
-            check_host(target.removeprefix("*."))
+            name = target.removeprefix("*.")
+            check_host(name)
+            if pack_ip(name) is not None or _NUMBER.fullmatch(name.rpartition(".")[2]):  # no name ends in a number
+                raise UnfitError("a name is expected here")
     except ValueError as error:
         raise MemberError("targets", f"the target {target!r} is none: {error}") from None
     except UnfitError:
