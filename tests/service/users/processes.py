@@ -10,7 +10,7 @@ from typing import Any
 from shadesocks.core.limits import FREE, Limits
 from shadesocks.proxy.users.accounts import Accounts
 from shadesocks.proxy.users.counts import NOTHING, Counts
-from shadesocks.service.store.estate import Estate, take_over
+from shadesocks.service.store.estate import Estate
 from shadesocks.service.store.flush import Flush
 from shadesocks.service.store.store import Row, StoreError, count_all
 from shadesocks.service.users.board import Board
@@ -134,7 +134,7 @@ class Process:
         for name, limit in limits.items():
             self.accounts.open(name, limit, town.now, int(town.now))
         if stores:
-            take_over(seat, self.flush, town.store.sequences.get(seat.writer, 0), 0)
+            self.flush.begin(0)
 
     @contextmanager
     def mortal(self) -> Iterator[None]:
@@ -172,7 +172,7 @@ class Process:
                     self.estates.remove(estate)
 
     def _inherit(self, seat: Seat) -> None:
-        self.estates.append(Estate(seat, self.desk, lambda: int(self.town.now)))  # type: ignore[arg-type]
+        self.estates.append(Estate(seat, self.desk, int(self.town.now)))
 
     def work(self) -> None:
         """Let the store do what it was asked."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...proxy.users.quota import SLIDING_HOURS, this_month
 from .clerk import Clerk
-from .estate import Estate, take_over
+from .estate import Estate
 from .flush import Flush
 from .history import HOUR, roll_before
 from .store import DAYS_AS_HOURS_MIN, HOURS_A_DAY, Stored, StoreError
@@ -71,9 +71,7 @@ class Books:
     async def open(self) -> list[Stored]:
         """Open the store, and return the users it knows; raises StoreError."""
         await self.clerk.open()
-        if self._seat is not None:
-            writer = self._seat.writer
-            take_over(self._seat, self.flush, await self.clerk.ask(lambda store: store.last(writer)), self._wall())
+        self.flush.begin(self._wall())
         return await self.users()
 
     async def users(self) -> list[Stored]:
@@ -157,7 +155,7 @@ class Books:
             self.clerk.tell(lambda store: store.roll(before), self._was_rolled)
 
     def _inherit(self, seat: Seat) -> None:
-        self._estates.append(Estate(seat, self.clerk, self._wall))
+        self._estates.append(Estate(seat, self.clerk, self._wall()))
 
     def _was_rolled(self, _count: Any, error: StoreError | None) -> None:
         if error is not None:

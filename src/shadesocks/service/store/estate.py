@@ -6,58 +6,31 @@ dies over this leaves it to the next, as it is.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from .flush import Flush
-from .store import StoreError
 
 if TYPE_CHECKING:
     from ..users.seat import Seat
-    from .clerk import Clerk
-
-log = logging.getLogger(__name__)
-
-
-def take_over(seat: Seat, flush: Flush, last: int, wall: int) -> None:
-    """Let a flush go on where somebody who sat there ended; `last` is the last batch that the store has."""
-    unwritten = seat.unwritten(last)
-    if unwritten:
-        size = sum(counts.payload for _, counts in unwritten)
-        log.info("a worker died with %d bytes of payload counted and not written; they are written now", size)
-    flush.resume(seat.formed, unwritten, wall)
+    from .flush import Tells
 
 
 class Estate:
     """One seat of a process that died, until all of it is written."""
 
-    def __init__(self, seat: Seat, clerk: Clerk, wall: Callable[[], int]) -> None:
+    def __init__(self, seat: Seat, clerk: Tells, wall: int) -> None:
         self._seat: Final = seat
-        self._clerk: Final = clerk
-        self._wall: Final = wall
         self._flush: Final = Flush(clerk, seat.writer, ledger=seat)
-        self._is_asked = False
-        self._is_known = False
+        self._flush.begin(wall)
 
     def tick(self, now: float) -> None:
         """Go on: once a second."""
-        if self._is_known:
-            self._flush.tick(now)
-        elif not self._is_asked:
-            self._is_asked = True
-            self._clerk.tell(lambda store: store.last(self._seat.writer), self._learn)
-
-    def _learn(self, last: int, error: StoreError | None) -> None:
-        self._is_asked = False
-        if error is None:
-            self._is_known = True
-            take_over(self._seat, self._flush, last, self._wall())
+        self._flush.tick(now)
 
     @property
     def is_over(self) -> bool:
         """True once all is written."""
-        return self._is_known and self._flush.is_clean
+        return self._flush.is_clean
 
     def leave(self) -> None:
         """Do no more; if it is not over, somebody else will once this process has ended."""

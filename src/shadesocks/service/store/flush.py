@@ -39,6 +39,17 @@ class Tells(Protocol):
 class Ledger(Protocol):
     """Who remembers, beyond this process, what was written; `users.seat.Seat`."""
 
+    @property
+    def formed(self) -> int:
+        """The number of the last batch."""
+
+    @property
+    def is_certain(self) -> bool:
+        """True where that one is written."""
+
+    def freeze(self) -> Callable[[int], list[tuple[str, Counts]]]:
+        """Return what tells, given the number of the last batch that is written, what was counted by now and is not."""
+
     def record(self, sequence: int, deltas: Iterable[tuple[str, Counts]]) -> None:
         """A batch is about to go to the store; those before it are written."""
 
@@ -56,7 +67,7 @@ class Flush:
         alarm: Callable[[str], None] = lambda _text: None,
         ledger: Ledger | None = None,
     ) -> None:
-        """Write as `writer`, a name that nobody had before, or whose batches `resume` knows of.
+        """Write as `writer`: a name that nobody had before, or whose batches a ledger knows of (`begin`).
 
         `alarm` is told why nothing can be written, and "" when it can.
         """
@@ -64,6 +75,9 @@ class Flush:
         self._writer = writer
         self._alarm = alarm
         self._ledger = ledger
+        self._unsettled: Callable[[int], list[tuple[str, Counts]]] | None = None
+        """Tells what those of the same name left, once it is certain which of their batches was the last."""
+        self._begun_at = 0
         self._sequence = 0
         self._waiting: dict[tuple[str, int], Counts] = {}
         self._batch: Batch | None = None
@@ -74,10 +88,22 @@ class Flush:
         self.trouble = ""
         """Why nothing can be written; empty while all is well."""
 
-    def resume(self, sequence: int, deltas: Iterable[tuple[str, Counts]], wall: int) -> None:
-        """Go on after somebody of the same name: after that batch, and with what was left unwritten."""
-        self._sequence = sequence
-        self.add(deltas, wall)
+    def begin(self, wall: int) -> None:
+        """Go on where somebody of the same name ended, and with what was left unwritten; before anything is added."""
+        ledger = self._ledger
+        if ledger is not None:
+            self._begun_at, self._unsettled = wall, ledger.freeze()
+            if ledger.is_certain:
+                self._settle(ledger, 0)
+
+    def _settle(self, ledger: Ledger, last: int) -> None:
+        assert self._unsettled is not None, "called once"
+        deltas, self._unsettled = self._unsettled(last), None
+        self._sequence = ledger.formed
+        self.add(deltas, self._begun_at)
+        if deltas:
+            size = sum(counts.payload for _, counts in deltas)
+            log.info("a worker died with %d bytes of payload counted and not written; they are written now", size)
 
     def add(self, deltas: Iterable[tuple[str, Counts]], wall: int) -> None:
         """Take what passed since the last time, by user; it counts for the hour that it is now."""
@@ -92,6 +118,10 @@ class Flush:
         self._now = now
         if self._is_under_way:
             return
+        if self._unsettled is not None:
+            self._is_under_way = True
+            self._clerk.tell(lambda store: store.last(self._writer), self._learn)
+            return
         if self._batch is None:
             if not self._waiting:
                 return
@@ -105,20 +135,35 @@ class Flush:
         self._is_under_way = True
         self._clerk.tell(lambda store: store.write(batch), self._done)
 
+    def _learn(self, last: int, error: StoreError | None) -> None:
+        self._is_under_way = False
+        if error is not None:
+            self._fail(error)
+        elif self._ledger is not None:
+            self._recover()
+            self._settle(self._ledger, last)
+            self.tick(self._now)
+
     def _done(self, _is_new: object, error: StoreError | None) -> None:
         self._is_under_way = False
-        if error is None:
-            self._batch = None
-            if self._ledger is not None:
-                self._ledger.acknowledge(self._sequence)
-            if self._failed_at is not None:
-                log.warning("users' traffic is written again; what passed meanwhile is not lost")
-                self._failed_at = None
-                self.trouble = ""
-                self._alarm("")
-            if len(self._waiting) >= ROWS_MOST:
-                self.tick(self._now)
+        if error is not None:
+            self._fail(error)
             return
+        self._batch = None
+        if self._ledger is not None:
+            self._ledger.acknowledge(self._sequence)
+        self._recover()
+        if len(self._waiting) >= ROWS_MOST:
+            self.tick(self._now)
+
+    def _recover(self) -> None:
+        if self._failed_at is not None:
+            log.warning("users' traffic is written again; what passed meanwhile is not lost")
+            self._failed_at = None
+            self.trouble = ""
+            self._alarm("")
+
+    def _fail(self, error: StoreError) -> None:
         text = str(error)
         if self._failed_at is None:
             self._failed_at = self._now
@@ -132,7 +177,7 @@ class Flush:
     @property
     def is_clean(self) -> bool:
         """True where everything is written."""
-        return self._batch is None and not self._waiting
+        return self._batch is None and not self._waiting and self._unsettled is None
 
     @property
     def unwritten(self) -> Counts:

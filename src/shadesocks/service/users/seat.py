@@ -2,7 +2,7 @@
 
     meet -> Row: tell, count ...      for the accounts of this process
     record -> acknowledge             around each batch that goes to the store
-    unwritten                         after a death: what was counted and not written, once
+    freeze                            after a death: what was counted and not written, once
 
 The words of a cell:
 
@@ -148,24 +148,30 @@ class Seat:
         """That batch is written."""
         self._board.words[self._base + _WRITTEN] = sequence
 
-    def unwritten(self, last: int) -> list[tuple[str, Counts]]:
-        """Return what was counted here and not written, by user.
+    def freeze(self) -> Callable[[int], list[tuple[str, Counts]]]:
+        """See `flush.Ledger`: what those who sat here before left. To be called before anything is told.
 
-        To be called before the first batch of this life; `last` is the last one of this writer's that the store has.
-        It changes nothing of what it would return again: a process that dies with it in hand leaves it to the next.
-        What passed before there was a store is nothing that is left to be written.
+        What is returned may be called when the store says which batch of this writer was the last, and before the
+        next one. It changes nothing of what it would tell again: a process that dies with it in hand leaves it to the
+        next. What passed before there was a store is nothing that is left to be written.
         """
         board, words = self._board, self._board.words
+        first = board.cells_at(self.number)
+        places = [(row, first + row * CELL) for row in board.used_rows]
+        return partial(self._unwritten, [(row, at, Counts(*words[at : at + 4].tolist())) for row, at in places])
+
+    def _unwritten(self, sums: list[tuple[int, int, Counts]], last: int) -> list[tuple[str, Counts]]:
+        board, words = self._board, self._board.words
         if not words[self._base + _STORED]:
-            for row in board.used_rows:
-                _forgive(words, board.cells_at(self.number) + row * CELL)
+            for _, at, counts in sums:
+                _put(words, at + _RECORDS, counts)
+                _put(words, at + _RECORDS + 4, counts)
             words[self._base + _STORED] = 1
         last = max(last, words[self._base + _WRITTEN])  # a store forgets whoever was silent for a week
         found = []
-        for row in board.used_rows:
-            at = board.cells_at(self.number) + row * CELL
+        for row, at, counts in sums:
             _forget_after(words, at, last)
-            delta = Counts(*words[at : at + 4].tolist()).minus(_written(words, at, last))
+            delta = counts.minus(_written(words, at, last))
             if delta != NOTHING:
                 found.append((board.name(row), delta))
         self.acknowledge(words[self._base + _FORMED])
@@ -327,15 +333,13 @@ def _record(words: memoryview, at: int, sequence: int, delta: Counts) -> None:
     old, new = (_RECORDS + 4, _RECORDS) if is_first else (_RECORDS, _RECORDS + 4)
     sums = Counts(*words[at + old : at + old + 4].tolist()).plus(delta)
     words[at + _NUMBERS] = _NEVER << _HALF | second if is_first else first << _HALF | _NEVER
-    for place, size in enumerate(sums, at + new):
-        words[place] = size
+    _put(words, at + new, sums)
     words[at + _NUMBERS] = sequence << _HALF | second if is_first else first << _HALF | sequence
 
 
-def _forgive(words: memoryview, at: int) -> None:
-    """Let all that was counted be written."""
-    for place in range(4):
-        words[at + _RECORDS + place] = words[at + _RECORDS + 4 + place] = words[at + place]
+def _put(words: memoryview, at: int, counts: Counts) -> None:
+    for place, size in enumerate(counts, at):
+        words[place] = size
 
 
 def _written(words: memoryview, at: int, last: int) -> Counts:
