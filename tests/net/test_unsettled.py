@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from shadesocks.core.address import Address
 from shadesocks.crypto.methods import METHODS
 from shadesocks.net import unsettled
@@ -17,8 +19,6 @@ from tests.service.rig import until
 from tests.wire.keyrings import keyring_of, user_key
 
 if TYPE_CHECKING:
-    import pytest
-
     from shadesocks.net.packets import PacketRelay
     from shadesocks.wire.packet import PacketShadow
 
@@ -94,7 +94,7 @@ def test_those_who_are_known_do_not_wait_for_a_search() -> None:
         known = client(rig, relay, 300)
         await known.say(target, b"first")
         await heard(target)
-        for _ in range(20):
+        for _ in range(16):
             one = client(rig, relay, 5000)
             one.sock.sendto(one.sealed(target, b"of nobody"), one.server)
         await until(lambda: rig.reactor.has_slices and len(rig.reactor.slices) > 0)
@@ -102,15 +102,16 @@ def test_those_who_are_known_do_not_wait_for_a_search() -> None:
         assert (await heard(target))[0] == b"at once"
         assert len(rig.reactor.slices) > 0, "most of the others still wait"
         await settled(rig)
-        assert relay.dropped == {"auth": 20}
+        assert relay.dropped == {"auth": 16}
         assert len(relay.sessions) == 1
         assert nothing(target)
 
     run(story)
 
 
-def test_so_many_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unsettled, "WAITING_MOST", 3)
+@pytest.mark.parametrize("bound", ["WAITING_MOST", "EACH_MOST"])
+def test_so_many_wait_and_no_more(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unsettled, bound, 3)
 
     async def story(rig: Rig) -> None:
         relay, target = port(rig, keyring_of(AEAD, 600)), rig.socket()

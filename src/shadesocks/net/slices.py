@@ -10,7 +10,7 @@ time at least.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ class Slices:
         """How many jobs there are."""
         return self._size
 
-    def count(self, source: Hashable) -> int:
-        """Return how many there are of one source."""
-        return len(self._jobs.get(source, ()))
+    def of(self, source: Hashable) -> Collection[Job]:
+        """Return those of one source, the earliest first."""
+        return self._jobs.get(source, ())
 
     def add(self, source: Hashable, job: Job) -> bool:
         """Begin a job; False where there are too many, and most of them are of that source.
@@ -63,7 +63,7 @@ class Slices:
         """
         if self._size >= JOBS_MAX:
             heaviest = max(self._jobs, key=lambda each: len(self._jobs[each]))
-            if len(self._jobs[heaviest]) <= self.count(source) + 1:
+            if len(self._jobs[heaviest]) <= len(self.of(source)) + 1:
                 return False
             last = next(reversed(self._jobs[heaviest]))
             self.drop(heaviest, last)

@@ -15,16 +15,19 @@ if TYPE_CHECKING:
 
 WAITING_MOST: Final = 64
 """Packets of one port; further ones are dropped: 4 MiB, and what a burst of newcomers sends."""
+EACH_MOST: Final = 16
+"""Of them, those from the same addresses: what one newcomer sends before he is found. Who lies can have more."""
 
 
 class Waiting:
     """One packet. A job of `Slices`."""
 
-    __slots__ = ("_relay", "_search", "step")
+    __slots__ = ("_relay", "_search", "group", "step")
 
     def __init__(self, relay: PacketRelay, search: Unsettled) -> None:
         self._relay = relay
         self._search = search
+        self.group: Final = search.group
         self.step: Final = search.step
 
     def done(self) -> None:
@@ -40,7 +43,9 @@ class Waiting:
 def wait(relay: PacketRelay, search: Unsettled) -> None:
     """Let a packet wait, if there is room for it."""
     slices = relay.reactor.slices
-    if slices.count(relay) >= WAITING_MOST or not slices.add(relay, Waiting(relay, search)):
+    waiting = slices.of(relay)
+    same = sum(job.group == search.group for job in waiting if isinstance(job, Waiting))
+    if len(waiting) >= WAITING_MOST or same >= EACH_MOST or not slices.add(relay, Waiting(relay, search)):
         drop(relay)
 
 

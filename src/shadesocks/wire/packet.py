@@ -73,6 +73,8 @@ class Unsettled(Protocol):
 
     packet: bytes
     source: Hashable
+    group: bytes
+    """The addresses that count as one with its source."""
 
     def step(self) -> bool:
         """Try some more; True when that is over."""
