@@ -42,7 +42,10 @@ def test_the_status_of_one_and_of_several_together(
 ) -> None:
     reloaded = Reloaded(added=("a\x1b",), restart=("nofile",)).told()
     other = {**STATUS, "udp": UDP, "addresses": [], "reloaded": reloaded, "users": {"count": 7, "refused": {}}}
-    several = [{**STATUS, "users": {"count": 3, "refused": refused}} for refused in ({}, {"quota": 2, "x\x1b": 1})]
+    several = [
+        {**STATUS, "users": {"count": 3, "refused": {}, "trouble": ""}},
+        {**STATUS, "users": {"count": 3, "refused": {"quota": 2, "x\x1b": 1}, "trouble": "full\x1b"}},
+    ]
     stubs = (
         Stub(5, master=4, status=several[0]),
         Stub(6, master=4, status=several[1]),
@@ -59,6 +62,7 @@ def test_the_status_of_one_and_of_several_together(
         "  listening on 192.0.2.1:1, 192.0.2.1:2, 192.0.2.1:3 and 2 more\n"
         "  connections: 2 dialling, 4 relaying; 26 in all\n"
         "  users: 3; refused: quota 2, x? 1\n"
+        "  what passes for them is kept in memory, for it cannot be written: full?\n"
         "  strangers, who have not authenticated: 6\n"
         "  TCP: up 2 KiB, down 4 KiB\n"
         "  ended: done 18, idle 2",

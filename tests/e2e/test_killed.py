@@ -11,7 +11,6 @@ store is kept locked around each death, for longer than the window, and yet no m
 from __future__ import annotations
 
 import contextlib
-import json
 import random
 import signal
 import socket
@@ -21,129 +20,21 @@ import time
 from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from cryptography.exceptions import InvalidTag
-
-from shadesocks.cli.running import find
-from shadesocks.config.user import parse_user
-from shadesocks.service.store.roll import write_user
-from shadesocks.service.store.sqlite import SqliteStore
-from tests.interop.streams import HOST
-from tests.peers import PASSWORDS, PEERS, Program, start
 
 from .crowd import eventually
-from .herd import kill, lasting_port, serving, workers_of
-from .traffic import SURE_SIZES, Client, Member, Sums, Targets, key_of
+from .herd import kill, serving, workers_of
+from .people import Load, Site, Stand
+from .traffic import Targets
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks /proc which processes there are")
 
-METHOD: Final = "2022-blake3-aes-128-gcm"
-USERS: Final[tuple[dict[str, Any], ...]] = (
-    {},
-    {"quota": "1T", "note": "third floor"},
-    {"quota": {"size": 1 << 40, "window": "month", "day": 3}, "connections": 100},
-    {"quota": {"size": 1 << 40, "window": "days"}, "expires": "2099-01-31", "sessions": 50},
-    {"up_speed": "1G", "down_speed": "1G"},
-    {},
-)
-"""The limits of each: none that hinders."""
-OF_FILE: Final = 2
-"""So many of them stand in the file, the others in the store."""
 WINDOW: Final = 1.2
 """A sweep each second, and what it takes to write it down."""
 EVERY: Final = 0.02
 """Seconds between two entries of how the ledger stood."""
-
-
-class Site:
-    """A server with users that are kept, and the load on it."""
-
-    def __init__(self, folder: Path, targets: Targets, workers: int) -> None:
-        self.folder, self.targets, self.workers = folder, targets, workers
-        self.path, self.control, self.file = folder / "users.db", folder / "run", folder / "c.json"
-        self.control.mkdir()
-        self.port = lasting_port()
-        server, names = PASSWORDS[METHOD], [f"u{number}" for number in range(len(USERS))]
-        self.members = [
-            Member(number, name, METHOD, self.port, key_of(name, METHOD), server) for number, name in enumerate(names)
-        ]
-        entries = [
-            {"name": member.name, "password": member.password, **USERS[member.number]} for member in self.members
-        ]
-        self.file.write_text(
-            json.dumps(
-                {
-                    "servers": [
-                        {
-                            "server": HOST,
-                            "server_port": self.port,
-                            "method": METHOD,
-                            "password": server,
-                            "mode": "tcp_and_udp",
-                            "users": entries[:OF_FILE],
-                        }
-                    ],
-                    "allow_private": True,
-                    "store": str(self.path),
-                    "workers": workers,
-                    "control": f"{self.control}/",
-                    "handshake_timeout": 2,
-                }
-            )
-        )
-        store = SqliteStore(self.path)
-        store.open()
-        for entry in entries[OF_FILE:]:
-            write_user(store, parse_user(entry["name"], {**entry, "port": self.port}))
-        self.definitions = {user.name: user.definition for user in store.users()}
-        store.close()
-
-    @contextlib.contextmanager
-    def serve(self) -> Iterator[Program]:
-        command = (*PEERS["ours"].server, "-c", str(self.file))
-        with start(command, self.port, self.folder, udp=True) as program:
-            eventually(lambda: len(self.ask()) == self.workers, "its control sockets are there")
-            yield program
-
-    def ask(self) -> list[dict[str, dict[str, Any]]]:
-        """Return what each process tells of the users, by name."""
-        services = find(str(self.control)).services
-        try:
-            return [{row["name"]: row for row in service.ask("users")["users"]} for service in services]
-        finally:
-            for service in services:
-                service.close()
-
-    def stored(self) -> dict[str, tuple[int, int]]:
-        """Return what a server says that the store has, while nothing passes; see that nothing else was lost."""
-        rows = self.ask()[0]
-        assert list(rows) == [member.name for member in self.members]
-        for member in self.members:
-            row, limits = rows[member.name], USERS[member.number]
-            assert row["refused"] is None
-            assert row["note"] == limits.get("note", "")
-            if "quota" in limits:
-                assert row["quota"] == 1 << 40
-                assert row["used"] == row["up"] + row["down"]
-        return {name: (row["up"], row["down"]) for name, row in rows.items()}
-
-    def look(self) -> dict[str, tuple[int, int]]:
-        """Return what the store has, from its file."""
-        store = SqliteStore(self.path)
-        store.open()
-        users = store.users()
-        store.close()
-        assert not store.notes
-        assert {user.name: user.definition for user in users if user.definition} == {
-            name: text for name, text in self.definitions.items() if text
-        }
-        assert [path.name for path in self.folder.glob("users.db.corrupt*")] == []
-        return {user.name: (user.counts.up, user.counts.down) for user in users}
-
-
-Stand = dict[str, tuple[int, int]]
 
 
 class Ledger:
@@ -167,7 +58,7 @@ class Ledger:
             self.late = max(self.late, time.monotonic() - due)
 
     def now(self) -> Stand:
-        return {member.name: self._site.targets.sums.of(member.number) for member in self._site.members}
+        return self._site.counted()
 
     def at(self, instant: float) -> Stand:
         """How it stood then, or when it began."""
@@ -185,37 +76,6 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-
-
-class Load:
-    """A client for each user, who goes on whatever becomes of the server."""
-
-    def __init__(self, site: Site, seed: int) -> None:
-        self._over = threading.Event()
-        self._clients = [
-            Client(member, site.targets, random.Random(f"{seed} {member.number}"), Sums(), SURE_SIZES, 0.5)  # noqa: S311
-            for member in site.members
-        ]
-        self._threads = [threading.Thread(target=self._live, args=(client,)) for client in self._clients]
-        self.trips = 0
-
-    def _live(self, client: Client) -> None:
-        while not self._over.is_set():
-            try:
-                client.live(1, is_clean=False)
-                self.trips += 1
-            except (OSError, EOFError, InvalidTag):
-                self._over.wait(0.01)
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
 
 
 def minus(one: Stand, other: Stand) -> Stand:
@@ -238,7 +98,7 @@ def test_a_server_that_is_killed_loses_a_second_at_most(tmp_path: Path, whole: b
         counted = window = missing = {member.name: (0, 0) for member in site.members}
         for _ in range(300 if whole else 10):
             with site.serve() as program:
-                before, missing = missing, minus(counted, site.stored())
+                before, missing = missing, minus(counted, site.told())
                 judge(minus(missing, before), minus(counted, window))
                 with Ledger(site) as ledger, Load(site, trips) as load:
                     time.sleep(source.uniform(0.1, 2.5))
@@ -250,7 +110,7 @@ def test_a_server_that_is_killed_loses_a_second_at_most(tmp_path: Path, whole: b
             counted, window = ledger.now(), ledger.window_at(killed_at)
             trips += load.trips
         with site.serve():
-            stored = site.stored()
+            stored = site.told()
         judge(minus(minus(counted, stored), missing), minus(counted, window))
         assert site.look() == stored
         assert trips > 100

@@ -95,6 +95,8 @@ def _users(group: Sequence[Report]) -> Iterator[str]:
         refused = Counter({word: int(count) for told in people for word, count in told["refused"].items()})
         count = max(int(told["count"]) for told in people)
         yield f"users: {count}{'; refused: ' + _counts(refused) if refused else ''}"
+        for trouble in sorted({told["trouble"] for told in people if told.get("trouble")}):
+            yield f"what passes for them is kept in memory, for it cannot be written: {shown(trouble)}"
 
 
 def _sum(counts: Any) -> Counter[str]:
