@@ -158,6 +158,30 @@ def test_a_user_over_a_limit_looks_like_a_stranger(limits: Limits, word: str) ->
     run(story())
 
 
+def test_a_request_waits_until_its_user_has_speed_for_it() -> None:
+    """Before anybody dials: what it brings would pass at once."""
+
+    async def story() -> None:
+        with stage() as made:
+            meter, name = user(made, Limits(up_speed=1024)), "aes-128-gcm"
+            bucket = meter.account.up_bucket
+            assert bucket is not None
+            bucket.take(10**6, made.reactor.loop.time())
+            socks = []
+            for count in (1, 2):
+                stream = make_request(shadow_of(name), TARGET, [b"first"], salt=bytes([count]) * len(salt_of(name)))
+                socks.append(made.enter(shadow_inbound(made, shadow_of(name), made.strangers(1000.0), meter=meter)))
+                socks[-1].sendall(stream)
+            await until(lambda: meter.account.owed == 10)
+            assert made.target.dialled == []
+            meter.change(FREE)
+            await until(lambda: len(made.target.dialled) == 2)
+            await until(lambda: meter.account.live == 2)
+            assert meter.account.owed == 0
+
+    run(story())
+
+
 def test_an_internal_error_ends_one_connection(caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
         with stage() as made:

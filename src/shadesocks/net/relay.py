@@ -115,8 +115,8 @@ class Relay:
         right.join(self, left)
         self.scratch.tails += len(left.tail) + len(right.tail)
         try:
-            left.want((0 if right.tail else READ) | (WRITE if left.tail else 0))
-            right.want((0 if left.tail else READ) | (WRITE if right.tail else 0))
+            left.want((0 if right.tail or left.paced else READ) | (WRITE if left.tail else 0))
+            right.want((0 if left.tail or right.paced else READ) | (WRITE if right.tail else 0))
         except OSError as error:  # the system watches no more descriptors (max_user_watches)
             self.reactor.failed(error)
             self.close("internal")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..core.address import Address, in_ascii
-from ..core.errors import DialError, LocalProtocolError, RemoteProtocolError
+from ..core.errors import DialError, LimitError, LocalProtocolError, RemoteProtocolError
 from ..core.later import later
 from ..core.reasons import reason
 from ..net.options import NOW
@@ -102,6 +102,8 @@ class Flow:
             dialer = self._router.pick(request)
             if meter is not None and meter.account.allowed is not None:
                 dialer = _narrowed_dialer(dialer, meter.account.allowed)
+            if meter is not None and meter.account.up_bucket is not None:
+                await meter.turn(len(request.first))
             far = await dialer.dial(request.target, request.first)
             mine.append(far.sock)
             if request.answer is not None:
@@ -120,7 +122,7 @@ class Flow:
             if far.via is not None:
                 far.via.began(relay)
             relay.begin(self._inbound.header_lane)
-        except (DialError, LocalProtocolError) as error:
+        except (DialError, LimitError, LocalProtocolError) as error:
             word = reason(error.code).word
             self._refuse(request, word)
             stage = error.stage if isinstance(error, DialError) else "dial"
@@ -131,8 +133,8 @@ class Flow:
             self._ledger.failed(client, None, "handshake", word)
         finally:
             del self.visits[story]
-            if meter is not None:
-                meter.leave()
+            if meter is not None and request is not None:
+                meter.leave(len(request.first))
             if request is not None:
                 self.dialling -= 1
             for mine_still in mine:

@@ -32,11 +32,21 @@ class Metering(Via, Protocol):
     def account(self) -> Account:
         """The account."""
 
-    def admit(self, client: Any) -> str | None:
-        """Count a client's connection in, which has authenticated; or return the word for why it is refused."""
+    def admit(self, client: Any, size: int = 0) -> str | None:
+        """Count a client's connection in, which has authenticated; or return the word for why it is refused.
 
-    def leave(self) -> None:
-        """A connection that was admitted came to no relay."""
+        `size` is the payload that came with its request.
+        """
+
+    async def turn(self, size: int) -> None:
+        """Wait in a story until so much may pass, as the request brought; asked where there is a speed.
+
+        Raises:
+            LimitError: nothing may, any more.
+        """
+
+    def leave(self, size: int = 0) -> None:
+        """A connection that was admitted with so much payload came to no relay."""
 
 
 @dataclass(slots=True)

@@ -18,10 +18,10 @@ from shadesocks.net.relay import Relay
 from shadesocks.proxy.users.account import Account
 from shadesocks.proxy.users.bucket import SIZE_MIN
 from shadesocks.proxy.users.counts import NOTHING, Counts
-from shadesocks.proxy.users.meter import Meter
+from shadesocks.proxy.users.meter import TURNS_MOST, Meter
 from tests.net.codec import HEAD, SALT, XorOpener, XorSealer, opened, sealed
 from tests.net.packet_rig import METHODS, Rig, heard, nothing, run
-from tests.net.world import MODELS, Program, World
+from tests.net.world import MODELS, Program, Tale, World
 
 CLIENT: Final = ("192.0.2.7", 5000)
 DATA: Final = bytes(range(256)) * 4096
@@ -250,6 +250,59 @@ def test_whatever_the_speed_all_of_it_arrives(rate: int, says: list[tuple[int, f
     world.finish(client, target)
 
 
+def test_new_connections_are_no_way_around_a_speed_down(world: World) -> None:
+    user = User(world, Limits(down_speed=RATE))
+    programs = []
+    for _ in range(60):
+        _, client, target = user.connect()
+        target.say(DATA[:15_000])
+        target.end()
+        programs += [client, target]
+        world.run()
+    got = programs[::2]
+    assert sum(len(client.got) for client in got) <= SIZE_MIN + READ_MIN
+    world.advance(5.0)
+    assert abs(sum(len(client.got) for client in got) - 5 * RATE) <= SIZE_MIN + READ_MIN
+    world.advance(5.0)
+    assert all(len(client.got) == 15_000 for client in got)
+    for client in got:
+        client.end()
+    world.run()
+    assert world.words == ["done"] * 60
+
+
+def test_requests_are_no_way_around_a_speed(world: World) -> None:
+    """What comes with a request waits for its turn before anybody dials."""
+    user = User(world, Limits(up_speed=RATE))
+    tales = [Tale() for _ in range(20)]
+    for tale in tales:
+        world.reactor.tell(user.meter.turn(50_000), tale.done)
+    begun = world.clock.now
+    for _ in range(12):
+        world.run()
+        passed = 50_000 * sum(len(tale.ends) for tale in tales)
+        assert abs(passed - (world.clock.now - begun) * RATE) <= SIZE_MIN + 2 * 50_000 or passed == 10**6
+        world.advance(1.0)
+    assert [tale.ends for tale in tales] == [[(None, None)]] * 20
+    world.assert_clean()
+
+
+def test_who_waits_for_a_turn_may_be_refused_then_or_go(world: World) -> None:
+    user = User(world, Limits(up_speed=1024))
+    tales = [Tale() for _ in range(TURNS_MOST + 2)]
+    stories = [world.reactor.tell(user.meter.turn(70_000), tale.done) for tale in tales]
+    world.run()
+    assert str(tales[-1].ends[0][1]) == "too many wait for the user's speed"
+    assert tales[0].ends == [(None, None)]
+    stories[1].abort()
+    user.meter.change(Limits(enabled=False))
+    world.run()
+    world.advance(1.0)
+    assert {str(tale.ends[0][1]) for tale in tales[2:-1]} == {"disabled"}
+    assert user.account.refusals == {"disabled": TURNS_MOST - 1}
+    world.assert_clean()
+
+
 # -- quota -----------------------------------------------------------------------------------------
 
 
@@ -272,6 +325,28 @@ def test_a_quota_ends_everything_within_one_read(world: World, count: int) -> No
     assert user.meter.admit(CLIENT) == "quota"
     assert user.account.connections == 0
     world.assert_clean()
+
+
+def test_what_many_requests_bring_at_once_is_no_way_around_a_quota(world: World) -> None:
+    user = User(world, Limits(quota=Quota(100_000)))
+    sizes = [60_000] * 5
+    assert [user.meter.admit(CLIENT, size) for size in sizes] == [None, None, "quota", "quota", "quota"]
+    assert user.account.refusals == {"quota": 3}
+    user.meter.leave(60_000)
+    assert user.account.connections == 1
+    assert user.meter.admit(CLIENT, 60_000) is None, "its place is free again: nothing of it passed"
+    for _ in range(2):
+        left, right = world.link()[0], world.link()[0]
+        left.moved = 60_000
+        relay = Relay(world.reactor, world.scratch, left, right, world.note, label=(CLIENT, None))
+        user.meter.began(relay)
+        relay.begin()
+    assert user.account.live == 2
+    world.reactor.settle()
+    assert user.account.left == -20_000
+    assert user.account.owed == 0
+    assert world.words == ["quota"] * 2
+    assert user.sweep().payload == 120_000
 
 
 def test_a_quota_that_was_lowered_ends_what_is_live(world: World) -> None:

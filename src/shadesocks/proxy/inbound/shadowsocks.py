@@ -147,7 +147,7 @@ class ShadowsocksInbound:
         # What the shadow finds users in is a table of ours (`users/table.py`).
         user = cast("User | None", shadow.user) or self._owner
         meter = None if self._meter_of is None else self._meter_of(user)
-        if meter is not None and (word := meter.admit(client)) is not None:
+        if meter is not None and (word := meter.admit(client, len(shadow.first))) is not None:
             stranger.turn_silent(word)
             return None
         strangers.lane.cancel(stranger)

@@ -72,6 +72,7 @@ class Account:
         "left",
         "limits",
         "name",
+        "owed",
         "refusals",
         "up_bucket",
     )
@@ -114,6 +115,8 @@ class Account:
         self._window: Window | None = None
         self.left = UNLIMITED
         """Payload bytes that the quota leaves. Whoever looks at each chunk takes them off; a sweep sets it right."""
+        self.owed = 0
+        """Payload that came with requests whose targets are dialled: it passes with them."""
         self._meet = meet
         """Asked once, when the place is needed first."""
         self._elsewhere: Elsewhere | None = None

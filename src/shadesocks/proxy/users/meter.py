@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ...core.errors import LimitError
 from ...core.later import later
+from ...net.story import until
 
 if TYPE_CHECKING:
     import asyncio
@@ -45,6 +46,37 @@ WAIT_MOST: Final = 1.0
 """Seconds until the next look: a speed that is shared with other processes may be another one by then."""
 
 
+TURNS_MOST: Final = 128
+"""Requests that wait for a turn at once: none sees whether its client is still there. One more is refused."""
+
+
+class Waits(Protocol):
+    """Who waits for a turn: an end, or a request with what came with it."""
+
+    paced: bool
+
+    def resume(self) -> None:
+        """The turn has come."""
+
+
+class Turn:
+    """A request that waits."""
+
+    __slots__ = ("_pay", "future", "paced")
+
+    def __init__(self, future: asyncio.Future[None], pay: Callable[[], None]) -> None:
+        self.future: Final = future
+        self.paced = True
+        self._pay = pay
+
+    def resume(self) -> None:
+        """See `Waits`; of who has gone nothing is paid."""
+        self.paced = False
+        if not self.future.done():
+            self._pay()
+            self.future.set_result(None)
+
+
 class Pace:
     """The speed of one user in one direction: who waits, and until when."""
 
@@ -53,14 +85,25 @@ class Pace:
     def __init__(self, reactor: Reactor, bucket: Callable[[], TokenBucket | None]) -> None:
         self._reactor = reactor
         self._bucket = bucket
-        self._waiting: deque[End] = deque()
-        """Ends that are not read, in the order in which they go on."""
+        self._waiting: deque[Waits] = deque()
+        """Ends that are not read, and requests, in the order in which they go on."""
         self._timer: asyncio.TimerHandle | None = None
 
     def wait(self, end: End) -> None:
         """Do not read an end while there is a debt: its turn comes behind those who wait already."""
         end.pause()
-        self._waiting.append(end)
+        self.hold(end)
+
+    @property
+    def is_spent(self) -> bool:
+        """True while whoever comes has to wait: there is a debt."""
+        bucket = self._bucket()
+        return bucket is not None and bucket.tokens(self._reactor.loop.time()) < 0
+
+    def hold(self, who: Waits) -> None:
+        """Let somebody wait who has not begun."""
+        who.paced = True
+        self._waiting.append(who)
         bucket = self._bucket()
         if self._timer is None and bucket is not None:
             now = self._reactor.loop.time()
@@ -91,7 +134,7 @@ class Pace:
 class Meter:
     """One user's relays and sessions, and the account that they are counted for."""
 
-    __slots__ = ("_down", "_now", "_reactor", "_relays", "_sessions", "_up", "_wall", "account")
+    __slots__ = ("_down", "_now", "_reactor", "_relays", "_sessions", "_turns", "_up", "_wall", "account")
 
     def __init__(self, reactor: Reactor, account: Account, wall: Callable[[], int]) -> None:
         self.account: Final = account
@@ -101,29 +144,71 @@ class Meter:
         self._up: Pace | None = None
         self._down: Pace | None = None
         """Made when a speed first needs them: of ten thousand users few have one."""
+        self._turns = 0
+        """Requests that wait."""
         self._relays: dict[Relay, None] = {}
         self._sessions: dict[Session, Talk] = {}
         """With the talk that each began with."""
 
     # -- streams -------------------------------------------------------------------------------
 
-    def admit(self, client: Any) -> str | None:
-        """Count a client's connection in, which has authenticated; or return the word for why it is refused."""
-        word = self.account.admit(client, self._now, self._wall)
-        if word is not None:
-            self.account.refused(word)
+    def admit(self, client: Any, size: int = 0) -> str | None:
+        """See `seams.Metering`. Who comes while what others brought uses up the quota finds it used up."""
+        account = self.account
+        word = account.admit(client, self._now, self._wall)
+        if word is None and account.left <= account.owed:
+            account.leave()
+            word = "quota"
+        if word is None:
+            account.owed += size
+        else:
+            account.refused(word)
         return word
 
-    def leave(self) -> None:
-        """A connection that was admitted came to no relay."""
+    async def turn(self, size: int) -> None:
+        """See `seams.Metering`. Without this a new connection would be a way around a speed."""
+        account, now = self.account, self._now
+
+        def pay() -> None:
+            if account.up_bucket is not None:
+                account.up_bucket.take(size, now())
+
+        pace = self._pace(is_up=True)
+        if not pace.is_spent:
+            pay()
+            return
+        if self._turns >= TURNS_MOST:
+            raise LimitError("limit", "too many wait for the user's speed")
+        turn = Turn(self._reactor.loop.create_future(), pay)
+        pace.hold(turn)
+        self._turns += 1
+        try:
+            await until(turn.future)
+        finally:
+            self._turns -= 1
+        word = account.refuse(self._wall())
+        if word is not None:
+            account.refused(word)
+            raise LimitError(word)
+
+    def leave(self, size: int = 0) -> None:
+        """See `seams.Metering`."""
+        self.account.owed -= size
         self.account.leave()
 
     def began(self, relay: Relay) -> None:
         """See `net.end.Via`: a relay of a connection that was admitted is about to begin."""
+        account, size = self.account, relay.left.moved
         self._relays[relay] = None
-        if self.account.limits.is_metered:
+        account.owed -= size
+        account.began(relay, relay.label[0], relay.close)
+        if account.limits.is_metered:
             relay.meter = self
-        self.account.began(relay, relay.label[0], relay.close)
+            account.left -= size
+            if account.left <= 0:
+                self._exceed()
+            if account.down_bucket is not None and self._pace(is_up=False).is_spent:
+                self._pace(is_up=False).hold(relay.right)
 
     def ended(self, relay: Relay, word: str) -> None:
         """See `net.end.Via`."""
