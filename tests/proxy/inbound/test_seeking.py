@@ -301,3 +301,33 @@ def test_a_house_that_closes_ends_its_searches() -> None:
             assert not made.reactor.stories
 
     run(story())
+
+
+def test_who_ends_waits_for_none_of_those_who_search_from_there() -> None:
+    """As with one key: a prober with many connections cannot see that some wait for others."""
+
+    async def story() -> None:
+        with stage() as made, Port(made) as port:
+            for _ in range(100):
+                port.enter(bytes(200))
+            await until(lambda: port.searches == 100)
+            sock = port.enter(request(MANY + 1))
+            sock.shutdown(socket.SHUT_WR)
+            assert await receive(sock) == b""
+            assert port.searches > 50
+
+    run(story())
+
+
+def test_who_ends_gets_his_end_soon_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shadesocks.net.slices.Slices._turn", lambda _slices: None)
+
+    async def story() -> None:
+        with stage() as made, Port(made) as port:
+            sock = port.enter(request(MANY + 1))
+            await until(lambda: port.searches == 1)
+            sock.shutdown(socket.SHUT_WR)
+            assert await receive(sock) == b""
+            assert port.searches == 0
+
+    run(story())

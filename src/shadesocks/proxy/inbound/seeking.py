@@ -4,8 +4,9 @@ Some keys are tried at once: those that were used from his address. The others f
 the reactor (`net/slices.py`), and meanwhile he is read from as any stranger is, but what he says is kept.
 
 Who ends first gets his end at once, as with one key, or the time that it takes would tell how many users there are: a
-few more keys are tried, and that is all. So whoever sends everything and his end with it, from an address that is new,
-is served where his key was used lately, or there are some hundred of them at most.
+few more keys are tried, before those of others who search from there, and that is all. So whoever sends everything and
+his end with it, from an address that is new, is served where his key was used lately, or there are some hundred of
+them at most.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..users.sources import group_at
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Hashable
 
     from ...wire.aead_users import AeadUsersShadow, Sought
     from ...wire.search import Search
@@ -31,17 +33,21 @@ KEPT_MAX: Final = READ_MIN
 """Bytes that are read during a search; then the sender has to wait for its end."""
 LAST_STEPS: Final = 8
 """Of a search whose stranger has ended: 1 ms."""
+LAST_TIME: Final = 0.005
+"""Seconds within which it is over whatever happens: no more than the handshakes of a burst keep each other waiting."""
 
 
 class Seeking:
     """One search. For `Slices` it is a job."""
 
-    __slots__ = ("_future", "_search", "_sock", "_steps", "_strangers", "kept")
+    __slots__ = ("_future", "_search", "_sock", "_source", "_steps", "_strangers", "kept")
 
     def __init__(self, strangers: Strangers, sock: Any, search: Search) -> None:
         self._strangers = strangers
         self._sock = sock
         self._search = search
+        self._source: Hashable = search.group
+        """Whose turn it waits for."""
         self._steps = -1
         """How many are left, once the stranger has ended."""
         self._future: asyncio.Future[None] = strangers.reactor.loop.create_future()
@@ -50,15 +56,15 @@ class Seeking:
 
     async def over(self) -> None:
         """Wait until the search is over. Where too many are under way, it is, without a key."""
-        reactor, source = self._strangers.reactor, self._search.group
-        if not reactor.slices.add(source, self):
+        reactor = self._strangers.reactor
+        if not reactor.slices.add(self._source, self):
             return
         fd = self._sock.fileno()
         reactor.watch(fd, READ, self._on_event)
         try:
             await until(self._future)
         finally:
-            reactor.slices.drop(source, self)
+            reactor.slices.drop(self._source, self)
             reactor.unwatch(fd)
 
     def step(self) -> bool:
@@ -81,9 +87,19 @@ class Seeking:
             size = 0
         self.kept += scratch[:size]
         if not size:
-            self._steps = LAST_STEPS
+            self._hurry()
         if not size or len(self.kept) >= KEPT_MAX:
             self._strangers.reactor.unwatch(self._sock.fileno())
+
+    def _hurry(self) -> None:
+        """The stranger has ended: come to an end."""
+        reactor = self._strangers.reactor
+        self._steps = LAST_STEPS
+        reactor.slices.drop(self._source, self)
+        self._source = self._search.group, "ended"
+        if not reactor.slices.add(self._source, self):
+            self.done()
+        reactor.loop.call_later(LAST_TIME, self.done)
 
     def crash(self) -> None:
         """A handler raised: nobody was found."""
