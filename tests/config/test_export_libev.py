@@ -12,6 +12,7 @@ from shadesocks.config import Config, LocalConfig, Mode, Outbound, ServerConfig,
 from shadesocks.config.export import Export
 from shadesocks.config.export_libev import to_libev
 from shadesocks.config.nameservers import WORDS
+from shadesocks.config.user import Credential, UserConfig
 from shadesocks.core.address import Address
 from shadesocks.core.nameserver import NameServer, Transport
 from shadesocks.core.secret import Secret
@@ -168,3 +169,12 @@ def test_who_is_told_what_passed_is_a_key_of_ss_server() -> None:
     both = to_libev(replace(config, manager_listen="/run/m"), "server")
     assert json.loads(both.text)["manager_address"] == "/run/m"
     assert both.lost == ["manager_address: ss-manager tells no other manager what passed"]
+
+
+def test_no_server_is_without_a_password_because_its_users_have_theirs() -> None:
+    shared = replace(ONE, password=Secret(""), users=(UserConfig("anna", (Credential(Secret(STRONG)),)),))
+    export = to_libev(Config((shared,)), "server")
+    assert "password" not in keys(export)
+    assert any(text.startswith("servers[0].users: ") for text in export.lost)
+    other = replace(shared, address=Address(ONE.address.host, 8389))
+    assert keys(to_libev(Config((shared, other)), "server"))["port_password"] == {}

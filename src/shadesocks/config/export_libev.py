@@ -84,10 +84,17 @@ def _servers(config: Config, role: Role, export: Export) -> dict[str, Any]:
         "server": hosts if len(hosts) > 1 else first.address.host,
         "server_port": first.address.port,
         "method": first.method.name,
-        "key" if first.raw_key else "password": first.password.reveal(),
+        **_secret(first),
         **_plugin(first, export),
         **_outbound(first.outbound),
     }
+
+
+def _secret(server: ServerConfig) -> dict[str, str]:
+    """Return the password, or the key; nothing where the users have theirs, which are left out."""
+    if not server.password and server.method.is_tried:
+        return {}
+    return {"key" if server.raw_key else "password": server.password.reveal()}
 
 
 def _like(server: ServerConfig, first: ServerConfig, role: Role) -> bool:
@@ -109,6 +116,8 @@ def _ports(config: Config, first: ServerConfig, export: Export) -> dict[str, Any
         _judge(server, f"servers[{index}]", export)
         if server.raw_key:
             export.lose(f"servers[{index}]", "ports in one file have passwords, and no keys; give it its own file")
+            continue
+        if not _secret(server):
             continue
         ports[str(server.address.port)] = server.password.reveal()
     export.lost.append("several ports are a file for ss-manager, which wants manager_address, too")
