@@ -18,6 +18,7 @@ from shadesocks.cli.workers import run_workers
 from shadesocks.config.load import examine, load
 from shadesocks.config.model import Config
 from shadesocks.core.errors import ConfigError
+from shadesocks.process.commanded import Commanded
 from shadesocks.process.slots import Slots
 from shadesocks.process.supervisor import Orders
 from shadesocks.service.given import GivenSockets
@@ -35,12 +36,16 @@ class Stage:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sockets: list[int] = []
         self.orders: list[Orders] = []
+        self.beside: list[int] = []
+        self.takes_commands = False
         stage = self
 
         class Supervisor:
-            def __init__(self, _config: Config, slots: Slots, orders: Orders) -> None:
+            def __init__(self, _config: Config, slots: Slots, orders: Orders, commanded: Commanded) -> None:
                 stage.sockets = [len(slots.of(number)) for number in range(slots.count)]
                 stage.orders.append(orders)
+                stage.beside = [server.address.port for server in commanded.servers]
+                stage.takes_commands = slots.manager is not None
 
             def run(self) -> int:
                 return 0
@@ -93,14 +98,25 @@ def test_what_is_wrong_is_the_error_of_a_command(monkeypatch: pytest.MonkeyPatch
     taken.close()
 
 
-def test_a_manager_has_one_process_and_says_so() -> None:
-    keys = {"server": "127.0.0.1", "server_port": 1, "method": "aes-256-gcm", "password": "a long password"}
-    text = json.dumps({**keys, "workers": 4, "manager_listen": "127.0.0.1:6001"})
-    report = examine(text, role="server")
+def test_a_manager_has_as_many_processes_as_the_config_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stage, port, kept = Stage(monkeypatch), free_port(), tmp_path / "ports.json"
+    kept.write_text(json.dumps({"format": 1, "ports": [{"server_port": port, "password": "a long password"}]}))
+    config = config_of(free_port(), manager_listen=str(tmp_path / "m"), manager_keep=str(kept))
+    assert (config.workers, config.warnings) == (3, ())
+    told: list[bool] = []
+    host = Host(listening=lambda: told.append((tmp_path / "m").is_socket()))
+    assert run_workers(config, None, host) == 0
+    assert told == [True]
+    assert (stage.beside, stage.takes_commands) == ([port], True)
+    assert not (tmp_path / "m").exists(), "it is gone with the master"
+
+
+def test_a_manager_whose_ports_have_a_plugin_has_one_process() -> None:
+    keys = {"server": "127.0.0.1", "method": "aes-256-gcm", "manager_listen": "127.0.0.1:6001", "plugin": "/bin/cat"}
+    report = examine(json.dumps({**keys, "workers": 4}), role="server")
     assert report.config is not None
     assert report.config.workers == 1
-    assert [warning.key for warning in report.warnings] == ["workers"]
-    assert "one does the work" in report.warnings[0].text
+    assert "one does the work" in report.warnings[-1].text
 
 
 def test_a_client_is_one_process() -> None:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import ConfigError
 from ..process.activation import given_sockets
+from ..process.commanded import Commanded
 from ..process.notify import notifier
 from ..process.slots import Slots
 from ..process.supervisor import Orders, Supervisor
 from ..service.limits import raise_nofile
+from ..service.manager.kept import KeptPorts
 from ..service.rules import AclShelf
 from ..service.sockets import check_sockets
 from ..service.speaker import Speaker
@@ -50,6 +52,11 @@ def run_workers(config: Config, reread: Callable[[], Config] | None, host: Host)
         _, problems = slots.bind(config)
         if problems:
             raise ConfigError(problems)
+        commanded = Commanded(slots)
+        if config.manager_listen is not None:
+            slots.bind_manager(config.manager_listen)
+            if config.manager_keep:
+                commanded.restore(config, KeptPorts(config.manager_keep).read())
         for text in given.close_unused():
             log.warning("%s was given to this process, and the config does not listen there; it is closed", text)
         host.listening()
@@ -63,7 +70,7 @@ def run_workers(config: Config, reread: Callable[[], Config] | None, host: Host)
             host.leaving,
             lambda config: set_level(config.log_level, config.log_style),
         )
-        code = Supervisor(config, slots, orders).run()
+        code = Supervisor(config, slots, orders, commanded).run()
     finally:
         slots.close()
         supervisor.close()

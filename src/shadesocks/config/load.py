@@ -386,7 +386,9 @@ class _Builder:
             findings.warn(entry.mark, entry.key, "this method is of no server: each entry of servers[] names its own")
         managed_file = top.has("manager_listen")
         check_top(top, top in server_sections or managed_file, findings)
-        if any(server is not None and server.plugin is not None for _, server in servers) and not managed_file:
+        if any(server is not None and server.plugin is not None for _, server in servers) or (
+            managed_file and top.has("plugin")
+        ):
             check_workers(top, findings)
             given["workers"] = 1
         if locals_:
@@ -399,8 +401,8 @@ class _Builder:
         online = _build_online(top, around, findings) if top.has("online_urls") else None
         if online is None and any(section.has("tcp_weight", "udp_weight") for section in server_sections):
             _check_weights(servers, locals_, findings)
-        if top.has("manager_listen") or self._role == "local":
-            given["workers"] = 1  # a server's; and whoever asked for more beside a manager was told
+        if self._role == "local":
+            given["workers"] = 1  # a server's
         if self._role is not None:
             listeners = [
                 (ways_of(model), section.mark, section.path)

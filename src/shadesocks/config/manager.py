@@ -63,10 +63,6 @@ def check_manager(top: Section, _given: Mapping[str, Any], findings: Findings) -
         return
     if isinstance(place, Address) and not is_loopback(place.host):
         _check_reach(top, entry, findings)
-    if top.has("workers") and top.value("workers", findings) != 1:
-        workers = top.entries["workers"]
-        text = "the ports of a manager are all in one process, so one does the work; leave out one of the two"
-        findings.warn(workers.mark, workers.key, text, SERVER_END)
 
 
 def _check_reach(top: Section, entry: Entry, findings: Findings) -> None:

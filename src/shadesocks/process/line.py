@@ -1,15 +1,16 @@
 """The line between a master and one worker: short messages both ways, and descriptors with them.
 
-    master   STOP QUIT HANGUP SOCKETS CONFIG REREAD  ->  worker
-    worker   READY BEAT LEFT FAILED ASK              ->  master
+    master   STOP QUIT HANGUP SOCKETS CONFIG REREAD CHANGE CHANGED  ->  worker
+    worker   READY BEAT LEFT FAILED ASK WANT DONE                   ->  master
 
 A message is a letter and a number, so that none is ever cut, and no side waits: a line that is full belongs to a
 process that hangs. The end of the line is the end of the process at its other end, however that came: the master that
 was killed is noticed by its workers, and they end.
 
-What is larger than a number travels as a file without a name whose descriptor is sent (`pack`, `unpack`). It is
-pickled: both ends are one program, forked, and nobody else has the descriptor. A config never goes this way, for its
-secrets are not written anywhere: a forked worker has it, and a running one reads it again itself.
+What is larger than a number travels as a file without a name whose descriptor is sent (`pack`, `unpack`); on Linux it
+is memory. It is pickled: both ends are one program, forked, and nobody else has the descriptor. A config never goes
+this way, for its secrets are not written anywhere: a forked worker has it, and a running one reads it again itself. The
+words of a manager's command do, with their password: nobody could read them again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pickle
 import socket
 import struct
 import tempfile
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from socket import SCM_RIGHTS, SOL_SOCKET, SocketType
 from typing import Any, Final, NamedTuple
@@ -32,14 +33,20 @@ QUIT: Final = b"Q"
 HANGUP: Final = b"H"
 """Open the log again."""
 SOCKETS: Final = b"S"
-"""Further sockets of this worker, for the config that follows."""
+"""Further sockets of this worker, for the config or the change that follows."""
 CONFIG: Final = b"C"
 """Read the config again, and serve it; the number is `mark_of` the one that the master read."""
 REREAD: Final = b"R"
 """The config was read: 1, to who asked, where all workers serve it; 0, to all, where it has mistakes. The problems are
 in the file."""
-PASSED: Final = b"p"
-"""Bytes passed through a port since the last such message: `passed.py` has the form of the number."""
+WANT: Final = b"w"
+"""A manager's commands want changes of ports, which are in the file."""
+CHANGE: Final = b"c"
+"""Do those in the file; the number is to be told when that is done. Sockets for them come before."""
+DONE: Final = b"d"
+"""They are done; where some could not be, the file says of each why."""
+CHANGED: Final = b"D"
+"""To who wanted changes: the file says of each why it could not be done, or that it is, by all."""
 READY: Final = b"r"
 """It serves."""
 BEAT: Final = b"."
@@ -88,6 +95,11 @@ class Line:
         except OSError:
             return False
 
+    def give(self, sockets: Sequence[int], kind: bytes, number: int, descriptors: Iterable[int] = ()) -> bool:
+        """Send sockets, and the message that they are for."""
+        pieces = [sockets[at : at + SOCKETS_MOST] for at in range(0, len(sockets), SOCKETS_MOST)]
+        return all(self.send(SOCKETS, 0, piece) for piece in pieces) and self.send(kind, number, descriptors)
+
     def receive(self) -> Iterator[Message | None]:
         """Yield what has come; None at the end of the line."""
         while True:
@@ -127,18 +139,27 @@ def make_line() -> tuple[Line, Line]:
 
 
 def pack(value: Any) -> int:
-    """Return the descriptor of a nameless file that holds a value."""
-    with tempfile.TemporaryFile() as file:
-        pickle.dump(value, file)
-        file.flush()
-        return os.dup(file.fileno())
+    """Return the descriptor of a nameless file that holds a value; whoever gets it has it for reading."""
+    data = pickle.dumps(value)
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("shadesocks")
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    with os.fdopen(os.dup(descriptor), "wb") as file:
+        file.write(data)
+    return descriptor
 
 
 def unpack(descriptor: int) -> Any:
-    """Return the value that a file holds, and close it."""
-    with os.fdopen(descriptor, "rb") as file:
-        file.seek(0)
-        return pickle.load(file)  # noqa: S301 - written by the same program, in a file without a name
+    """Return the value that a file holds, and close it. Several processes may do so at once."""
+    try:
+        size, data = os.fstat(descriptor).st_size, b""
+        while len(data) < size:
+            data += os.pread(descriptor, size - len(data), len(data))
+    finally:
+        os.close(descriptor)
+    return pickle.loads(data)  # noqa: S301 - written by the same program, in a file without a name
 
 
 def resident() -> int:

@@ -11,9 +11,11 @@ is the first worker's alone, since each datagram would come to any of them.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from socket import SO_REUSEADDR, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, SocketType
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +29,7 @@ from ..net.options import LINUX, socket_address, stream_socket
 from ..net.steer import Steering
 from ..service.ports import not_bound
 from ..service.roles.server_port import server_port
+from ..service.socket_file import identity
 from ..service.sockets import accepted_options, datagram_options
 
 if TYPE_CHECKING:
@@ -52,11 +55,27 @@ class Slots:
         self._given: Final = given
         self._own: Final = own
         self._sockets: dict[_Key, list[SocketType]] = {}
+        self.manager: SocketType | None = None
+        """Where a manager's commands come in: the first worker has it."""
+        self._file: object = None
+        """Its file, which goes with it."""
         self._steering: Steering | None = None
         self._dropped: set[_Key] = set()
         """What was given up: workers may be about to do so, too."""
         self._alone: set[Address] = set()
         """Where a socket for datagrams was given."""
+
+    def bind_manager(self, text: str) -> None:
+        """Bind where commands come in.
+
+        Raises:
+            ConfigError: it cannot be had.
+        """
+        from ..service.manager.socket import bind_manager
+
+        self.manager = sock = bind_manager(text, self._given)
+        name = sock.getsockname()
+        self._file = identity(name) if isinstance(name, str) and not self._given.lends(sock) else None
 
     def bind(self, config: Config) -> tuple[Config, list[Problem]]:
         """Bind what a config wants and is not bound; return it without what cannot be, and why."""
@@ -177,9 +196,12 @@ class Slots:
     def keep(self, slot: int) -> list[SocketType]:
         """Close all but the sockets of one worker, which are returned: called in that worker."""
         own = self.of(slot)
+        known = {*own}
         for sockets in self._sockets.values():
-            _close([sock for sock in sockets if sock not in own])
+            _close([sock for sock in sockets if sock not in known])
         self._sockets.clear()
+        if slot and self.manager is not None:
+            self.manager.close()
         return own
 
     def close(self) -> None:
@@ -191,6 +213,13 @@ class Slots:
                 _close(sockets)
         self._sockets.clear()
         self._given.close()
+        if self.manager is not None:
+            manager, self.manager = self.manager, None
+            name = manager.getsockname()
+            manager.close()
+            if self._file and self._file == identity(name):
+                with suppress(OSError):
+                    os.unlink(name)
 
 
 def _keys(server: ServerConfig) -> Iterator[_Key]:

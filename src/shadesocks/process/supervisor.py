@@ -7,6 +7,7 @@
     SIGHUP SIGUSR1   the config is read and its ports bound here, then by the workers; one with mistakes changes nothing
     a file changed   the same, with `watch`
     a worker asks    the same, and it is told what came of it
+    a manager wants  ports are bound or given up here, then by the workers (`commanded.py`)
     a worker's end   another one takes its sockets over: after 0.1 s, and later each time it ends soon again
     no sign of life  it is killed, and so replaced
     too much memory  it quits, while another one takes its place
@@ -28,27 +29,29 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from ..core.backoff import Backoff
 from ..core.errors import ConfigError, Problem
+from ..service.manager.tally import Share, Tally
 from ..service.rules import AclShelf, files_of
-from ..service.siblings import Siblings
+from ..service.siblings import Desk, Siblings
 from ..service.sockets import check_sockets
 from ..service.users.board import make_board
 from . import line as said
-from .line import Line, make_line, mark_of, pack
+from .line import Line, Message, make_line, mark_of, pack
 from .notify import Notifier, listening
 from .orphan import die_behind
 from .passed import Sums
+from .places import Member, Place, how_ended
 from .watch import EVERY, FileWatch
 from .worker import Work, problems_of, run_worker
 
 if TYPE_CHECKING:
     from ..config.model import Config
     from ..service.speaker import Speaker
+    from .commanded import Commanded
     from .slots import Slots
 
 log = logging.getLogger(__name__)
@@ -80,47 +83,21 @@ class Orders:
     """Told in every process of a config that it serves from now on."""
 
 
-@dataclass(slots=True)
-class _Worker:
-    """A process, as its master knows it."""
-
-    slot: int
-    pid: int
-    line: Line
-    since: float
-    heard_at: float
-    serves: bool = False
-    leaves: bool = False
-    """It was told to end."""
-    left: bool = False
-    """It accepts no more."""
-
-
-@dataclass(slots=True)
-class _Slot:
-    """A place that a worker has."""
-
-    number: int
-    backoff: Backoff = field(default_factory=Backoff)
-    worker: _Worker | None = None
-    due_at: float | None = 0.0
-    """When a worker is to begin; None while there is one."""
-    served: bool = False
-    """Whether one of its workers has served, be it that it was told to end at once."""
-
-
 class Supervisor:
     """Runs the workers of one config, from bound sockets to the last worker's end."""
 
-    def __init__(self, config: Config, slots: Slots, orders: Orders) -> None:
+    def __init__(self, config: Config, slots: Slots, orders: Orders, commanded: Commanded) -> None:
         self._config = config
         self._sockets: Final = slots
         self._orders: Final = orders
-        self._siblings: Final = Siblings(board=make_board(slots.count))
-        self._slots: Final = [_Slot(number) for number in range(slots.count)]
-        self._workers: Final[dict[int, _Worker]] = {}
+        self._commanded: Final = commanded
+        commanded.replaces = self._replace
+        tally = Tally(slots.count) if slots.manager or config.manager_address else None
+        self._siblings: Final = Siblings(board=make_board(slots.count), tally=tally)
+        self._slots: Final = [Place(number) for number in range(slots.count)]
+        self._workers: Final[dict[int, Member]] = {}
         """By process, also those that leave."""
-        self._sums: Final = Sums(config)
+        self._sums: Final = Sums(config, tally)
         self._selector: Final = selectors.DefaultSelector()
         self._woken, self._waking = socket.socketpair()
         self._settled = False
@@ -153,9 +130,11 @@ class Supervisor:
                 self._reap(0)
             self._selector.close()
             self._sockets.close()
-            self._siblings.close()
-            self._sums.tell(self._config, math.inf)
+            self._sums.tell(self._commanded.all_of(self._config), math.inf)
             self._sums.close()
+            self._siblings.close()
+            if self._siblings.tally:
+                self._siblings.tally.close()
             gc.unfreeze()
 
     @contextmanager
@@ -178,7 +157,8 @@ class Supervisor:
     def _watch(self) -> int:
         while True:
             now = time.monotonic()
-            self._sums.tell(self._config, now)
+            if now >= self._sums.due_at:
+                self._sums.tell(self._commanded.all_of(self._config), now)
             if not self._ends:
                 self._fill(now)
                 self._look(now)
@@ -211,7 +191,7 @@ class Supervisor:
 
     # -- workers that begin -------------------------------------------------------------------------
 
-    def _may_begin(self, slot: _Slot) -> bool:
+    def _may_begin(self, slot: Place) -> bool:
         """The first start is the first worker's alone, so that what is wrong is told once."""
         return self._settled or not slot.number or self._slots[0].served
 
@@ -220,9 +200,9 @@ class Supervisor:
             if slot.due_at is not None and slot.due_at <= now and self._may_begin(slot):
                 self._begin(slot)
 
-    def _begin(self, slot: _Slot) -> None:
+    def _begin(self, slot: Place) -> None:
         ours, theirs = make_line()
-        now = time.monotonic()
+        now, row = time.monotonic(), self._free_row()
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()  # or both processes would write what is in the buffer
@@ -230,14 +210,19 @@ class Supervisor:
         pid = os.fork()
         if not pid:
             ours.close()
-            self._become(slot.number, theirs)
+            self._become(slot.number, theirs, row)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
         theirs.close()
-        worker = self._workers[pid] = slot.worker = _Worker(slot.number, pid, ours, now, now)
+        worker = self._workers[pid] = slot.worker = Member(slot.number, pid, ours, now, now, row)
         slot.due_at = None
         self._selector.register(ours, selectors.EVENT_READ, worker)
 
-    def _become(self, number: int, line: Line) -> None:
+    def _free_row(self) -> int:
+        """Return a row of the tally that no process has."""
+        tally, taken = self._siblings.tally, {worker.row for worker in self._workers.values()}
+        return 0 if tally is None else next((row for row in range(tally.rows) if row not in taken), tally.rows - 1)
+
+    def _become(self, number: int, line: Line, row: int) -> None:
         """Be a worker, to the end of the process: nothing of what stands above this call is the worker's to do."""
         code = 70
         try:
@@ -256,9 +241,13 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             fit = partial(self._sockets.config_of, number)
             work = Work(self._orders.reread, self._orders.hangup, fit, self._orders.at_once, self._orders.took)
-            siblings = replace(self._siblings, slot=number, speaks=not number)
+            beside = fit(replace(self._config, servers=self._commanded.servers)).servers
+            share = Share(self._siblings.tally, row) if self._siblings.tally else None
+            siblings = replace(self._siblings, slot=number, speaks=not number, beside=beside, share=share)
+            if self._sockets.manager is not None and not number:
+                siblings = replace(siblings, desk=Desk(self._sockets.manager, self._commanded.kept))
             die_behind(line, self._limit / 1000 + MARGIN)
-            code = run_worker(fit(self._config), sockets, siblings, line, work)
+            code = run_worker(fit(self._commanded.left_of(self._config)), sockets, siblings, line, work)
         except BaseException as error:
             log.error("internal error: %r", error, exc_info=error)
         finally:
@@ -269,7 +258,7 @@ class Supervisor:
 
     # -- what workers say ---------------------------------------------------------------------------
 
-    def _listen(self, worker: _Worker) -> None:
+    def _listen(self, worker: Member) -> None:
         if worker.line.fileno() < 0:
             return  # its end was noticed in the same turn
         for message in worker.line.receive():
@@ -282,8 +271,10 @@ class Supervisor:
                 self._on_ready(worker)
             elif message.kind == said.BEAT:
                 self._weigh(worker, message.number)
-            elif message.kind == said.PASSED:
-                self._sums.add(message.number)
+            elif message.kind == said.WANT:
+                self._change(worker, message)
+            elif message.kind == said.DONE:
+                self._commanded.done(worker, message.number, message.descriptors, self._config)
             elif message.kind == said.LEFT:
                 worker.left = True
                 self._part()
@@ -292,26 +283,36 @@ class Supervisor:
             elif message.kind == said.FAILED:
                 self._on_failed(worker, problems_of(message.descriptors[0]))
 
-    def _on_ready(self, worker: _Worker) -> None:
+    def _on_ready(self, worker: Member) -> None:
         worker.serves = self._slots[worker.slot].served = True
         self._orders.speaker.say("worker", number=worker.slot + 1, process=worker.pid)
         if not self._settled and all(slot.served for slot in self._slots):
             self._settled = True
             self._orders.notifier.serving(self._status(), pings=False)
 
-    def _on_failed(self, worker: _Worker, problems: tuple[Problem, ...]) -> None:
+    def _on_failed(self, worker: Member, problems: tuple[Problem, ...]) -> None:
         if not self._settled:
             raise ConfigError(problems)
         for problem in problems:
             log.error("worker %d: %s", worker.slot + 1, problem)
 
-    def _weigh(self, worker: _Worker, resident: int) -> None:
+    def _weigh(self, worker: Member, resident: int) -> None:
         """Replace a worker that has too much memory. It may finish, but only one of a place: the next one's end is
         also its own."""
         limit = self._config.worker_memory_limit * MEBIBYTE
         if not limit or resident <= limit or worker.leaves or self._ends:
             return
         log.warning("worker %d has %d MiB: another one takes its place", worker.slot + 1, resident // MEBIBYTE)
+        self._part_with(worker)
+
+    def _replace(self, pid: int) -> None:
+        """Let another one take the place of a worker that could not do what others could."""
+        worker = self._workers.get(pid)
+        if worker is not None and not worker.leaves and not self._ends:
+            log.error("worker %d could not do what a manager wants: another one takes its place", worker.slot + 1)
+            self._part_with(worker)
+
+    def _part_with(self, worker: Member) -> None:
         for other in self._workers.values():
             if other.slot == worker.slot and other.leaves:
                 other.line.send(said.STOP, self._limit)
@@ -349,12 +350,13 @@ class Supervisor:
             if ended:
                 self._on_end(self._workers.pop(pid), os.waitstatus_to_exitcode(status))
 
-    def _on_end(self, worker: _Worker, code: int) -> None:
+    def _on_end(self, worker: Member, code: int) -> None:
         self._listen(worker)  # what it said at last
         if worker.line.fileno() >= 0:
             self._selector.unregister(worker.line)
             worker.line.close()
         self._part()
+        self._commanded.ended(worker, self._config)
         slot = self._slots[worker.slot]
         if slot.worker is not worker:
             return
@@ -362,11 +364,11 @@ class Supervisor:
         if self._ends:
             return
         if not self._settled and not worker.serves:
-            raise ConfigError([Problem("config", None, "", f"cannot start: a worker ended {_how(code)}")])
+            raise ConfigError([Problem("config", None, "", f"cannot start: a worker ended {how_ended(code)}")])
         wait = slot.backoff.after(time.monotonic() - worker.since)
         slot.due_at = time.monotonic() + wait
         text = "worker %d ended %s: another one takes its place in %g s"
-        log.warning(text, worker.slot + 1, _how(code), wait)
+        log.warning(text, worker.slot + 1, how_ended(code), wait)
 
     # -- what the master is told --------------------------------------------------------------------
 
@@ -438,13 +440,13 @@ class Supervisor:
         self._orders.notifier.serving(self._status(), pings=False)
         return came
 
-    def _answer(self, worker: _Worker) -> None:
+    def _answer(self, worker: Member) -> None:
         """Read the config for a worker whom somebody asked to have that done."""
         applied, problems = (False, ()) if self._ends else self._read_again()
         if applied or self._ends or self._orders.reread is None:  # else all were told
             self._say(worker, applied, problems)
 
-    def _say(self, worker: _Worker, applied: bool, problems: tuple[Problem, ...]) -> None:
+    def _say(self, worker: Member, applied: bool, problems: tuple[Problem, ...]) -> None:
         told = pack(problems)
         worker.line.send(said.REREAD, int(applied), (told,))
         os.close(told)
@@ -470,29 +472,28 @@ class Supervisor:
         for problem in problems:
             log.error("%s", problem)
         for worker in self._workers.values():
-            if not worker.leaves and not self._give(worker, before, mark):
+            new = [sock.fileno() for sock in self._sockets.added(before, worker.slot)]
+            if not worker.leaves and not worker.line.give(new, said.CONFIG, mark):
                 os.kill(worker.pid, signal.SIGKILL)  # it reads no more; its follower has the new config
-        self._sockets.drop(self._config)
+        self._commanded.follow(self._config)
+        self._sockets.drop(self._commanded.all_of(self._config))
         self._orders.took(config)
         log.info("the config was read again; servers: %d", len(self._config.servers))
         return True, tuple(problems)
 
-    def _give(self, worker: _Worker, before: frozenset[Any], mark: int) -> bool:
-        new = [sock.fileno() for sock in self._sockets.added(before, worker.slot)]
-        pieces = [new[at : at + said.SOCKETS_MOST] for at in range(0, len(new), said.SOCKETS_MOST)]
-        return all(worker.line.send(said.SOCKETS, 0, piece) for piece in pieces) and worker.line.send(said.CONFIG, mark)
+    def _change(self, asker: Member, message: Message) -> None:
+        """Let all workers change the ports that a manager's commands want to be changed."""
+        if self._ends:
+            os.close(message.descriptors[0])
+            return  # nobody is answered: the service ends
+        told, workers = message.descriptors[0], list(self._workers.values())
+        for worker in self._commanded.begin(asker.line, message.number, told, self._config, workers):
+            os.kill(worker.pid, signal.SIGKILL)  # it reads no more; its follower has all
 
     def _status(self) -> str:
-        where = listening([server.address for server in self._config.servers])
+        where = listening([server.address for server in self._commanded.all_of(self._config).servers])
         return f"{where}; workers: {len(self._slots)}"
 
 
 def _nothing(_number: int, _frame: object) -> None:
     """Handle a signal: the byte that it wrote to the waking socket is what counts."""
-
-
-def _how(code: int) -> str:
-    """Say how a process ended."""
-    if code >= 0:
-        return f"with exit code {code}"
-    return f"by {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"by signal {-code}"

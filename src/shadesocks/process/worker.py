@@ -13,7 +13,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,18 +24,22 @@ from ..core.errors import ConfigError, Problem
 from ..net.loop import run as run_loop
 from ..service.control.socket import Control
 from ..service.given import GivenSockets
+from ..service.manager.tally import EVERY
 from ..service.reloaded import Reloaded, refused
 from ..service.service import Service
 from . import line as said
 from .heap import lasting, release
 from .line import Line, mark_of, pack, resident, unpack
-from .passed import EVERY, Deltas
 
 if TYPE_CHECKING:
-    from ..config.model import Config
+    from ..config.model import Config, ServerConfig
+    from ..service.manager.change import Change
     from ..service.siblings import Siblings
 
 log = logging.getLogger(__name__)
+
+Problems = tuple[Problem, ...]
+"""Why something cannot be; empty where it is."""
 
 DIED: Final = 70
 """EX_SOFTWARE: the exit code of a worker that could not start."""
@@ -61,6 +65,17 @@ class Work:
     """Told of a config that is served from now on."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What the master wants."""
+
+    changes: Sequence[Change] | None
+    """Of ports; None: the config is to be read again."""
+    number: int
+    sockets: list[SocketType]
+    """For it."""
+
+
 def run_worker(config: Config, sockets: list[SocketType], siblings: Siblings, line: Line, work: Work) -> int:
     """Serve until the master, a signal or the end of the master ends it; return the exit code."""
     return run_loop(_Worker(config, sockets, siblings, line, work).live())
@@ -72,23 +87,35 @@ class _Worker:
     def __init__(self, config: Config, sockets: list[SocketType], siblings: Siblings, line: Line, work: Work) -> None:
         self._config: Final = config
         self._given: Final = GivenSockets(sockets, shared=True)
-        self._siblings: Final = siblings
         self._line: Final = line
         self._work: Final = work
+        if siblings.desk is not None:
+            siblings = replace(siblings, desk=replace(siblings.desk, ask=self._want))
+        self._siblings: Final = siblings
         self._service: Final = Service.server(config)
         self._limit: float | None = None
         """Seconds that connections have to end; None: as long as they need."""
         self._leaves: Final = asyncio.Event()
         self._stops: Final = asyncio.Event()
-        self._rereads: Final = asyncio.Event()
+        self._jobs: Final[asyncio.Queue[_Job]] = asyncio.Queue()
+        self._coming: list[SocketType] = []
+        """Sockets for the job that comes next."""
+        self._waiting: Final[set[SocketType]] = set()
+        """Sockets for jobs that are not done."""
+        self._rereads = 0
+        """Configs that are to be read."""
         self._rests: Final = asyncio.Event()
         """Set while no config is to be read."""
         self._rests.set()
         self._asked: list[asyncio.Future[tuple[bool, tuple[Problem, ...]]]] = []
         """Those who wait for what the master did: whether it took the config, and what is wrong."""
+        self._wanted: Final[dict[int, asyncio.Future[list[Problems]]]] = {}
+        """Those who wait for changes of ports, by the number that the master was told."""
+        self._want_number = 0
+        self._outcomes: list[Problems] = []
+        """Of the changes that were done last, why they could not be."""
         self._mark = 0
         self._beating: asyncio.TimerHandle | None = None
-        self._deltas: Final = Deltas(partial(line.send, said.PASSED)) if config.manager_address is not None else None
         self._telling: asyncio.TimerHandle | None = None
         timeout = config.worker_hang_timeout
         self._interval: Final = min(timeout / BEATS, BEAT_MOST) if timeout else BEAT_MOST
@@ -118,11 +145,11 @@ class _Worker:
         self._line.send(said.READY)
         self._beat()
         self._tell()
-        rereading = asyncio.create_task(self._reread())  # noqa: TID251 - kept, and ended below
+        working = asyncio.create_task(self._do_jobs())  # noqa: TID251 - kept, and ended below
         try:
             await self._leaves.wait()
-            rereading.cancel()
-            await asyncio.wait((rereading,))
+            working.cancel()
+            await asyncio.wait((working,))
             if not self._stops.is_set():
                 await control.close()
             if page is not None:
@@ -137,8 +164,7 @@ class _Worker:
             for timer in (self._beating, self._telling):
                 if timer is not None:
                     timer.cancel()
-            if self._deltas is not None:
-                self._deltas.tell(self._service.passed())
+            self._tell_all()
             loop.remove_reader(self._line.fileno())
         return 0
 
@@ -156,10 +182,14 @@ class _Worker:
         self._beating = asyncio.get_running_loop().call_later(self._interval, self._beat)
 
     def _tell(self) -> None:
-        """Tell the master what passed, where somebody wants to know."""
-        if self._deltas is not None:
-            self._deltas.tell(self._service.passed())
+        """Say what passed, where somebody wants to know."""
+        if self._siblings.share is not None:
+            self._tell_all()
             self._telling = asyncio.get_running_loop().call_later(EVERY, self._tell)
+
+    def _tell_all(self) -> None:
+        if self._siblings.share is not None:
+            self._siblings.share.tell(self._service.passed())
 
     # -- what it is told ---------------------------------------------------------------------------
 
@@ -178,11 +208,21 @@ class _Worker:
                 if self._work.hangup is not None:
                     self._work.hangup()
             elif message.kind == said.SOCKETS:
-                self._given.add(SocketType(fileno=number) for number in message.descriptors)
+                sockets = [SocketType(fileno=number) for number in message.descriptors]
+                self._given.add(sockets)
+                self._coming += sockets
+                self._waiting.update(sockets)
             elif message.kind == said.CONFIG:
                 self._mark = message.number
+                self._rereads += 1
                 self._rests.clear()
-                self._rereads.set()
+                self._put(None, 0)
+            elif message.kind == said.CHANGE:
+                self._put(unpack(message.descriptors[0]), message.number)
+            elif message.kind == said.CHANGED:
+                wanted, outcomes = self._wanted.pop(message.number), unpack(message.descriptors[0])
+                if not wanted.done():
+                    wanted.set_result(outcomes)
             elif message.kind == said.REREAD:
                 self._on_reread(bool(message.number), problems_of(message.descriptors[0]))
 
@@ -204,32 +244,78 @@ class _Worker:
     def _quit(self) -> None:
         self._leaves.set()
 
-    async def _reread(self) -> None:
-        """Serve what the config says, whenever it is to be read again; one that is not the master's ends this worker.
+    def _put(self, changes: Sequence[Change] | None, number: int) -> None:
+        coming, self._coming = self._coming, []
+        self._jobs.put_nowait(_Job(changes, number, coming))
 
-        The next one in its place has the master's by itself.
+    async def _do_jobs(self) -> None:
+        """Do what the master wants, in its order; where this worker cannot, it ends, and the next one in its place can.
+
+        That one has the master's config and ports by itself.
         """
         while True:
-            await self._rereads.wait()
-            self._rereads.clear()
+            job = await self._jobs.get()
             try:
-                assert self._work.reread is not None, "the master has read it, too"
-                config = self._work.reread()
-                if mark_of(config) != self._mark:
-                    raise ConfigError([])
-                problems = await self._service.reload(self._work.fit(config))
+                if job.changes is None:
+                    await self._reread()
+                else:
+                    await self._change(job.changes)
             except Exception as error:
                 if not isinstance(error, ConfigError):
                     log.error("internal error: %r", error, exc_info=error)
                 self._quit()
                 return
-            for problem in problems:
-                if not self._service.speaker.is_silent:
-                    log.error("%s", problem)
-            self._work.took(config)
-            self._given.close_unused()
-            if not self._rereads.is_set():
-                self._rests.set()
+            self._waiting.difference_update(job.sockets)
+            self._given.close_unused(self._waiting)
+            if job.changes is None:
+                self._rereads -= 1
+                if not self._rereads:
+                    self._rests.set()
+            else:
+                self._say_done(job.number)
+
+    def _say_done(self, number: int) -> None:
+        outcomes, self._outcomes = self._outcomes, []
+        told = (pack(outcomes),) if any(outcomes) else ()
+        is_sent = self._line.send(said.DONE, number, told)
+        for descriptor in told:
+            os.close(descriptor)
+        if not is_sent:
+            self._quit()  # or the master would wait for it
+
+    async def _reread(self) -> None:
+        """Serve what the config says; raises ConfigError where it is not the master's."""
+        assert self._work.reread is not None, "the master has read it, too"
+        config = self._work.reread()
+        if mark_of(config) != self._mark:
+            raise ConfigError([])
+        for problem in await self._service.reload(self._work.fit(config)):
+            if not self._service.speaker.is_silent:
+                log.error("%s", problem)
+        self._work.took(config)
+
+    async def _change(self, changes: Sequence[Change]) -> None:
+        """Change ports as a manager's commands want it."""
+        from ..service.manager.hands import OwnHands
+
+        self._outcomes = await OwnHands(self._service).follow(changes, self._service.config, self._fit)
+
+    def _fit(self, servers: list[ServerConfig]) -> list[ServerConfig]:
+        return [*self._work.fit(replace(self._config, servers=tuple(servers))).servers]
+
+    async def _want(self, changes: Sequence[Change]) -> list[Problems]:
+        """Let the master have ports changed by all, and return of each change why it could not be done."""
+        self._want_number += 1
+        number = self._want_number
+        outcome: asyncio.Future[list[Problems]] = asyncio.get_running_loop().create_future()
+        self._wanted[number] = outcome
+        told = pack([*changes])
+        is_sent = self._line.send(said.WANT, number, (told,))
+        os.close(told)
+        if not is_sent:
+            del self._wanted[number]
+            return [(Problem("config", None, "", "the master of this worker does not listen"),)] * len(changes)
+        return await outcome
 
     async def _ask(self) -> dict[str, Any]:
         """Let the master have the config read by all, and return what came of it here: the same as everywhere."""

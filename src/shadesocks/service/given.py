@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, SocketType, inet_pton
@@ -32,7 +33,7 @@ Place = str | tuple[bytes, int, int]
 """Where a socket is bound, in the one form in which places are compared: a path, or an address, a port and a zone."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Given:
     sock: SocketType
     kind: int
@@ -52,17 +53,29 @@ class GivenSockets:
     def __init__(self, sockets: Iterable[SocketType] = (), *, shared: bool = False) -> None:
         """Keep sockets, which are ours from now on: of IPv4, IPv6 or Unix, for streams or datagrams."""
         self._given: Final = [_given(sock) for sock in sockets]
+        self._places: Final[defaultdict[tuple[int, Place], list[_Given]]] = defaultdict(list)
+        """The same by kind and place."""
+        self._note(self._given)
         self.shared: Final = shared
         """Whether other processes accept from the same."""
 
     def add(self, sockets: Iterable[SocketType]) -> None:
         """Keep further ones, for what is listened on from now on."""
-        self._given.extend(_given(sock) for sock in sockets)
+        more = [_given(sock) for sock in sockets]
+        self._given.extend(more)
+        self._note(more)
+
+    def _note(self, more: Iterable[_Given]) -> None:
+        for given in more:
+            self._places[given.kind, given.place].append(given)
 
     def beside(self, sockets: Iterable[SocketType]) -> GivenSockets:
         """Return these, and further ones behind them that stay the caller's to close."""
         both = GivenSockets(sockets, shared=self.shared)
-        both._given[:0] = self._given
+        further, both._given[:] = [*both._given], [*self._given, *both._given]
+        both._places.clear()
+        both._note(self._given)
+        both._note(further)
         return both
 
     def __len__(self) -> int:
@@ -75,9 +88,9 @@ class GivenSockets:
         bare port number are IPv6 and serve both, and nobody else could bind the port beside them.
         """
         place = _place(where)
-        for fits in (place.__eq__, lambda other: _are_wildcards(place, other)):
-            for given in self._given:
-                if given.kind == kind and given.is_free and fits(given.place) is True:
+        for known in (place, *_other_wildcards(place)):
+            for given in self._places.get((kind, known), ()):
+                if given.is_free:
                     given.lent = duplicate(given.sock)
                     return given.lent
         return None
@@ -115,12 +128,14 @@ class GivenSockets:
             wanted = _ANY[0], address.port, 0
         return next((given.text for given in self._given if given.kind == kind and _meet(wanted, given.place)), "")
 
-    def close_unused(self) -> list[str]:
-        """Close those that nobody has, and return what they were: `TCP 127.0.0.1:8388`."""
-        unused = [given for given in self._given if given.is_free]
+    def close_unused(self, keep: Container[SocketType] = ()) -> list[str]:
+        """Close those that nobody has, but for some, and return what they were: `TCP 127.0.0.1:8388`."""
+        unused = [given for given in self._given if given.is_free and given.sock not in keep]
         for given in unused:
             given.sock.close()
-            self._given.remove(given)
+            self._places[given.kind, given.place].remove(given)
+        if unused:
+            self._given[:] = [given for given in self._given if given.sock.fileno() >= 0]
         return [given.text for given in unused]
 
     def close(self) -> None:
@@ -128,6 +143,7 @@ class GivenSockets:
         for given in self._given:
             given.sock.close()
         self._given.clear()
+        self._places.clear()
 
 
 def _given(sock: SocketType) -> _Given:
@@ -149,15 +165,11 @@ def _place(where: Any) -> Place:
     return packed, where[1], zone or (where[3] if len(where) > 3 else 0)
 
 
-def _are_wildcards(one: Place, other: Place) -> bool:
-    """True where both are all addresses, at one port."""
-    return (
-        not isinstance(one, str)
-        and not isinstance(other, str)
-        and one[0] in _ANY
-        and other[0] in _ANY
-        and (one[1] == other[1])
-    )
+def _other_wildcards(place: Place) -> list[Place]:
+    """Return the places that are all addresses at the same port, of whichever family and zone, if this is one."""
+    if isinstance(place, str) or place[0] not in _ANY:
+        return []
+    return [(packed, place[1], 0) for packed in _ANY if (packed, place[1], 0) != place]
 
 
 def _meet(one: Place, other: Place) -> bool:

@@ -243,6 +243,10 @@ class Ports:
             sums[port.number] += port.passed
         return dict(sums)
 
+    def passed_at(self, number: int) -> int:
+        """Return the same of one number."""
+        return self._past[number] + sum(port.passed for port in self.every if port.number == number)
+
     def leave(self, port: OpenPort) -> None:
         """Let a port listen no more; its connections go on."""
         self._take(port)

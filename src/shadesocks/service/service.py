@@ -141,6 +141,10 @@ class Service:
         """What came of questions through servers, by word: `works`, or a reason."""
         return sum((Counter(roster.probes) for roster in self._shared.rosters), Counter())
 
+    def passed_at(self, port: int) -> int:
+        """Return payload bytes of one port number."""
+        return self.ports.passed_at(port)
+
     @property
     def totals(self) -> tuple[int, int, int]:
         """Live connections, and payload bytes up and down since the start, in streams and datagrams."""

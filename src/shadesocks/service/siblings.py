@@ -7,11 +7,31 @@ Made by the master before it forks. The stores of streams' salts lie in files, w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from socket import SocketType
+from typing import TYPE_CHECKING, Any
 
 from ..crypto.replay_packets import PacketSalts
 from ..crypto.window_shared import SharedWindows
 from .users.board import Board
+
+if TYPE_CHECKING:
+    from ..config.model import ServerConfig
+    from .manager.hands import Ask
+    from .manager.tally import Share, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a worker needs to have the manager of all."""
+
+    sock: SocketType
+    """Where commands come in: the master's, who keeps it."""
+    kept: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    """The ports that commands added, and their words."""
+    ask: Ask | None = None
+    """Lets all workers change ports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +50,17 @@ class Siblings:
     """Which of the workers this is."""
     speaks: bool = True
     """Whether this process tells of its life; of several that live alike, one does."""
+    tally: Tally | None = None
+    """What each says that passed through its ports. None: nobody wants to know."""
+    share: Share | None = None
+    """What this process says of that."""
+    beside: tuple[ServerConfig, ...] = ()
+    """Servers that came beside the configuration before this process."""
+    desk: Desk | None = None
+    """Of the process that has the manager, what it takes over from the one before it."""
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Give the memory back, but for the tally: the last word comes after the end."""
         self.packet_salts.close()
         self.stream_salts.close()
         self.windows.close()

@@ -38,6 +38,9 @@ class Table:
     def passed(self) -> dict[int, int]:
         return dict(self.sizes)
 
+    def passed_at(self, port: int) -> int:
+        return self.sizes.get(port, 0)
+
     async def add(self, server: ServerConfig) -> Address:
         await self.change(server)
         return server.address

@@ -14,6 +14,8 @@ import json
 import logging
 import os
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,16 +91,16 @@ class KeptPorts:
 
     def _write_soon(self, delay: float) -> None:
         if self._writing is None:
-            self._writing = asyncio.get_running_loop().call_later(delay, self.write)
+            with suppress(RuntimeError):  # no loop: a master reads what its workers write
+                self._writing = asyncio.get_running_loop().call_later(delay, self.write)
 
     def write(self) -> None:
         """Write the file now."""
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None
-        lines = ",\n".join(json.dumps(entry) for entry in self._ports.values())
         try:
-            write_private(self.path, f'{{"format": {FORMAT}, "ports": [\n{lines}\n]}}\n')
+            write_private(self.path, self._text())
         except ConfigError as error:
             if not self._is_told:
                 self._is_told = True
@@ -107,6 +109,10 @@ class KeptPorts:
         else:
             self._is_told = False
 
+    def _text(self) -> str:
+        lines = ",\n".join(json.dumps(entry) for entry in self._ports.values())
+        return f'{{"format": {FORMAT}, "ports": [\n{lines}\n]}}\n'
+
     def close(self) -> None:
         """Write what is not written yet, for the last time."""
         if self._writing is not None:
@@ -114,6 +120,25 @@ class KeptPorts:
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None
+
+
+class PassedOn(KeptPorts):
+    """The file as one worker after another has it: what is to stand in it is known, and written where it does not."""
+
+    def __init__(self, path: str, ports: Mapping[int, Mapping[str, Any]]) -> None:
+        """Take what is to stand in it, by port: the members of `add` commands."""
+        super().__init__(path)
+        self._ports.update({port: dict(members) for port, members in ports.items()})
+
+    def read(self) -> list[Command]:
+        """Add nothing: all workers serve it."""
+        try:
+            is_there = self.path.read_bytes() == self._text().encode()
+        except OSError:
+            is_there = not self._ports
+        if not is_there:
+            self._write_soon(DELAY)
+        return []
 
 
 def _entry(command: Command) -> dict[str, Any]:

@@ -16,26 +16,30 @@ on; replacing its password does not begin anew.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable, Hashable
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ...config.manager import added_server
 from ...config.model import Mode
 from ...config.stored import unnamed
-from ...core.address import Address
 from ...core.errors import ConfigError, RemoteProtocolError
 from ...crypto.methods import find_method
 from ...wire.manager import DIALECTS
 from ...wire.manager.answers import pack_answer, pack_list, pack_stat
 from ...wire.manager.command import Command, PortRow, parse_command, split_command
+from .change import Change
+from .figures import OwnFigures
+from .hands import OwnHands
 
 if TYPE_CHECKING:
     from ...config.model import Config, ServerConfig
+    from ...core.address import Address
     from ...core.errors import Problem
+    from .figures import Figures
+    from .hands import Hands
     from .kept import KeptPorts
 
 log = logging.getLogger(__name__)
@@ -47,6 +51,8 @@ PASSED_OVER_MAX: Final = 10
 
 WARNED_MAX: Final = 256
 """Different warnings that are kept in mind: more than all methods and settings have between them."""
+
+UNSENT: Final = "manager: an answer could not be sent"
 
 Send = Callable[[bytes, Any], bool]
 """(message, address): send it; False where it cannot be sent."""
@@ -66,6 +72,9 @@ class Managed(Protocol):
     def passed(self) -> dict[int, int]:
         """Return payload bytes by port number, of all that ever were."""
 
+    def passed_at(self, port: int) -> int:
+        """Return the same of one port."""
+
     async def add(self, server: ServerConfig) -> Address:
         """Serve one more; raises ConfigError."""
 
@@ -79,18 +88,28 @@ class Managed(Protocol):
 class Manager:
     """Does what commands say, in one dialect."""
 
-    def __init__(self, service: Managed, send: Send, kept: KeptPorts | None = None) -> None:
-        """Begin with the ports that the service has; `kept` remembers those that are added, for the next start."""
+    def __init__(
+        self,
+        service: Managed,
+        send: Send,
+        kept: KeptPorts | None = None,
+        hands: Hands | None = None,
+        figures: Figures | None = None,
+    ) -> None:
+        """Begin with the ports that the service has; `kept` remembers those that are added, for the next start.
+
+        Where several processes serve, `hands` change the ports of all, and `figures` are of all, and outlive this one.
+        """
         self._service: Final = service
         self._kept: Final = kept
         self._send: Final = send
+        self._hands: Final[Hands] = OwnHands(service) if hands is None else hands
+        self.at_once: Final = self._hands.at_once
+        """Commands for different ports that may be done at once."""
         self._dialect: Final = DIALECTS[service.config.manager_dialect]
-        self._senders: Final[dict[Hashable, None]] = {}
+        self._figures: Final[Figures] = OwnFigures(service) if figures is None else figures
+        self._senders: Final[dict[Hashable, None]] = dict.fromkeys(self._figures.senders())
         """Who get statistics unasked, the latest last."""
-        self._told: Final[dict[int, int]] = {}
-        """Bytes by port that were told, or that had passed when it was added: what is told counts from there."""
-        self._heard: Final[Counter[int]] = Counter()
-        """Bytes by open port that others told of, where the dialect hears them."""
         self._warned: Final[set[str]] = set()
         """Warnings that were told."""
         self._passed_over = 0
@@ -109,32 +128,63 @@ class Manager:
 
     async def take(self, data: bytes, sender: Any) -> None:
         """Do what a datagram says, and answer its sender (None: who cannot be answered)."""
-        for message in await self._answers(data, sender):
-            if sender is not None and not self._send(message, sender):
-                log.info("manager: an answer could not be sent")
+        if self.answer(await self.do([(data, sender)])):
+            log.info(UNSENT)
+
+    async def do(self, commands: Sequence[tuple[bytes, Any]]) -> list[tuple[bytes, Any]]:
+        """Do what datagrams say, each of another port (`port_of`), at once; return the answers, in their order."""
+        if len(commands) == 1:
+            answers = [await self._answers(*commands[0])]
+        else:
+            answers = await asyncio.gather(*(self._answers(*each) for each in commands))
+        return [
+            (message, sender)
+            for messages, (_, sender) in zip(answers, commands, strict=True)
+            for message in messages
+            if sender is not None
+        ]
+
+    def answer(self, answers: Sequence[tuple[bytes, Any]]) -> Sequence[tuple[bytes, Any]]:
+        """Send answers; return those that cannot be sent now: from the first such on."""
+        for place, (message, sender) in enumerate(answers):
+            if not self._send(message, sender):
+                return answers[place:]
+        return ()
+
+    def port_of(self, data: bytes) -> int | None:
+        """Return the port that a command changes; None where it changes none, or says nothing that makes sense."""
+        if not _is_change(data):
+            return None
+        try:
+            return parse_command(data, self._dialect).port
+        except RemoteProtocolError:
+            return None
+
+    async def close(self) -> None:
+        """Wait for nothing any more."""
+        await self._hands.close()
 
     def report(self) -> None:
         """Send what passed to those who wait for it; called every ten seconds."""
         more, self._passed_over = self._passed_over - PASSED_OVER_MAX, 0
         if more > 0:
             log.warning("manager: %d more commands were passed over", more)
-        passed = self._service.passed()
+        passed, told = self._figures.passed(), self._figures.told
         if self._dialect.pushes == "totals":
             for sender in self._senders:
                 for message, _ in pack_stat(self._dialect, self._totals(passed)):
                     self._send(message, sender)
         elif self._dialect.pushes == "deltas":
-            deltas = {port: size for port, total in passed.items() if (size := total - self._told.get(port, 0))}
+            deltas = {port: size for port, total in passed.items() if (size := total - told[port])}
             for sender in self._senders if deltas else ():
                 for message, group in pack_stat(self._dialect, deltas):
                     if self._send(message, sender):
-                        self._told.update({port: passed[port] for port in group})
+                        for port in group:
+                            told[port] = passed[port]
 
     def _totals(self, passed: dict[int, int]) -> dict[int, int]:
-        return {
-            number: passed.get(number, 0) - self._told.get(number, 0) + self._heard[number]
-            for number in self._open_numbers()
-        }
+        told, heard = self._figures.told, self._figures.heard
+        return {number: passed.get(number, 0) - told[number] + heard[number] for number in self._open_numbers()}
 
     def _open_numbers(self) -> dict[int, None]:
         return dict.fromkeys(server.address.port for server in self._service.servers)
@@ -147,9 +197,10 @@ class Manager:
             if self._passed_over <= PASSED_OVER_MAX:
                 log.warning("manager: a command was passed over: %s", error)
             return self._answer("bad") if _is_change(data) else []
-        if self._dialect.pushes == "deltas" and sender is not None:
+        if self._dialect.pushes == "deltas" and sender is not None and sender not in self._senders:
             self._senders.clear()
             self._senders[sender] = None
+            self._figures.remember(self._senders)
         return await _COMMANDS[command.name](self, command, sender)
 
     def _answer(self, outcome: str, *, word: str = "", why: str = "") -> list[bytes]:
@@ -178,7 +229,7 @@ class Manager:
             return self._answer("refused")
         self._warn(port, warnings)
         try:
-            await self._put(server, there, keeps_hosts="server" not in command.options)
+            await self._put(server, there, keys, keeps_hosts="server" not in command.options)
         except ConfigError as error:
             why = "; ".join(problem.text for problem in error.problems)
             log.warning("manager: port %d was not added: %s", port, why)
@@ -198,7 +249,9 @@ class Manager:
             self._warned.add(said)
             log.warning("manager: port %d: %s; not told again of others", port, said)
 
-    async def _put(self, server: ServerConfig, there: list[ServerConfig], *, keeps_hosts: bool) -> None:
+    async def _put(
+        self, server: ServerConfig, there: list[ServerConfig], keys: dict[str, Any], *, keeps_hosts: bool
+    ) -> None:
         """Open a port; or put it in the place of what listens on its number, on the same hosts unless one is named.
 
         Raises:
@@ -210,42 +263,21 @@ class Manager:
         if {*map(unnamed, servers)} == {*map(unnamed, there)}:
             return
         if not there:
-            self._heard.pop(port, None)
+            self._figures.heard[port] = 0
             if self._dialect.pushes != "deltas":
-                self._told[port] = self._service.passed().get(port, 0)
-        done: list[Address] = []
-        try:
-            for one in servers:
-                if there:
-                    await self._service.change(one, cuts=self._dialect.cuts)
-                else:
-                    await self._service.add(one)
-                done.append(one.address)
-        except ConfigError:
-            await self._undo(done, there)
-            raise
-        for old in there:
-            if old.address not in done:
-                await self._service.remove(old.address)
+                self._figures.told[port] = self._figures.passed_at(port)
+        await self._hands.put(
+            Change(port, keys, tuple(one.address.host for one in servers), bool(there) and self._dialect.cuts), servers
+        )
         log.info("manager: port %d was %s, with %s", port, "replaced" if there else "added", server.method.name)
-
-    async def _undo(self, done: list[Address], there: list[ServerConfig]) -> None:
-        """Put what was there back on the addresses that were changed before one could not be."""
-        before = {old.address: old for old in there}
-        for address in done:
-            with suppress(ConfigError):  # it listened there a moment ago
-                if address in before:
-                    await self._service.change(before[address])
-                else:
-                    await self._service.remove(address)
 
     async def _remove(self, command: Command, _sender: Any) -> list[bytes]:
         port = command.port or 0
-        if await self._service.remove(port):
+        if await self._hands.remove(port):
             log.info("manager: port %d was removed", port)
         else:
             log.info("manager: port %d is not open, so it was not removed", port)
-        self._heard.pop(port, None)
+        self._figures.heard[port] = 0
         if self._kept is not None:
             self._kept.remove(port)
         return self._answer("ok")
@@ -264,24 +296,27 @@ class Manager:
 
     async def _ping(self, _command: Command, sender: Any) -> list[bytes]:
         if not self._dialect.pushes:
-            return [message for message, _ in pack_stat(self._dialect, self._totals(self._service.passed()))]
+            return [message for message, _ in pack_stat(self._dialect, self._totals(self._figures.passed()))]
         if sender is not None:
             self._senders.pop(sender, None)
             self._senders[sender] = None
             if len(self._senders) > SENDERS_MAX:
                 del self._senders[next(iter(self._senders))]
+            self._figures.remember(self._senders)
         return self._answer("pong")
 
     async def _ping_stop(self, _command: Command, sender: Any) -> list[bytes]:
         self._senders.pop(sender, None)
+        self._figures.remember(self._senders)
         return self._answer("pong")
 
     async def _stat(self, command: Command, _sender: Any) -> list[bytes]:
         """Hear what a server of another process says of itself: all that passed since its start."""
         if self._dialect.hears:
             numbers = self._open_numbers()
-            told = {int(port): size for port, size in command.stat.items()}
-            self._heard.update({port: size - self._heard[port] for port, size in told.items() if port in numbers})
+            for port, size in command.stat.items():
+                if int(port) in numbers:
+                    self._figures.heard[int(port)] = size
         return []
 
 

@@ -16,7 +16,8 @@ import os
 import socket
 import stat
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from socket import SOCK_DGRAM, SocketType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,12 +31,14 @@ from ...wire.manager.command import COMMAND_MAX
 from ...wire.manager.signed import Seen
 from ..ports import taken_by
 from ..socket_file import identity
-from .manager import Managed, Manager
+from .manager import UNSENT, Managed, Manager
 
 if TYPE_CHECKING:
     from ...config.model import Config
     from ...net.reactor import Reactor
     from ..given import GivenSockets
+    from .figures import Figures
+    from .hands import Hands
     from .kept import KeptPorts
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,10 @@ PER_SECOND: Final = 2_000
 """Commands a second: tools that restore thousands of users at once are served within seconds, and a flood takes at most
 a fifth of a core."""
 
+PAUSES: Final = (0.001, 0.004, 0.016, 0.064)
+"""Seconds until an answer is sent again that could not be, while nothing else could either: a tool that does not read
+costs 85 ms a go."""
+
 
 async def open_manager(text: str, given: GivenSockets | None = None) -> SocketType:
     """Return the socket of a manager: one of those given, or bound.
@@ -59,19 +66,40 @@ async def open_manager(text: str, given: GivenSockets | None = None) -> SocketTy
     Raises:
         ConfigError: it cannot be bound.
     """
-    try:
+    with _told(text, given):
         place = manager_place(text)
         if isinstance(place, str):
             return _taken(given, place) or _bind_path(place)
-        family, where = await _socket_address(place)
-        return _taken(given, where) or _bound(family, where)
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(place.host, place.port, type=SOCK_DGRAM)
+        return _taken(given, found[0][4]) or _bound(found[0][0], found[0][4])
+
+
+def bind_manager(text: str, given: GivenSockets) -> SocketType:
+    """Do the same where nothing else runs: in a master, before there are workers."""
+    with _told(text, given):
+        place = manager_place(text)
+        if isinstance(place, str):
+            return _taken(given, place) or _bind_path(place)
+        found = socket.getaddrinfo(place.host, place.port, type=SOCK_DGRAM)
+        return _taken(given, found[0][4]) or _bound(found[0][0], found[0][4])
+
+
+@contextmanager
+def _told(text: str, given: GivenSockets | None) -> Iterator[None]:
+    """Let what is wrong with a place be a problem of the configuration."""
+    try:
+        yield
     except UnfitError as unfit:
         why = str(unfit)
     except OSError as error:
         why = f"cannot take commands there: {error.strerror or error}"
         if error.errno == errno.EADDRINUSE:
+            place = manager_place(text)
             rival = given.rival(place, SOCK_DGRAM) if given is not None and isinstance(place, Address) else ""
             why += taken_by(rival, "address")
+    else:
+        return
     raise ConfigError([Problem("config", None, "manager_listen", why)])
 
 
@@ -80,12 +108,6 @@ def _taken(given: GivenSockets | None, where: Any) -> SocketType | None:
     if sock is not None:
         sock.setblocking(False)
     return sock
-
-
-async def _socket_address(address: Address) -> tuple[int, Any]:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(address.host, address.port, type=SOCK_DGRAM)
-    return found[0][0], found[0][4]
 
 
 def _bind_path(path: str) -> SocketType:
@@ -165,19 +187,23 @@ class ManagerSocket:
         keeps: bool = False,
         kept: KeptPorts | None = None,
         rules: Rules | None = None,
+        hands: Hands | None = None,
+        figures: Figures | None = None,
     ) -> None:
         """Begin to take commands from a bound socket, which is ours from now on.
 
         With `keeps` its file stays when it is closed: whoever gave us the socket listens on. The ports that were `kept`
-        are added before the first command is done.
+        are added before the first command is done. For `hands` and `figures` see `Manager`.
         """
         self._sock: Final = sock
         self._reactor: Final = reactor
         self._kept: Final = kept
-        self._manager: Final = Manager(service, self._send, kept)
+        self._manager: Final = Manager(service, self._send, kept, hands, figures)
         self._queue: Final[asyncio.Queue[tuple[bytes, Any]]] = asyncio.Queue(QUEUE_MAX)
         self._queued = 0
         """Bytes of the commands in it."""
+        self._held: tuple[bytes, Any] | None = None
+        """One that was taken out, and waits for those before it."""
         name = sock.getsockname()
         self.address: Final[Address | str] = name if isinstance(name, str) else Address(*name[:2])
         """Where commands come in."""
@@ -227,24 +253,61 @@ class ManagerSocket:
             log.warning("manager: a command is not taken: %s", error)
 
     async def _serve(self) -> None:
-        """Do what the commands say, one after the other."""
+        """Do what the commands say, one after the other; of changes of different ports as many as may be at once."""
         loop, second, done = self._reactor.loop, 0.0, 0
         await self._restored.wait()
         while True:
-            data, sender = await self._queue.get()
-            self._queued -= len(data)
+            commands = await self._some()
             self._listen()
             now = loop.time()
             if now - second >= 1.0:
                 second, done = now, 0
-            done += 1
+            done += len(commands)
             if done > PER_SECOND:
                 await asyncio.sleep(second + 1.0 - now)
             try:
-                await self._manager.take(data, sender)
+                await self._answer(await self._manager.do(commands))
             except Exception as error:  # one command, not the manager
                 self._reactor.failed(error)
             await asyncio.sleep(0)
+
+    async def _answer(self, answers: Sequence[tuple[bytes, Any]]) -> None:
+        """Send answers; a tool that sent hundreds of commands reads them one by one, and its socket may hold ten."""
+        answers = self._manager.answer(answers)
+        for pause in PAUSES:
+            if not answers:
+                return
+            await asyncio.sleep(pause)
+            rest = self._manager.answer(answers)
+            while rest and len(rest) < len(answers):  # it reads
+                answers = rest
+                await asyncio.sleep(PAUSES[0])
+                rest = self._manager.answer(answers)
+            answers = rest
+        if answers:
+            log.info(UNSENT)
+
+    async def _some(self) -> list[tuple[bytes, Any]]:
+        """Return the next command, and those behind it that may be done with it."""
+        first, self._held = self._held or await self._take(), None
+        commands = [first]
+        if self._manager.at_once == 1:
+            return commands
+        ports = {self._manager.port_of(first[0])}
+        while None not in ports and len(commands) < self._manager.at_once and not self._queue.empty():
+            command = await self._take()
+            port = self._manager.port_of(command[0])
+            if port is None or port in ports:
+                self._held = command
+                break
+            ports.add(port)
+            commands.append(command)
+        return commands
+
+    async def _take(self) -> tuple[bytes, Any]:
+        data, sender = await self._queue.get()
+        self._queued -= len(data)
+        return data, sender
 
     def _tick(self) -> None:
         self._ticking = self._reactor.loop.call_later(self._interval, self._tick)
@@ -267,6 +330,7 @@ class ManagerSocket:
         self._work.cancel()
         with suppress(asyncio.CancelledError):
             await self._work
+        await self._manager.close()
         if self._kept is not None:
             self._kept.close()
         self._reactor.close_shared(self._sock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from ...core.address import Address
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ..manager.management import Management
     from ..manager.manager import Managed
     from ..port import Port
+
+log = logging.getLogger(__name__)
 
 FOLLOWED: Final = ("handshake_timeout", "dial_timeout", "outbound", "acl", "locals")
 """Fields of a changed configuration that a server goes by: every server has them itself, or has no use for them. A
@@ -64,12 +67,14 @@ class ServerRole:
 
     async def bind(self) -> None:
         house = self._house
-        if house.config.manager_listen is None and house.config.manager_address is None:
+        config, siblings = house.config, house.siblings
+        has_manager = config.manager_listen is not None if siblings is None else siblings.desk is not None
+        if not has_manager and (config.manager_address is None or siblings is not None):
             return
         from ..manager.management import Management
 
         self.management = Management(house.config)
-        await self.management.open(house.given, tells=house.siblings is None)
+        await self.management.open(house.given, house.siblings)
 
     def unbind(self) -> None:
         management, self.management = self.management, None
@@ -88,6 +93,12 @@ class ServerRole:
             house.speaker.say("manager", place=str(place))
 
     async def restore(self) -> None:
+        for server in () if self._house.siblings is None else self._house.siblings.beside:
+            try:
+                await self._service.add(server)
+            except ConfigError as error:
+                for problem in error.problems:
+                    log.error("%s", problem)
         if self.management is not None:
             await self.management.restore()
 
