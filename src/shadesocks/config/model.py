@@ -157,8 +157,9 @@ class ServerConfig:
     """Of the listeners that use it beside those that use all; empty: no other."""
     plugin: PluginConfig | None = None
     """What it is reached through; None: the network."""
-    users: tuple[UserConfig, ...] | None = None
-    """Those who use it; None: whoever has its password, and nobody is counted by name. Empty: nobody gets in."""
+    users: tuple[UserConfig, ...] | None = field(default=None, hash=False)
+    """Those who use it; None: whoever has its password, and nobody is counted by name. Empty: nobody gets in. Not in
+    the hash, which is asked for often, and would take 10 ms with ten thousand."""
     destinations: tuple[DestinationConfig, ...] = ()
     """The servers that it stands in front of, and passes everything on to; empty: it dials the targets."""
 

@@ -36,7 +36,7 @@ def test_what_was_used_before_counts_and_a_reset_by_somebody_else_is_noticed(tmp
         held = await opened(path, accounts)
         limits = Limits(quota=Quota(1000))
         try:
-            await held.call_roll()
+            await held.gather(with_store(path, shared()), joins=True)
             await held.admit({"s": limits})
             account = accounts.find("s")
             assert account is not None
@@ -45,10 +45,10 @@ def test_what_was_used_before_counts_and_a_reset_by_somebody_else_is_noticed(tmp
             kept(path, lambda store: store.reset("s", wall()))
             await held.admit({"s": limits})
             assert account.left == 850, "nobody looked"
-            await held.call_roll()
+            await held.gather(with_store(path, shared()), joins=True)
             await held.admit({"s": limits})
             assert account.left == 1000
-            await held.call_roll()
+            await held.gather(with_store(path, shared()), joins=True)
             assert held.trouble == ""
         finally:
             assert await held.close()

@@ -33,19 +33,26 @@ class Roll:
     """By name, why a definition cannot be read: a sentence without its text."""
 
 
-def call_roll(store: Store) -> Roll:
+NOBODY: Final = Roll({}, {}, {})
+
+
+def call_roll(store: Store, before: Roll = NOBODY) -> Roll:
     """Return who stands in a store; raises StoreError."""
-    return roll_of(store.users())
+    return roll_of(store.users(), before)
 
 
-def roll_of(stored: Iterable[Stored]) -> Roll:
-    """Return the users among what a store knows."""
+def roll_of(stored: Iterable[Stored], before: Roll = NOBODY) -> Roll:
+    """Return the users among what a store knows; whoever is defined as before is the same object."""
     users: dict[str, UserConfig] = {}
     known: dict[str, Stored] = {}
     faults: dict[str, str] = {}
     for each in stored:
         known[each.name] = each
         if each.definition is not None:
+            was = before.users.get(each.name)
+            if was is not None and before.stored[each.name].definition == each.definition:
+                users[each.name] = was
+                continue
             try:
                 users[each.name] = parse_definition(each.name, each.definition)
             except UnfitError as unfit:

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from .kept import Kept
 
 _keep: Final = later(__package__, ".kept", "keep")
-_joined: Final = later(__package__, ".gathering", "joined")
 _named: Final = later(__package__, ".gathering", "named")
 _GONE: Final = Limits(enabled=False)
 """Of whoever is no user any more, and comes through a door that was open a moment ago."""
@@ -91,9 +90,9 @@ class Accounting:
         """Return a configuration with the users of the store; who is left out is told. Raises ConfigError."""
         if self.kept is None:
             return config
-        roll = await self.kept.call_roll()
-        self._known = roll.users
-        return _joined(config, roll) if self._is_alone else config  # of workers the master did it, who binds the ports
+        # Of workers the master did it, who binds the ports.
+        gathered, self._known = await self.kept.gather(config, joins=self._is_alone)
+        return gathered
 
     def named(self, server: ServerConfig) -> ServerConfig:
         """Return a server that comes beside the configuration: where there is a store, its port has a user."""

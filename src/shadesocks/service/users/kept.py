@@ -11,14 +11,17 @@ from ...core.errors import ConfigError, Problem
 from ..shared import wall
 from ..store.books import Books
 from ..store.choose import open_store
-from ..store.roll import Roll, roll_of
+from ..store.roll import NOBODY, Roll, call_roll
 from ..store.store import Stored, StoreError
+from .gathering import joined
 
 if TYPE_CHECKING:
     from ...config.model import Config
+    from ...config.user import UserConfig
     from ...core.limits import Limits
     from ...proxy.users.accounts import Accounts
     from ...proxy.users.counts import Counts
+    from ..store.store import Store
     from .seat import Seat
 
 log = logging.getLogger(__name__)
@@ -45,26 +48,36 @@ class Kept:
 
     def __init__(self, books: Books) -> None:
         self._books: Final = books
-        self._stored: Mapping[str, Stored] = {}
+        self._roll = NOBODY
+        """Who stood in it."""
         self._resets: frozenset[str] = frozenset()
         """Who was reset by somebody else since the time before."""
 
-    async def call_roll(self) -> Roll:
-        """Return who stands in the store, and note who was reset since the last time.
+    async def gather(self, config: Config, *, joins: bool) -> tuple[Config, Mapping[str, UserConfig]]:
+        """Return a configuration, if it `joins` with the users of the store, and these; note who was reset since the
+        last time. All of it in the store's thread: of ten thousand it takes a while.
 
         Raises:
             ConfigError: the store does not say who they are.
         """
+        before = self._roll
+
+        def read(store: Store) -> tuple[Roll, Config]:
+            roll = call_roll(store, before)
+            return roll, joined(config, roll) if joins else config
+
         try:
-            roll = roll_of(await self._books.users())
+            self._roll, config = await self._books.clerk.ask(read)
         except StoreError as error:
             raise ConfigError([_problem(error)]) from None
-        before, self._stored = self._stored, roll.stored
+        self._note(before)
+        return config, self._roll.users
+
+    def _note(self, before: Roll) -> None:
         nobody = Stored("")
         self._resets |= {
-            name for name, each in roll.stored.items() if each.reset_at > before.get(name, nobody).reset_at
+            name for name, each in self._roll.stored.items() if each.reset_at > before.stored.get(name, nobody).reset_at
         }
-        return roll
 
     async def admit(self, wanted: Mapping[str, Limits]) -> None:
         """Let users have accounts with these limits; what they used before counts, as far as the store can say it."""
