@@ -1,7 +1,8 @@
 """T25: whatever is said to a manager, in whatever order and however often, it is what a plain table says.
 
 The table of ports is not opened here, the file of kept ports is real. A crash loses what was not written yet, and
-nothing else; what was told of traffic is never more than what passed.
+nothing else; what was told of traffic is never more than what passed. With workers the one with the manager dies now
+and then: that loses no port and no answer, nothing that was told, and of what passed only what it had not said.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from hypothesis.stateful import (
 )
 
 from shadesocks.config.load import load
-from shadesocks.service.manager.kept import KeptPorts
+from shadesocks.service.manager.figures import AllFigures
+from shadesocks.service.manager.kept import KeptPorts, PassedOn
 from shadesocks.service.manager.manager import Manager
+from shadesocks.service.manager.tally import Share, Tally
 from shadesocks.wire.manager import DIALECTS
 from tests.peers import whole as whole
 
@@ -40,6 +43,13 @@ METHODS = ("aes-256-gcm", "chacha20-ietf-poly1305")
 
 class Disk(KeptPorts):
     """Kept ports that are written when the test says so."""
+
+    def _write_soon(self, _delay: float) -> None:
+        pass
+
+
+class NextDisk(PassedOn):
+    """The same in a worker after another one."""
 
     def _write_soon(self, _delay: float) -> None:
         pass
@@ -73,6 +83,7 @@ class Machine(RuleBasedStateMachine):
     """A manager beside what it should be."""
 
     name: ClassVar[str] = ""
+    has_workers: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,6 +96,9 @@ class Machine(RuleBasedStateMachine):
         self.from_: Counter[int] = Counter()
         """What had passed when a port was added: totals count from there."""
         self.heard: Counter[int] = Counter()
+        self.before: Counter[int] = Counter()
+        """What passed through workers that are gone."""
+        self.tally: Tally | None = None
         self.got: Counter[int] = Counter()
         """What tools were told, where they are told what is new."""
         self.pingers: dict[str, None] = {}
@@ -96,9 +110,27 @@ class Machine(RuleBasedStateMachine):
     def begin(self) -> None:
         text = {"manager_listen": "127.0.0.1:0", "manager_dialect": self.name, "server": "127.0.0.1"}
         self.table = Table(load(json.dumps(text), role="server"))
-        self.disk = Disk(str(self.path))
-        self.manager = Manager(self.table, self.send, self.disk)
+        self.disk: KeptPorts = Disk(str(self.path))
+        self.before.clear()
+        if self.has_workers:
+            self.end()
+            self.tally = Tally(2)
+        self.manager = Manager(self.table, self.send, self.disk, figures=self.figures())
         finish(self.manager.restore())
+
+    def figures(self) -> AllFigures | None:
+        """What the manager of a worker that begins now tells of; None: of itself."""
+        if self.tally is None:
+            return None
+        self.share = Share(self.tally, 1)
+        return AllFigures(self.table, self.share)
+
+    def end(self) -> None:
+        if self.tally is not None:
+            self.tally.close()
+
+    def passed(self) -> Counter[int]:
+        return self.before + Counter(self.table.sizes)
 
     def send(self, message: bytes, to: Any) -> bool:
         if self.works:
@@ -128,7 +160,7 @@ class Machine(RuleBasedStateMachine):
             assert got == (wanted + self.dialect.end if wanted else "")
 
     def total(self, port: int) -> int:
-        return self.table.sizes.get(port, 0) - self.from_[port] + self.heard[port]
+        return self.passed()[port] - self.from_[port] + self.heard[port]
 
     def model(self, said: Said, tool: str) -> str:
         """Do a command to the model, and return what should be said."""
@@ -165,7 +197,7 @@ class Machine(RuleBasedStateMachine):
             return why.get(self.name, self.dialect.answers["taken"])
         if there is None:
             self.heard.pop(port, None)
-            self.from_[port] = self.table.sizes.get(port, 0)
+            self.from_[port] = self.passed()[port]
         self.open[port] = self.kept[port] = what
         return "ok"
 
@@ -211,7 +243,7 @@ class Machine(RuleBasedStateMachine):
             for message, _ in self.sent:
                 self.got.update({int(port): size for port, size in json.loads(message[6:]).items()})
             if self.works and self.pingers:
-                assert +self.got == +Counter(self.table.sizes)
+                assert +self.got == self.passed()
         elif self.dialect.pushes and self.works:
             totals = json.dumps({str(port): self.total(port) for port in self.open}, separators=(",", ":"))
             assert [to for _, to in self.sent] == list(self.pingers)
@@ -246,15 +278,39 @@ class Machine(RuleBasedStateMachine):
         assert servers == self.open
         if not self.dialect.pushes:
             self.ask(("ping", None), "another")
-        assert all(self.got[port] <= size for port, size in self.table.sizes.items())
+        passed = self.passed()
+        assert all(size <= passed[port] for port, size in self.got.items())
+
+    @precondition(lambda self: self.has_workers)
+    @rule(speaks=st.booleans())
+    def a_worker_dies(self, speaks: bool) -> None:
+        """Another one takes its place: with its ports, and all that it knew."""
+        assert self.tally is not None
+        if speaks:
+            self.share.tell(self.table.sizes)
+        before, most = self.before, self.passed()
+        self.before = Counter(self.tally.sums())
+        assert all(before[port] <= size <= most[port] for port, size in self.before.items())
+        assert not speaks or +self.before == most
+        self.table.sizes = {}
+        words = {port: _words(port, *said) for port, said in self.kept.items()}
+        self.disk = NextDisk(str(self.path), words)
+        self.manager = Manager(self.table, self.send, self.disk, figures=self.figures())
+        finish(self.manager.restore())
 
     def teardown(self) -> None:
+        self.end()
         self.folder.cleanup()
 
 
+def _words(port: int, password: str, method: str) -> dict[str, Any]:
+    return {"server_port": port, "password": password, "method": method}
+
+
+@pytest.mark.parametrize("has_workers", [False, True])
 @pytest.mark.parametrize("name", DIALECTS)
-def test_t25_a_manager_is_what_a_plain_table_says(name: str, whole: bool) -> None:
-    machine = type(f"Machine_{name}", (Machine,), {"name": name})
+def test_t25_a_manager_is_what_a_plain_table_says(name: str, has_workers: bool, whole: bool) -> None:
+    machine = type(f"Machine_{name}_{has_workers}", (Machine,), {"name": name, "has_workers": has_workers})
     run_state_machine_as_test(
         machine, settings=settings(max_examples=2_000 if whole else 20, stateful_step_count=40, deadline=None)
     )
