@@ -287,6 +287,46 @@ def test_requests_are_no_way_around_a_speed(world: World) -> None:
     world.assert_clean()
 
 
+def test_many_connections_are_no_way_around_a_speed(world: World) -> None:
+    """Each brings something with its request, and says more as soon as it can; all targets are reached together."""
+    user = User(world, Limits(up_speed=RATE))
+    brings, says, count = 12_000, 30_000, 50
+    stories = [Tale() for _ in range(count)]
+    for tale in stories:
+        assert user.meter.admit(CLIENT, brings) is None
+        world.reactor.tell(user.meter.turn(brings), tale.done)
+    begun, passed, live, last = world.clock.now, 0, 0, -1
+    relays: list[Relay] = []
+    programs: list[Program] = []
+    while passed != last or passed < count * (brings + says):
+        last = passed
+        world.advance(0.5)
+        while live < sum(len(tale.ends) for tale in stories):
+            left, client = world.link()
+            left.moved = brings
+            client.say(DATA[:says])
+            right, target = world.link()
+            relay = Relay(world.reactor, world.scratch, left, right, world.note, label=(CLIENT, None))
+            user.meter.began(relay)
+            relay.begin()
+            relays.append(relay)
+            programs += [client, target]
+            live += 1
+        world.run()
+        passed = sum(relay.up for relay in relays)
+        most = SIZE_MIN + brings + READ_MIN + (world.clock.now - begun) * RATE
+        assert passed <= most, "what is allowed, one request and one read"
+        assert passed == count * (brings + says) or passed >= most - SIZE_MIN - RATE - 2 * READ_MIN
+    assert user.account.owed == 0
+    assert user.sweep() == Counts(passed, 0, count * says, 0)
+    for program in programs:
+        program.end()
+    world.run()
+    world.advance(10.0)
+    assert world.words == ["done"] * count
+    world.assert_clean()
+
+
 def test_who_waits_for_a_turn_may_be_refused_then_or_go(world: World) -> None:
     user = User(world, Limits(up_speed=1024))
     tales = [Tale() for _ in range(TURNS_MOST + 2)]

@@ -207,8 +207,10 @@ class Meter:
             account.left -= size
             if account.left <= 0:
                 self._exceed()
-            if account.down_bucket is not None and self._pace(is_up=False).is_spent:
-                self._pace(is_up=False).hold(relay.right)
+            for is_up, end in ((True, relay.left), (False, relay.right)):
+                bucket = account.up_bucket if is_up else account.down_bucket
+                if bucket is not None and self._pace(is_up=is_up).is_spent:
+                    self._pace(is_up=is_up).hold(end)
 
     def ended(self, relay: Relay, word: str) -> None:
         """See `net.end.Via`."""
