@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -190,6 +191,32 @@ def test_one_that_dials_is_ended() -> None:
             never.cancel()
 
     run(story())
+
+
+def test_one_that_dials_is_ended_with_all_of_its_user(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        async with service(shared()) as far:
+            never = asyncio.get_running_loop().create_future()
+            far._shared.names.lookup = lambda host: asyncio.shield(never)  # type: ignore[method-assign]
+            at, key = far.addresses[0], far.servers[0].password
+            async with client(key, Secret(text("a")), at=at) as one, client(key, Secret(text("b")), at=at) as other:
+                streams = [await socks(near, Address("somewhere.test", 80)) for near in (one, other)]
+                for _, writer, _ in streams:
+                    writer.write(b"x")
+                await until(lambda: stages(far) == {"dialling": 2})
+                assert sorted(row["user"] for row in await sessions(far)) == ["a", "b"]
+                assert kick(far, user="c") == 0
+                assert kick(far, user="b") == 1
+                assert await streams[1][0].read() == b""
+                [row] = await sessions(far)
+                assert row["user"] == "a"
+                for _, writer, _ in streams:
+                    writer.close()
+                never.cancel()
+
+    with caplog.at_level(logging.INFO, "shadesocks"):
+        run(story())
+    assert any(" user b up 0 down 0 " in record.message and "kicked" in record.message for record in caplog.records)
 
 
 def test_all_of_a_server_or_a_port_are_ended() -> None:

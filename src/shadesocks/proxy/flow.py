@@ -46,13 +46,15 @@ class Ledger(Protocol):
 class Visit:
     """A connection that has not come to its relay: whose it is, and how far it is."""
 
-    __slots__ = ("client", "started_at", "target")
+    __slots__ = ("client", "started_at", "target", "user")
 
     def __init__(self, client: Any, started_at: float) -> None:
         self.client = client
         self.started_at = started_at
         self.target: Address | None = None
         """What is dialled; None while nobody knows."""
+        self.user: User | None = None
+        """Whose connection it is; None while nobody knows, and where a port has no users."""
 
 
 class Flow:
@@ -95,7 +97,7 @@ class Flow:
                 mine.clear()
                 return
             self.dialling += 1
-            meter = request.meter
+            meter, visit.user = request.meter, request.user
             if not request.target.host.isascii():
                 request.target = in_ascii(request.target)
             visit.target = request.target

@@ -149,7 +149,7 @@ def _of_visit(port: OpenPort, flow: Flow, story: Story, visit: Visit, journal: J
     def end() -> None:
         if story in flow.visits:
             story.abort()
-            journal.failed(visit.client, visit.target, "dial", KICKED)
+            journal.failed(visit.client, visit.target, "dial", KICKED, visit.user)
 
     return Session(
         key=(id(flow), visit.client, visit.started_at),
@@ -157,7 +157,7 @@ def _of_visit(port: OpenPort, flow: Flow, story: Story, visit: Visit, journal: J
         role=port.port.role,
         port=port.number,
         server=_server(port),
-        user="",
+        user="" if visit.user is None else visit.user.name,
         source=_source(visit.client),
         target=visit.target,
         stage=DIALLING if known else HANDSHAKE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -164,6 +165,63 @@ def test_who_is_gone_finishes_and_is_counted_but_begins_no_more() -> None:
             assert account.counts.up == 11
             assert users_of(far).accounts.find("a") is None
             assert [each["name"] for each in await users_of(far).rows()] == ["b"]
+
+    run(story())
+
+
+@asynccontextmanager
+async def dialling(
+    far: Service, near: Service, port: int
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.Future[Any]]]:
+    """A connection whose target is looked up until the test finds it."""
+    found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    far._shared.names.lookup = lambda host: asyncio.shield(found)  # type: ignore[method-assign]
+    reader, writer, _ = await socks(near, Address("somewhere.test", port))
+    writer.write(b"x")
+    [served] = far._house.ports.every
+    flow = served.face.flow
+    assert flow is not None
+    await until(lambda: flow.dialling == 1)
+    yield reader, found
+    await closed(writer)
+
+
+def test_who_is_disabled_while_his_target_is_reached_is_cut_off_by_the_next_sweep() -> None:
+    async def story() -> None:
+        async with service(limited()) as far, rig.target(rig.echo) as target, connected(far, "a") as near:
+            at = far.addresses[0]
+            await far.reload(replace(far.config, servers=(limited(port=at.port),)))
+            async with dialling(far, near, target.port) as (reader, found):
+                await far.reload(replace(far.config, servers=(limited(port=at.port, limits=Limits(enabled=False)),)))
+                await far.reload(replace(far.config, servers=(limited("b", port=at.port),)))  # as `user del` does it
+                users_of(far).sweep()
+                found.set_result(((socket.AF_INET, target.host),))
+                await until(lambda: users_of(far).accounts.find("a") is None or bool(far.totals[0]))
+                users_of(far).sweep()
+                assert await reader.read() in (b"", b"x")
+                assert far.journal.reasons["disabled"] == 1
+                users_of(far).sweep()
+                assert users_of(far).accounts.find("a") is None
+
+    run(story())
+
+
+def test_who_is_gone_while_his_target_is_reached_is_counted_where_he_was() -> None:
+    async def story() -> None:
+        async with service(limited()) as far, rig.target(rig.echo) as target, connected(far, "a") as near:
+            at = far.addresses[0]
+            await far.reload(replace(far.config, servers=(limited(port=at.port),)))
+            async with dialling(far, near, target.port) as (reader, found):
+                account = users_of(far).accounts.find("a")
+                await far.reload(replace(far.config, servers=(limited("b", port=at.port),)))
+                users_of(far).sweep()
+                await far.reload(replace(far.config, servers=(limited("ab", port=at.port),)))
+                found.set_result(((socket.AF_INET, target.host),))
+                assert await reader.readexactly(1) == b"x"
+                users_of(far).sweep()
+                assert users_of(far).accounts.find("a") is account
+                assert account is not None
+                assert account.counts.up == 1
 
     run(story())
 

@@ -174,7 +174,7 @@ class Accounting:
         """Forget those who are no users any more, and of whom nothing lives."""
         for name in list(self._leaving):
             account = self.accounts.find(name)
-            if name in self.users or account is None or account.is_asleep:
+            if name in self.users or account is None or (account.is_asleep and not account.connections):
                 self._leaving.discard(name)
                 if name not in self.users:
                     self._meters.pop(name, None)
