@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import signal
 import socket
@@ -14,6 +15,11 @@ from typing import Any, Final
 
 import pytest
 
+from shadesocks.config.user import UserConfig
+from shadesocks.core.limits import Limits, Quota
+from shadesocks.proxy.users.counts import NOTHING, Counts
+from shadesocks.service.store.roll import write_user
+from shadesocks.service.store.sqlite import SqliteStore
 from tests.peers import HOST, PASSWORDS, Program
 
 from .crowd import Echo, echo, eventually
@@ -223,6 +229,85 @@ def test_what_was_answered_is_kept_though_the_manager_dies_at_once(tmp_path: Pat
         assert panel.ports() == sorted((program.port, *ports[1:]))
         assert all(trip(port, target.port) for port in ports[1:] for _ in range(5))
         assert "2 ports were kept, and added again" in program.log()
+
+
+def test_one_that_hangs_is_waited_for_until_it_is_killed(tmp_path: Path, target: Echo) -> None:
+    port = lasting_port()
+    with managed(tmp_path, worker_hang_timeout=1) as program, tool(tmp_path) as panel:
+        os.kill(workers_of(program)[1], signal.SIGSTOP)
+        assert panel.ask(add(port)) == b"ok"
+        assert "it is killed" in program.log()
+        eventually(lambda: serving(program) > WORKERS, "another one serves")
+        assert all(trip(port, target.port) for _ in range(12))
+
+
+def test_one_that_leaves_hands_the_manager_on(tmp_path: Path, target: Echo) -> None:
+    port = lasting_port()
+    with managed(tmp_path, "rust", 2, worker_memory_limit=1, worker_hang_timeout=3) as program, tool(tmp_path) as panel:
+        eventually(lambda: serving(program) >= 4, "each has a follower")
+        panel._sock.settimeout(2)
+        for _ in range(10):
+            with contextlib.suppress(TimeoutError):
+                assert panel.ask(add(port)) == b"ok\n"
+                break
+        assert trip(port, target.port)
+        assert "Traceback" not in program.log()
+
+
+def counts(path: Path, port: int) -> Counts:
+    """What a store has of whoever is called by the number of a port."""
+    store = SqliteStore(str(path))
+    store.open()
+    try:
+        return next((each.counts for each in store.users() if each.name == str(port)), NOTHING)
+    finally:
+        store.close()
+
+
+def test_what_passed_is_in_the_store_whichever_of_them_dies(tmp_path: Path, target: Echo) -> None:
+    port, path = lasting_port(), tmp_path / "users.db"
+    with managed(tmp_path, "rust", store=str(path)) as program, tool(tmp_path) as panel:
+        assert panel.ask(add(port)) == b"ok\n"
+        assert all(trip(port, target.port) for _ in range(30))
+        eventually(lambda: counts(path, port)[:2] == (150, 150), "all of it is written")
+        for pid in workers_of(program):
+            kill_one(program, pid)
+        assert all(trip(port, target.port) for _ in range(10))
+        assert panel.ask(remove(port)) == panel.ask(add(port)) == b"ok\n"
+        assert panel.passed()[str(port)] == 0, "told since it was added"
+        program.signal(signal.SIGTERM)
+        assert program.wait() == 0
+    assert counts(path, port)[:2] == (200, 200)
+
+
+def test_a_user_of_the_store_limits_a_port_at_all_of_them(tmp_path: Path, target: Echo) -> None:
+    port, path = lasting_port(), tmp_path / "users.db"
+
+    def limit(size: int) -> None:
+        store = SqliteStore(str(path))
+        store.open()
+        write_user(store, UserConfig(str(port), (), Limits(quota=Quota(size))))
+        store.close()
+
+    def serves() -> bool:
+        with Stream(port, target.port) as stream:
+            stream.sock.settimeout(0.3)
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                return stream.answered()
+        return False
+
+    limit(1 << 30)
+    with managed(tmp_path, "rust", store=str(path)) as program, tool(tmp_path) as panel:
+        assert panel.ask(add(port)) == b"ok\n"
+        assert all(serves() for _ in range(12))
+        limit(100)
+        program.signal(signal.SIGHUP)
+        eventually(lambda: not any(serves() for _ in range(6)), "nobody is let in anywhere")
+        kill_one(program, workers_of(program)[0])
+        assert not any(serves() for _ in range(6)), "nor by the next one"
+        limit(1 << 30)
+        program.signal(signal.SIGHUP)
+        eventually(lambda: all(serves() for _ in range(6)), "everybody is")
 
 
 def test_t25_whatever_was_answered_holds_while_workers_die(tmp_path: Path, target: Echo, whole: bool) -> None:
