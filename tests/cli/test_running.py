@@ -96,6 +96,17 @@ def test_a_service_is_found_and_asked(given: str, folder: Path) -> None:
     ]
 
 
+def test_workers_are_found_by_the_path_of_their_config(folder: Path) -> None:
+    """Each has its number in the name of its socket (`service/control/socket.py`)."""
+    for name in ("[a-b]-c.sock", "[a-b]-7.txt", "[a-b]-7x.sock", "a-8.sock"):
+        (folder / name).mkdir()  # would be told: nobody can connect to it
+    with answering(folder / "[a-b]-17.sock", told(ABOUT)), answering(folder / "[a-b]-18.sock", told(ABOUT)):
+        found = find(str(folder / "[a-b].sock"))
+        assert [Path(service.path).name for service in found.services] == ["[a-b]-17.sock", "[a-b]-18.sock"]
+        assert not found.silent
+        found.close()
+
+
 def test_other_files_and_the_dead_are_passed_over(folder: Path) -> None:
     (folder / "x.sock").write_text("a file")
     (folder / "other").write_text("a file")

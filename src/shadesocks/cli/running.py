@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -111,8 +112,8 @@ class Found:
 
 
 def find(path: str | None = None) -> Found:
-    """Return the services whose sockets can be opened: the one at a path, all in a directory, or all in the usual
-    ones."""
+    """Return the services whose sockets can be opened: the one at a path, or its workers, all in a directory, or all in
+    the usual ones."""
     found = Found()
     for place in _sockets(path):
         try:
@@ -138,7 +139,7 @@ def find(path: str | None = None) -> Found:
 
 def _sockets(path: str | None) -> list[str]:
     if path is not None and not os.path.isdir(path):
-        return [path]
+        return [path, *_of_workers(path)]
     folders = [path] if path is not None else [*directories(), *_others()]
     places = dict[str, None]()
     for folder in folders:
@@ -149,6 +150,15 @@ def _sockets(path: str | None) -> list[str]:
         # One place may have two names: systemd has /run/x for /run/private/x.
         places.update({os.path.realpath(os.path.join(folder, name)): None for name in names if name.endswith(ENDING)})
     return list(places)
+
+
+def _of_workers(path: str) -> list[str]:
+    """Return the sockets of workers whose config has this path: each has its number in the name."""
+    root, ending = os.path.splitext(path)
+    number = re.compile(re.escape(root) + r"-[0-9]+" + re.escape(ending))
+    return sorted(
+        place for place in glob.glob(f"{glob.escape(root)}-*{glob.escape(ending)}") if number.fullmatch(place)
+    )
 
 
 def shown(value: Any) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 _STEP: Final = 1024
+_SIZE_MAX: Final = 1 << 120
+"""More than anything has; beyond a float there is no size at all."""
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -33,7 +35,7 @@ def status_line(before: Reading, now: Reading) -> str:
 
 def size_text(size: float) -> str:
     """Write a size in bytes with at most three digits, and a unit that fits."""
-    number = 0
+    number, size = 0, min(size, _SIZE_MAX)
     while size >= 1000 and number < len(_UNITS) - 1:
         size /= _STEP
         number += 1

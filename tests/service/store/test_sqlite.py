@@ -83,6 +83,13 @@ def test_names_are_only_names(store: SqliteStore) -> None:
 # -- versions --------------------------------------------------------------------------------------
 
 
+def test_text_that_is_none_is_one_users_fault(path: Path, store: SqliteStore) -> None:
+    store.put("anna", "{}")
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("INSERT INTO users (name, definition) VALUES (cast(x'62ff' AS text), cast(x'7bff' AS text))")
+    assert [(each.name, each.definition) for each in store.users()] == [("anna", "{}"), ("b\\xff", "{\\xff")]
+
+
 def test_steps_are_taken_in_order_and_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(path)
     monkeypatch.setattr(
