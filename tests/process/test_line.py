@@ -69,6 +69,38 @@ def test_a_value_travels_in_a_file_and_a_secret_does_not() -> None:
         pack(Secret("a password"))
 
 
+def test_a_value_is_read_by_several_processes_at_once() -> None:
+    value = [(number, "words") for number in range(20_000)]
+    descriptor = pack(value)
+    copies = [os.dup(descriptor) for _ in range(4)]
+    pids = []
+    for copy in copies:
+        pid = os.fork()
+        if not pid:
+            os._exit(0 if unpack(copy) == value else 1)
+        pids.append(pid)
+    ends = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    for copy in copies:
+        os.close(copy)
+    assert ends == [0] * 4
+    assert unpack(descriptor) == value
+
+
+def test_sockets_come_before_what_they_are_for(ends: tuple[Line, Line]) -> None:
+    one, other = ends
+    with socket.socket() as sock:
+        assert one.give([sock.fileno()] * (said.SOCKETS_MOST + 3), said.CONFIG, 5)
+    heard = [message for message in other.receive() if message is not None]
+    for message in heard:
+        for descriptor in message.descriptors:
+            os.close(descriptor)
+    assert [(message.kind, len(message.descriptors)) for message in heard] == [
+        (said.SOCKETS, said.SOCKETS_MOST),
+        (said.SOCKETS, 3),
+        (said.CONFIG, 0),
+    ]
+
+
 def test_equal_values_have_one_mark() -> None:
     assert mark_of(("a", Secret("b"))) == mark_of(("a", Secret("b")))
     assert mark_of("a") != mark_of("b")

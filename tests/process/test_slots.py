@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from socket import SOCK_DGRAM, SOCK_STREAM, SocketType
 
 import pytest
 
 from shadesocks.config.model import METRICS_PORT, Config, Mode, ServerConfig
 from shadesocks.core.address import Address
+from shadesocks.core.errors import ConfigError
 from shadesocks.core.secret import Secret
 from shadesocks.crypto.methods import METHODS
 from shadesocks.process.slots import Slots
@@ -162,3 +165,24 @@ def test_a_port_that_workers_are_about_to_leave_is_waited_for() -> None:
         assert all(sock.fileno() < 0 for sock in held)
     finally:
         slots.close()
+
+
+def test_the_first_worker_has_the_manager_s_socket_and_its_file_goes_with_the_master(
+    slots: Slots, tmp_path: Path
+) -> None:
+    path = tmp_path / "m"
+    slots.bind_manager(str(path))
+    assert slots.manager is not None
+    pid = os.fork()
+    if not pid:
+        slots.keep(1)
+        os._exit(0 if slots.manager.fileno() < 0 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    slots.keep(0)
+    assert slots.manager.fileno() >= 0
+    assert path.is_socket()
+    slots.close()
+    assert not path.exists()
+    slots.bind_manager(f"{HOST}:0")
+    with pytest.raises(ConfigError, match="manager_listen"):
+        Slots(2, GivenSockets()).bind_manager(f"{HOST}:{slots.manager.getsockname()[1]}")

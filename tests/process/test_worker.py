@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import socket
 import threading
@@ -23,9 +24,11 @@ from shadesocks.crypto.methods import METHODS
 from shadesocks.net.listen import bind
 from shadesocks.net.options import TcpOptions
 from shadesocks.process import line as said
-from shadesocks.process.line import Line, Message, make_line, mark_of, pack
+from shadesocks.process.line import Line, Message, make_line, mark_of, pack, unpack
 from shadesocks.process.worker import DIED, Work, problems_of, run_worker
-from shadesocks.service.siblings import Siblings
+from shadesocks.service.manager.change import Change
+from shadesocks.service.manager.tally import Share, Tally
+from shadesocks.service.siblings import Desk, Siblings
 from tests.e2e.crowd import echo, eventually
 from tests.e2e.herd import Stream, trip
 from tests.peers import PASSWORDS
@@ -262,3 +265,74 @@ def test_it_has_its_master_read_the_config_for_whoever_asks(tmp_path: Path) -> N
     good, bad = answers
     assert (good["applied"], good["settings"], good["problems"]) == (True, ["idle_timeout"], [])
     assert (bad["applied"], bad["problems"]) == (False, ["c.json:3: method: no"])
+
+
+def change_of(sock: SocketType, method: str = METHOD) -> Change:
+    port = sock.getsockname()[1]
+    return Change(port, {"server_port": port, "password": PASSWORDS[METHOD], "method": method}, (HOST,))
+
+
+def test_it_changes_ports_and_says_when_and_why_not(tmp_path: Path) -> None:
+    first, second = listening(), listening()
+    config = config_of(first, state=tmp_path)
+    old, new = config.servers[0].address.port, second.getsockname()[1]
+    with echo() as target:
+
+        def story(master: Master) -> None:
+            master.until(said.READY)
+            told = pack([change_of(second)])
+            master.line.give([second.fileno()], said.CHANGE, 7, [told])
+            os.close(told)
+            second.close()
+            done = master.until(said.DONE)
+            assert (done.number, done.descriptors) == (7, ())
+            assert trip(new, target.port)
+            bad = change_of(first, "nope")
+            told = pack([bad, Change(old)])
+            master.line.send(said.CHANGE, 8, [told])
+            os.close(told)
+            done = master.until(said.DONE, 2)
+            outcomes = unpack(done.descriptors[0])
+            assert (done.number, bool(outcomes[0]), outcomes[1]) == (8, True, ())
+            assert not accepts(old), "it is gone when that is said"
+            assert trip(new, target.port)
+            master.line.send(said.STOP, 0)
+
+        with mastered(story) as line:
+            assert run_worker(config, [first], Siblings(), line, Work()) == 0
+
+
+def test_it_begins_with_what_came_before_it_and_its_manager_asks_the_master(tmp_path: Path) -> None:
+    first, second = listening(), listening()
+    config = replace(config_of(first, state=tmp_path), manager_listen="-", manager_dialect="rust")
+    server = replace(config.servers[0], address=Address(HOST, second.getsockname()[1]))
+    port = server.address.port
+    tally, tool = Tally(1), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    commands = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    commands.bind((HOST, 0))
+    commands.setblocking(False)
+    tool.settimeout(20)
+    tool.connect(commands.getsockname())
+    Share(tally, 1).tell({port: 1000})
+    siblings = Siblings(beside=(server,), tally=tally, share=Share(tally, 0), desk=Desk(commands))
+    with echo() as target, tool, commands:
+
+        def story(master: Master) -> None:
+            master.until(said.READY)
+            assert trip(port, target.port)
+            tool.send(b"ping")
+            told = json.loads(tool.recv(1000).removeprefix(b"stat: "))
+            assert told[str(port)] >= 1000, "of all of them"
+            tool.send(b'remove: {"server_port": %d}' % port)
+            wanted = master.until(said.WANT)
+            assert unpack(wanted.descriptors[0]) == [Change(port)]
+            outcome = pack([()])
+            master.line.send(said.CHANGED, wanted.number, [outcome])
+            os.close(outcome)
+            assert tool.recv(1000) == b"ok\n"
+            master.line.send(said.STOP, 0)
+
+        with mastered(story) as line:
+            assert run_worker(config, [first, second], siblings, line, Work()) == 0
+    assert tally.sums()[port] >= 1010
+    tally.close()

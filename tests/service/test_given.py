@@ -235,3 +235,30 @@ def test_a_port_that_this_process_was_given_for_another_address_is_no_other_prog
             await Service.server(Config(servers=(wanted,))).start(GivenSockets([sock]))
 
     run(story())
+
+
+def test_of_what_nobody_has_some_may_be_kept() -> None:
+    sockets = [made(AF_INET, SOCK_STREAM, (HOST, 0)) for _ in range(3)]
+    taken, kept, left = sockets
+    given = GivenSockets(sockets)
+    with closing(given):
+        lent = given.take((HOST, number(taken)), SOCK_STREAM)
+        assert lent is not None
+        text = f"TCP {HOST}:{number(left)}"
+        assert given.close_unused({kept}) == [text]
+        assert left.fileno() < 0
+        again = given.take((HOST, number(kept)), SOCK_STREAM)
+        assert again is not None
+        again.close()
+        lent.close()
+
+
+def test_those_that_are_handed_on_come_after_those_that_were_given() -> None:
+    one, more = (made(AF_INET, SOCK_STREAM, (HOST, 0)) for _ in range(2))
+    given = GivenSockets([one])
+    both = given.beside([more])
+    with closing(given), closing(more):
+        for sock in (one, more):
+            lent = both.take((HOST, number(sock)), SOCK_STREAM)
+            assert lent is not None
+            lent.close()

@@ -478,7 +478,7 @@ class Supervisor:
         self._commanded.follow(self._config)
         self._sockets.drop(self._commanded.all_of(self._config))
         self._orders.took(config)
-        log.info("the config was read again; servers: %d", len(self._config.servers))
+        log.info("the config was read again; servers: %d", len(self._commanded.all_of(self._config).servers))
         return True, tuple(problems)
 
     def _change(self, asker: Member, message: Message) -> None:

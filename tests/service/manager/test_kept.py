@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shadesocks.config.files import write_private
 from shadesocks.service.manager import kept as kept_file
-from shadesocks.service.manager.kept import KeptPorts
+from shadesocks.service.manager.kept import KeptPorts, PassedOn
 from shadesocks.wire.manager.command import Command
 
 from ..rig import run, until
@@ -157,3 +157,35 @@ def test_a_file_that_cannot_be_read_stays(tmp_path: Path, caplog: pytest.LogCapt
     assert KeptPorts(str(path)).read() == []
     assert path.is_dir()
     assert "cannot be read" in caplog.text
+
+
+def test_the_next_worker_writes_what_the_last_one_could_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_file, "DELAY", 0.01)
+    path = tmp_path / "ports.json"
+    known = {8001: {"server_port": 8001, "password": "p", "method": "aes-256-gcm"}}
+
+    async def story() -> None:
+        nothing = PassedOn(str(path), {})
+        assert nothing.read() == []
+        nothing.close()
+        assert not path.exists(), "no ports, no file"
+        kept = PassedOn(str(path), known)
+        assert kept.read() == [], "all serve it"
+        await until(path.exists)
+        written = path.stat().st_mtime_ns
+        again = PassedOn(str(path), known)
+        again.read()
+        again.close()
+        assert path.stat().st_mtime_ns == written, "what is there is not written again"
+        kept.remove(8001)
+        kept.close()
+
+    run(story())
+    assert KeptPorts(str(path)).read() == []
+
+
+def test_one_without_a_loop_only_reads(tmp_path: Path) -> None:
+    path = tmp_path / "ports.json"
+    path.write_text('{"format": 1, "ports": [{"server_port": 1, "password": "p"}, 5]}')
+    assert KeptPorts(str(path)).read() == [Command("add", 1, "p")]
+    assert not path.exists(), "it is set aside; a worker writes the next one"
