@@ -146,8 +146,8 @@ def test_a_store_that_fails_costs_nothing_but_memory(tmp_path: Path, caplog: pyt
             return super().write(batch)
 
     async def story() -> None:
-        accounts, alarms, store = Accounts(), list[str](), Failing(tmp_path / "users.db")
-        books = Books(accounts, store, lambda: 1.0, lambda: MAY_20, alarm=alarms.append)
+        accounts, store = Accounts(), Failing(tmp_path / "users.db")
+        books = Books(accounts, store, lambda: 1.0, lambda: MAY_20)
         await books.open()
         await books.serve({"ann": Limits(quota=Quota(5000))})
         account = accounts.find("ann")
@@ -158,13 +158,13 @@ def test_a_store_that_fails_costs_nothing_but_memory(tmp_path: Path, caplog: pyt
             books.sweep()
             await books.clerk.ask(lambda store: store.users())
         assert account.used(MAY_20) == 3000, "limits hold"
-        assert alarms == ["no room"]
+        assert books.flush.trouble == "no room"
         store.fails = False
         books.sweep()
         while not books.flush.is_clean:
             await asyncio.sleep(0.001)
             books.sweep()
-        assert alarms == ["no room", ""]
+        assert books.flush.trouble == ""
         store.fails = True
         relay.move(5, 0)
         assert not await books.close(0.2)

@@ -115,10 +115,10 @@ def test_many_users_are_several_batches_one_after_the_other() -> None:
     assert len({row.user for row in memory.rows}) == len(memory.rows) == 2 * ROWS_MOST + 1
 
 
-def test_an_alarm_is_raised_once_and_taken_back(caplog: pytest.LogCaptureFixture) -> None:
-    memory, alarms = Memory(), list[str]()
+def test_trouble_is_told_once_and_when_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    memory = Memory()
     desk = Desk(memory)
-    flush = Flush(desk, "w", alarms.append)
+    flush = Flush(desk, "w")
     memory.failing = ["before"] * 3
     with caplog.at_level(logging.WARNING):
         for now in range(5):
@@ -127,7 +127,6 @@ def test_an_alarm_is_raised_once_and_taken_back(caplog: pytest.LogCaptureFixture
             desk.work()
             if now == 1:
                 assert flush.trouble == "no room"
-    assert alarms == ["no room", ""]
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
     assert "not lost" in caplog.records[1].message
     assert count_all(memory.rows) == Counts(5, 10, 15, 20)

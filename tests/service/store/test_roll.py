@@ -72,9 +72,8 @@ def test_what_counts_against_quotas(store: SqliteStore) -> None:
     store.write(Batch("w", 1, (Row("anna", hour - 29 * 24, 1, 0, 0, 0), Row("anna", hour - 40 * 24, 100, 0, 0, 0))))
     store.write(Batch("w", 2, (Row("anna", hour - 24, 10, 0, 0, 0), Row("ben", hour - 24, 0, 7, 0, 0))))
     quotas = {"life": Quota(1), "month": Quota(1, "month"), "days": Quota(1, "days")}
-    stored = call_roll(store).stored
     by_window = {
-        window: used(store, {"anna": quota, "ben": quota, "nobody": quota}, stored, MAY_20 + 5)
+        window: used(store, {"anna": quota, "ben": quota, "nobody": quota}, MAY_20 + 5)
         for window, quota in quotas.items()
     }
     assert by_window == {
@@ -84,7 +83,38 @@ def test_what_counts_against_quotas(store: SqliteStore) -> None:
     }
     store.reset("anna", MAY_20)
     store.write(Batch("w", 3, (Row("anna", hour, 3, 0, 0, 0),)))
-    stored = call_roll(store).stored
-    assert stored["anna"].counts == Counts(114, 0, 0, 0)
+    assert call_roll(store).stored["anna"].counts == Counts(114, 0, 0, 0)
     for quota in quotas.values():
-        assert used(store, {"anna": quota}, stored, MAY_20 + 5) == {"anna": 3}
+        assert used(store, {"anna": quota}, MAY_20 + 5) == {"anna": 3}
+    assert used(store, {"anna": Quota(1, "month", 21), "ben": Quota(1, "month", 20)}, MAY_20 + 5) == {
+        "anna": 3,
+        "ben": 0,
+    }
+
+
+@pytest.mark.parametrize("ahead", [5 * HOUR, -5 * HOUR, 40 * 24 * HOUR])
+def test_a_reset_by_a_wrong_clock_is_one_all_the_same(store: SqliteStore, ahead: int) -> None:
+    quotas = [Quota(1), Quota(1, "month"), Quota(1, "days")]
+    hour = MAY_20 // HOUR
+    store.write(Batch("w", 1, (Row("anna", hour - 9, 400, 0, 0, 0), Row("anna", hour, 1, 0, 0, 0))))
+    store.reset("anna", MAY_20 + ahead)
+    assert [used(store, {"anna": quota}, MAY_20 + 5) for quota in quotas] == [{"anna": 0}] * 3
+    store.write(Batch("w", 2, (Row("anna", hour, 70, 7, 0, 0),)))
+    assert [used(store, {"anna": quota}, MAY_20 + 5) for quota in quotas] == [{"anna": 77}] * 3
+
+
+def test_hours_that_a_wrong_clock_made_days_count(store: SqliteStore) -> None:
+    hour = MAY_20 // HOUR
+    store.write(Batch("w", 1, (Row("anna", hour - 49, 5, 0, 0, 0), Row("anna", hour - 25, 10, 0, 0, 0))))
+    store.roll(hour + 24)
+    assert store.hours(0, hour * 2) == []
+    for window in ("month", "days"):
+        assert used(store, {"anna": Quota(1, window)}, MAY_20) == {"anna": 15}
+
+
+def test_hours_to_come_count_as_far_as_a_window_reaches(store: SqliteStore) -> None:
+    hour = MAY_20 // HOUR
+    store.write(Batch("w", 1, (Row("anna", hour + 5, 3, 0, 0, 0), Row("anna", hour * 2, 50, 0, 0, 0))))
+    for window in ("month", "days"):
+        assert used(store, {"anna": Quota(1, window)}, MAY_20) == {"anna": 3}
+        assert used(store, {"anna": Quota(1, window)}, 5) == {"anna": 0}, "a machine began without a clock"

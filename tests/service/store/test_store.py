@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from shadesocks.proxy.users.counts import Counts
-from shadesocks.service.store.store import Day, Row, Stored, count_all
+from shadesocks.service.store.store import Day, Row, Stored, count_all, days_in, last_hour, newest_of
 
 
 def test_a_plain_server_loads_none_of_it() -> None:
@@ -24,11 +24,21 @@ def test_rows_have_four_sums() -> None:
 
 
 def test_a_reset_counts_from_its_moment() -> None:
-    """Within an hour, too: what had passed in it by then is known."""
-    hours = [Row("ann", 9, 5, 0, 9, 9), Row("ann", 10, 7, 8, 9, 9), Row("ann", 11, 1, 1, 9, 9)]
+    """Within an hour, too: what passed since then is what passed last."""
+    hours = [(9, 5), (10, 15), (11, 2)]
     never = Stored("ann", None, Counts(13, 9, 27, 27))
     assert never.since_reset == 22
-    assert never.hours_since_reset(hours) == [(9, 5), (10, 15), (11, 2)]
+    assert newest_of(hours, never.since_reset) == hours
     late = Stored("ann", None, Counts(13, 9, 27, 27), 10 * 3600 + 99, Counts(8, 6, 0, 0), Counts(3, 6, 0, 0))
     assert late.since_reset == 8
-    assert late.hours_since_reset(hours) == [(10, 6), (11, 2)]
+    assert newest_of(reversed(hours), late.since_reset) == [(10, 6), (11, 2)]
+    assert newest_of(hours, 2) == [(11, 2)]
+    assert newest_of(hours, 0) == []
+
+
+def test_a_day_is_where_its_last_hour_is() -> None:
+    assert last_hour(2) == 71
+    for first in range(60):
+        for end in range(first, 80):
+            days = range(*days_in((first, end)))
+            assert [day for day in range(5) if first <= last_hour(day) < end] == [*days], (first, end)

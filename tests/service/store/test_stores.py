@@ -148,7 +148,7 @@ def test_a_reset_is_remembered(store: Store) -> None:
     assert (user.reset_at, user.reset_counts) == (36_001, Counts(2, 4, 6, 8))
     assert user.reset_hour_counts == Counts(1, 2, 3, 4)
     assert user.since_reset == 3
-    assert user.hours_since_reset(store.hours(0, 99)) == [(10, 3)]
+    assert store.used_by_hour(["ann"], (0, 99)) == {"ann": [(10, 3)]}
 
 
 def test_hours_become_days(store: Store) -> None:
@@ -163,6 +163,36 @@ def test_hours_become_days(store: Store) -> None:
     assert store.days(0, 9, "ann") == [Day("ann", 0, 3, 6, 9, 12), Day("ann", 1, 2, 4, 6, 8)]
     with pytest.raises(ValueError, match="first hour of a day"):
         store.roll(47)
+
+
+def test_what_was_used_in_a_reach_of_hours(store: Store) -> None:
+    names = [f"u{number}" for number in range(1_203)]
+    for hour in (5, 30, 31, 47, 48, 100):
+        store.write(Batch("w", hour, rows(*names, hour=hour)))
+    store.put("new", "{}")
+    everybody = {*names, "new"}
+    assert store.used({*everybody, "nobody"}) == {**dict.fromkeys(names, 18), "new": 0}
+    assert store.used(everybody, (30, 48)) == {**dict.fromkeys(names, 9), "new": 0}
+    assert store.used(["u7"], (31, 32)) == {"u7": 3}
+    assert store.used([], (31, 32)) == {}
+    assert store.used_by_hour([], (31, 32)) == {}
+    by_hour = store.used_by_hour(everybody, (31, 101))
+    assert by_hour.pop("new") == []
+    assert set(by_hour) == set(names)
+    assert all(hours == [(31, 3), (47, 3), (48, 3), (100, 3)] for hours in by_hour.values())
+    assert store.newest() == 100
+    store.reset("u1", 10**9)
+    store.write(Batch("w", 101, rows("u1", hour=48)))
+    assert store.used(["u1", "u2"], (24, 99)) == {"u1": 3, "u2": 12}
+    store.roll(48)
+    assert store.used(["u1", "u2"], (24, 99)) == {"u1": 3, "u2": 12}, "days count"
+    assert store.used_by_hour(["u2"], (24, 99)) == {"u2": [(47, 9), (48, 3)]}
+    assert store.used_by_hour(["u2"], (24, 47)) == {"u2": []}
+
+
+def test_an_empty_store_has_no_newest_hour(store: Store) -> None:
+    assert store.newest() is None
+    assert store.used(["ann"]) == {}
 
 
 def test_writers_of_long_ago_are_forgotten(place: str, store: Store) -> None:
@@ -366,6 +396,9 @@ def test_resets_within_an_hour_know_what_passed_in_it(store: Store) -> None:
         since[name] += sequence + 1
         for user in store.users():
             assert user.since_reset == since[user.name]
-            assert (
-                sum(bytes_ for _, bytes_ in user.hours_since_reset(store.hours(0, 99, user.name))) == since[user.name]
-            )
+        known = {user: sizes for user, sizes in since.items() if user in {each.name for each in store.users()}}
+        assert store.used(["ann", "bob"]) == store.used(["ann", "bob"], (0, 99)) == known
+        by_hour = store.used_by_hour(["ann", "bob"], (0, 99))
+        assert {user: sum(size for _, size in hours) for user, hours in by_hour.items()} == known
+        if sequence == 30:
+            store.roll(24)

@@ -75,7 +75,7 @@ def people(book: Book, roll: Roll, users: Iterable[UserConfig], rows: dict[str, 
         for user in users
         if user.limits.quota is not None and _known(rows.get(user.name), "used") is None
     }
-    found = {} if book.store is None else used(book.store, quotas, roll.stored, now)
+    found = {} if book.store is None else used(book.store, quotas, now)
     places: dict[str, list[int]] = {}
     for server in book.servers(users):
         for user in server.users or ():

@@ -74,6 +74,7 @@ class Account:
         "name",
         "owed",
         "refusals",
+        "resets",
         "up_bucket",
     )
 
@@ -117,6 +118,8 @@ class Account:
         """Payload bytes that the quota leaves. Whoever looks at each chunk takes them off; a sweep sets it right."""
         self.owed = 0
         """Payload that came with requests whose targets are dialled: it passes with them."""
+        self.resets = 0
+        """How often the quota was reset: what a store said before that is void."""
         self._meet = meet
         """Asked once, when the place is needed first."""
         self._elsewhere: Elsewhere | None = None
@@ -168,19 +171,24 @@ class Account:
         if self._live and self._awake is not None:
             self._awake[self] = None
 
-    def restore(self, total: int, hours: Iterable[tuple[int, int]], wall: int, elsewhere: int = 0) -> None:
-        """Take from a store what was used of the quota before this process; see `quota.Window`.
+    def restore(
+        self, total: int, hours: Iterable[tuple[int, int]], wall: int, elsewhere: int = 0, here: int | None = None
+    ) -> None:
+        """Take from a store what was used of the quota before this process, or by a wrong clock; see `quota.Window`.
 
-        `elsewhere` is how much of what the other processes counted is in that.
+        Of what the other processes counted, `elsewhere` is in that; of what this account counted, `here`, or all.
         """
         if self._window is not None:
             self._window.restore(total, hours, wall)
+            if here is not None:
+                self._window.add(self.counts.payload - here, wall)
             if self._elsewhere is not None:
                 self._elsewhere.go_on(elsewhere)
             self._settle(wall)
 
     def reset(self, wall: int) -> None:
         """Let nothing of the quota be used."""
+        self.resets += 1
         if self._window is not None:
             self._window.reset(wall)
             if self._elsewhere is not None:
@@ -208,6 +216,7 @@ class Account:
         if window is not None and elsewhere is not None:
             is_reset, size = elsewhere.hear()
             if is_reset:
+                self.resets += 1
                 window.reset(wall)
             elif size:
                 window.add(size, wall)

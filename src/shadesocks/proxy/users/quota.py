@@ -6,7 +6,8 @@
 
 A window knows what was used and when it will be less. It has no clock: instants are Unix seconds in UTC. The last two
 are made again from a store's hours (`restore`), so that a restart forgets nothing. A wall clock that goes back gives
-nobody bytes back: what was counted in an hour to come is counted as of now.
+nobody bytes back: what was counted in an hour or a month to come is counted as of now. What one that went ahead has
+forgotten, only a store knows.
 """
 
 from __future__ import annotations
@@ -82,18 +83,19 @@ class Lifetime:
 class Month:
     """All since the month began."""
 
-    __slots__ = ("_day", "_next_at", "_used")
+    __slots__ = ("_begun_at", "_day", "_next_at", "_used")
 
     def __init__(self, quota: Quota) -> None:
         self._day = quota.day
         self._used = 0
-        self._next_at = 0
-        """When the month ends that `_used` is of."""
+        self._begun_at = self._next_at = 0
+        """The month that `_used` is of, from when until when."""
 
     def _turn(self, now: int) -> None:
-        if now >= self._next_at:
-            self._next_at = next_month(now, self._day)
-            self._used = 0
+        if not self._begun_at <= now < self._next_at:
+            if now >= self._next_at:
+                self._used = 0
+            self._begun_at, self._next_at = this_month(now, self._day), next_month(now, self._day)
 
     def add(self, size: int, now: int) -> None:
         """See `Window`."""
@@ -116,8 +118,8 @@ class Month:
 
     def restore(self, _total: int, hours: Iterable[tuple[int, int]], now: int) -> None:
         """See `Window`."""
-        self._next_at = next_month(now, self._day)
-        begins = this_month(now, self._day) // HOUR
+        self._turn(now)
+        begins = self._begun_at // HOUR
         self._used = sum(size for hour, size in hours if hour >= begins)
 
 
@@ -131,34 +133,37 @@ class Sliding:
         """[hour, bytes], the earliest first."""
         self._used = 0
 
-    def _forget(self, now: int) -> None:
-        gone = now // HOUR - SLIDING_HOURS
-        cells = self._cells
-        while cells and cells[0][0] <= gone:
+    def _turn(self, now: int) -> None:
+        hour, cells = now // HOUR, self._cells
+        while cells and cells[0][0] <= hour - SLIDING_HOURS:
             self._used -= cells.popleft()[1]
+        if cells and cells[-1][0] > hour:  # the clock went back: what was to come is now
+            size = 0
+            while cells and cells[-1][0] > hour:
+                size += cells.pop()[1]
+            self._put(hour, size)
 
-    def add(self, size: int, now: int) -> None:
-        """See `Window`."""
-        self._forget(now)
-        hour = now // HOUR
+    def _put(self, hour: int, size: int) -> None:
         cells = self._cells
-        while cells and cells[-1][0] > hour:  # the clock went back: what was to come is now
-            size += cells[-1][1]
-            self._used -= cells.pop()[1]
-        self._used += size
         if cells and cells[-1][0] == hour:
             cells[-1][1] += size
         elif size:
             cells.append([hour, size])
 
+    def add(self, size: int, now: int) -> None:
+        """See `Window`."""
+        self._turn(now)
+        self._put(now // HOUR, size)
+        self._used += size
+
     def used(self, now: int) -> int:
         """See `Window`."""
-        self._forget(now)
+        self._turn(now)
         return self._used
 
     def renews_at(self, now: int) -> int | None:
         """See `Window`."""
-        self._forget(now)
+        self._turn(now)
         return (self._cells[0][0] + SLIDING_HOURS) * HOUR if self._cells else None
 
     def reset(self, _now: int) -> None:
@@ -170,8 +175,9 @@ class Sliding:
         """See `Window`."""
         self.reset(now)
         for hour, size in hours:
-            self.add(size, min(hour * HOUR, now))
-        self._forget(now)
+            self._put(min(hour, now // HOUR), size)
+            self._used += size
+        self._turn(now)
 
 
 _WINDOWS: Final[dict[str, type[Lifetime] | type[Month] | type[Sliding]]] = {

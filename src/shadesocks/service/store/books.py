@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from ...proxy.users.quota import SLIDING_HOURS, this_month
 from .clerk import Clerk
 from .estate import Estate
 from .flush import Flush
 from .history import HOUR, roll_before
-from .store import DAYS_AS_HOURS_MIN, HOURS_A_DAY, Stored, StoreError
+from .roll import look_up
+from .store import DAYS_AS_HOURS_MIN, Stored, StoreError
 
 if TYPE_CHECKING:
     from ...core.limits import Limits, Quota
@@ -34,6 +36,16 @@ TRIES: Final = 3
 """How often what was used is looked up, where another process writes meanwhile."""
 LOOK: Final = 0.005
 """Seconds between two looks at whether everything is written, where somebody waits for it."""
+AT_ONCE: Final = 500
+"""Users whose past is looked up in one call: half a second for the store's thread, where all have every hour."""
+PIECE: Final = 0.004
+"""Seconds of work between two turns of the loop."""
+JUMP: Final = 60.0
+"""Seconds by which the wall clock parts from the other one when somebody sets it, and does not only mend it."""
+STEADY: Final = 3600.0
+"""Seconds for which a clock that jumped is not believed as far as to make days of hours."""
+
+Thing = TypeVar("Thing")
 
 
 class Books:
@@ -48,9 +60,8 @@ class Books:
         seat: Seat | None = None,
         *,
         days: int = DAYS_AS_HOURS_MIN,
-        alarm: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        """`days` is how many days are kept hour by hour; `alarm` is told why nothing can be written, "" when it can.
+        """`days` is how many days are kept hour by hour.
 
         `seat` is this process's at the board, where several serve the same ports. It is the caller's to leave:
         `seat.leave(is_clean=await books.close())`.
@@ -58,7 +69,7 @@ class Books:
         self.accounts: Final = accounts
         self.clerk: Final = Clerk(store)
         writer = f"{os.getpid()}-{os.urandom(8).hex()}" if seat is None else seat.writer
-        self.flush: Final = Flush(self.clerk, writer, alarm, seat)
+        self.flush: Final = Flush(self.clerk, writer, seat)
         self._seat: Final = seat
         self._estates: list[Estate] = []
         """Of processes that died."""
@@ -67,6 +78,13 @@ class Books:
         self._days = days
         self._rolled = 0
         """Before which hour hours were made days."""
+        self._apart = wall() - now()
+        """Seconds between the two clocks."""
+        self._steady_at = 0.0
+        """From when on the wall clock is believed."""
+        self._is_stale = False
+        """True where the wall clock jumped since the windows were filled."""
+        self._refilling: asyncio.Task[None] | None = None
 
     async def open(self) -> list[Stored]:
         """Open the store, and return the users it knows; raises StoreError."""
@@ -97,49 +115,81 @@ class Books:
             self.sweep()  # or what passed since the last one would count after the reset
         new: dict[str, Quota] = {}
         now, wall = self._now(), self._wall()
-        for name, limits in wanted.items():
-            before = self.accounts.find(name)
-            quota = limits.quota
-            if quota is not None and (before is None or not _same(quota, before.limits.quota)):
+        for name, limits in wanted.items():  # at once: whoever comes meanwhile gets an account, and that is not filled
+            account, quota = self.accounts.find(name), limits.quota
+            if quota is not None and (account is None or not _same(quota, account.limits.quota)):
                 new[name] = quota
-            account = self.accounts.open(name, limits, now, wall)
-            if before is not None and name in again:
+            if account is not None and name in again:
                 account.reset(wall)
-        if new:
-            await self._restore(new)
+        async for name in _in_pieces(wanted):
+            self.accounts.open(name, wanted[name], now, wall)
+        await self._restore(new)
 
     async def _restore(self, quotas: Mapping[str, Quota]) -> None:
+        """Fill windows with what the store knows, some at a time."""
+        if quotas:
+            self.sweep()
+        names = iter(quotas)
+        while some := {name: quotas[name] for name in islice(names, AT_ONCE)}:
+            await self._restore_some(some)
+
+    async def _restore_some(self, quotas: Mapping[str, Quota]) -> None:
         """Look up what was used, at a moment when no other process wrote, so that what it counts is counted once.
 
-        If there is no such moment, what was written meanwhile counts twice against the quota, here: of a second.
+        If there is no such moment, what was written meanwhile counts twice against the quota, here: of a second. What
+        this process counts while it waits for the answer is told apart by `Account.counts`.
         """
         seat = self._seat
         for _ in range(1 if seat is None else TRIES):
-            await self._write_all()
             stands = None if seat is None else seat.stands()
-            elsewhere = {} if seat is None else {name: seat.written_elsewhere(name) for name in quotas}
-            await self._look_up(quotas, elsewhere)
-            if seat is None or (stands is not None and stands == seat.stands()):
+            elsewhere: dict[str, int] = {}
+            if seat is not None:
+                async for name in _in_pieces(quotas):
+                    elsewhere[name] = seat.written_elsewhere(name)
+            await self._settled(0.0 if self.flush.trouble else PATIENCE)
+            unwritten = {} if self.flush.is_clean else self.flush.payload_of(quotas)
+            accounts = [account for name in quotas if (account := self.accounts.find(name)) is not None]
+            before = [(each, each.resets, each.counts.payload - unwritten.get(each.name, 0)) for each in accounts]
+            wall = self._wall()
+            past = await self.clerk.ask(partial(look_up, quotas=quotas, wall=wall))
+            is_sure = seat is None or (stands is not None and stands == seat.stands())
+            async for account, resets, here in _in_pieces(before):
+                name = account.name
+                is_same = account is self.accounts.find(name) and _same(quotas[name], account.limits.quota)
+                if is_same and account.resets == resets and name in past:
+                    account.restore(*past[name], wall, elsewhere.get(name, 0), here)
+            if is_sure:
                 break
 
-    async def _look_up(self, quotas: Mapping[str, Quota], elsewhere: Mapping[str, int]) -> None:
-        wall = self._wall()
-        known = {user.name: user for user in await self.users()}
-        found: dict[str, list[tuple[int, int]]] = {name: [] for name in quotas}
-        first = min((_first_hour(quota, wall) for quota in quotas.values()), default=0)
-        for hour in range(first, wall // HOUR + 1, HOURS_A_DAY):  # a day at a time: all of it may be much
-            rows = await self.clerk.ask(_hours(hour, min(hour + HOURS_A_DAY, wall // HOUR + 1)))
-            for row in rows:
-                if row.user in found:
-                    found[row.user] += known[row.user].hours_since_reset([row])
-        for name in quotas:
-            account, user = self.accounts.find(name), known.get(name)
-            if account is not None and user is not None:
-                account.restore(user.since_reset, found[name], wall, elsewhere.get(name, 0))
+    def _look_at_clocks(self, now: float, wall: int) -> None:
+        """See whether the wall clock was set; then windows of time are not what they were."""
+        parted = wall - now - self._apart
+        if abs(parted) > JUMP:
+            log.warning("the clock jumped by %+d seconds; what users have used is looked up again", round(parted))
+            self._apart, self._steady_at, self._rolled = wall - now, now + STEADY, 0
+            self._is_stale = True
+        if self._is_stale and self._refilling is None:
+            self._is_stale = False
+            self._refilling = asyncio.get_running_loop().create_task(self._refill())
+
+    async def _refill(self) -> None:
+        """Fill again the windows that time has a part in."""
+        quotas = {
+            account.name: account.limits.quota
+            for account in self.accounts
+            if account.limits.quota is not None and account.limits.quota.window != "lifetime"
+        }
+        try:
+            await self._restore(quotas)
+        except StoreError:
+            self._is_stale = True
+        finally:
+            self._refilling = None
 
     def sweep(self) -> None:
         """Count what passed, end who may not go on, and write it down. Once a second."""
         now, wall = self._now(), self._wall()
+        self._look_at_clocks(now, wall)
         self.flush.add(self.accounts.sweep(now, wall), wall)
         self.flush.tick(now)
         if self._seat is not None:
@@ -149,10 +199,9 @@ class Books:
                 if estate.is_over:
                     estate.leave()
             self._estates = [estate for estate in self._estates if not estate.is_over]
-        before = roll_before(wall, self._days)
-        if before > self._rolled:
-            self._rolled = before
-            self.clerk.tell(lambda store: store.roll(before), self._was_rolled)
+        if roll_before(wall, self._days) > self._rolled and now >= self._steady_at:
+            self._rolled = roll_before(wall, self._days)
+            self.clerk.tell(lambda store: _roll(store, wall, self._days), self._was_rolled)
 
     def _inherit(self, seat: Seat) -> None:
         self._estates.append(Estate(seat, self.clerk, self._wall()))
@@ -173,9 +222,13 @@ class Books:
 
     async def _write_all(self, limit: float = PATIENCE) -> None:
         """Wait until what passed is written, or for some seconds."""
+        self.sweep()
+        await self._settled(limit)
+
+    async def _settled(self, limit: float = PATIENCE) -> None:
+        """Wait until what was swept is written, or for some seconds."""
         loop = asyncio.get_running_loop()
         until = loop.time() + limit
-        self.sweep()
         while not self.flush.is_clean and loop.time() < until:
             await asyncio.sleep(LOOK)
             self.flush.tick(self._now())
@@ -183,6 +236,9 @@ class Books:
     async def close(self, limit: float = PATIENCE) -> bool:
         """Write what is left, and close the store; False where that cannot be done within so many seconds."""
         await self._write_all(limit)
+        if self._refilling is not None:
+            self._refilling.cancel()
+            await asyncio.wait((self._refilling,))
         is_whole = self.flush.is_clean
         if not is_whole:
             log.error("users' traffic was not written, and is lost: %d bytes of payload", self.flush.unwritten.payload)
@@ -196,12 +252,18 @@ def _same(quota: Quota, other: Quota | None) -> bool:
     return other is not None and (quota.window, quota.day) == (other.window, other.day)
 
 
-def _first_hour(quota: Quota, wall: int) -> int:
-    """Return the first hour that a window looks at; a lifetime looks at none."""
-    if quota.window == "month":
-        return this_month(wall, quota.day) // HOUR
-    return wall // HOUR + 1 - (SLIDING_HOURS if quota.window == "days" else 0)
+def _roll(store: Store, wall: int, days: int) -> int:
+    """Make days of hours of long ago, as the clock has it, and the last hour in which anything passed."""
+    newest = store.newest()
+    return 0 if newest is None else store.roll(max(0, roll_before(min(wall, newest * HOUR), days)))
 
 
-def _hours(first: int, end: int) -> Callable[[Store], Iterable[Any]]:
-    return lambda store: store.hours(first, end)
+async def _in_pieces(things: Iterable[Thing]) -> AsyncIterator[Thing]:
+    """Yield them, and let the loop do other things every few milliseconds."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + PIECE
+    for thing in things:
+        yield thing
+        if clock() >= until:
+            await asyncio.sleep(0)
+            until = clock() + PIECE

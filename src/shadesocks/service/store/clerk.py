@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 LEAVE: Final = 5.0
 """Seconds that `close` waits for the thread: longer than a call waits for another process."""
+PATIENCE: Final = 30.0
+"""Seconds that whoever asks waits for an answer: longer than a database is waited for that went away."""
 
 Done = Callable[[Any, StoreError | None], None]
 """Told of the result of a call, or of its error, in the loop."""
@@ -45,7 +47,7 @@ class Clerk:
         self._thread = Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
         try:
-            await self.ask(lambda store: store.open())
+            await self.ask(lambda store: store.open(), None)  # what is old or damaged may take long
         except BaseException:
             await self.close()
             raise
@@ -54,8 +56,12 @@ class Clerk:
         """Have a call made when its turn comes, and `done` called in the loop afterwards."""
         self._work.put((call, done))
 
-    async def ask(self, call: Callable[[Store], Result]) -> Result:
-        """Have a call made, and return its result; raises StoreError."""
+    async def ask(self, call: Callable[[Store], Result], limit: float | None = PATIENCE) -> Result:
+        """Have a call made, and return its result.
+
+        Raises:
+            StoreError: it failed; or the store did not answer within so many seconds, and the call may yet be made.
+        """
         answer: asyncio.Future[Result] = self._loop.create_future()
 
         def done(result: Any, error: StoreError | None) -> None:
@@ -67,7 +73,12 @@ class Clerk:
                 answer.set_exception(error)
 
         self.tell(call, done)
-        return await answer
+        try:
+            async with asyncio.timeout(limit):
+                return await answer
+        except TimeoutError:
+            text = f"the store has not answered for {limit:g} seconds; see whether its disk, or its database, hangs"
+            raise StoreError(text) from None
 
     async def close(self, limit: float = LEAVE) -> bool:
         """End the thread after what was asked before, and close the store; False if it hangs, and is left behind."""

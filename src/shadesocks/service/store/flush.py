@@ -12,7 +12,7 @@ outlives the process, the next one writes what was added.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ...proxy.users.counts import NOTHING, Counts
@@ -60,20 +60,10 @@ class Ledger(Protocol):
 class Flush:
     """What passed and is not written yet. `now` is seconds of a clock that does not go back, `wall` Unix seconds."""
 
-    def __init__(
-        self,
-        clerk: Tells,
-        writer: str,
-        alarm: Callable[[str], None] = lambda _text: None,
-        ledger: Ledger | None = None,
-    ) -> None:
-        """Write as `writer`: a name that nobody had before, or whose batches a ledger knows of (`begin`).
-
-        `alarm` is told why nothing can be written, and "" when it can.
-        """
+    def __init__(self, clerk: Tells, writer: str, ledger: Ledger | None = None) -> None:
+        """Write as `writer`: a name that nobody had before, or whose batches a ledger knows of (`begin`)."""
         self._clerk = clerk
         self._writer = writer
-        self._alarm = alarm
         self._ledger = ledger
         self._unsettled: Callable[[int], list[tuple[str, Counts]]] | None = None
         """Tells what those of the same name left, once it is certain which of their batches was the last."""
@@ -161,7 +151,6 @@ class Flush:
             log.warning("users' traffic is written again; what passed meanwhile is not lost")
             self._failed_at = None
             self.trouble = ""
-            self._alarm("")
 
     def _fail(self, error: StoreError) -> None:
         text = str(error)
@@ -170,14 +159,21 @@ class Flush:
         if text != self.trouble or self._now - self._told_at >= REMIND:
             self._told_at = self._now
             log.error("users' traffic cannot be written, and is kept in memory until it can: %s", text)
-        if text != self.trouble:
-            self.trouble = text
-            self._alarm(text)
+        self.trouble = text
 
     @property
     def is_clean(self) -> bool:
         """True where everything is written."""
         return self._batch is None and not self._waiting and self._unsettled is None
+
+    def payload_of(self, names: Collection[str]) -> dict[str, int]:
+        """Return the payload that is not written yet, or not for certain, of those of these users who have any."""
+        found: dict[str, int] = {}
+        rows = [(row.user, row.counts) for row in (self._batch.rows if self._batch is not None else ())]
+        for user, counts in (*rows, *((user, counts) for (user, _), counts in self._waiting.items())):
+            if user in names:
+                found[user] = found.get(user, 0) + counts.payload
+        return found
 
     @property
     def unwritten(self) -> Counts:

@@ -7,18 +7,17 @@ JSON. The calls may wait for a disk, as those of the store.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ...config.hosts import UnfitError
 from ...config.user import UserConfig, pack_user, parse_user
-from ...proxy.users.quota import HOUR, SLIDING_HOURS, this_month, window_of
-from .store import HOURS_A_DAY, Stored
+from ...proxy.users.quota import HOUR, SLIDING_HOURS, next_month, this_month, window_of
 
 if TYPE_CHECKING:
     from ...core.limits import Quota
-    from .store import Store
+    from .store import Store, Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,35 +84,38 @@ def write_user(store: Store, user: UserConfig) -> None:
     store.put(user.name, pack_definition(user))
 
 
-_NOBODY: Final = Stored("")
-
-
-def used(store: Store, quotas: Mapping[str, Quota], stored: Mapping[str, Stored], wall: int) -> dict[str, int]:
-    """Return the payload bytes that count against the quotas now, by name; raises StoreError.
-
-    Hours are read a day at a time: all of those of all users may be much.
-    """
-    hours: dict[str, list[tuple[int, int]]] = {
-        name: [] for name, quota in quotas.items() if quota.window != "lifetime" and name in stored
-    }
-    if hours:
-        first = min(_first_hour(quotas[name], wall) for name in hours)
-        end = wall // HOUR + 1
-        one = next(iter(hours)) if len(hours) == 1 else None
-        for hour in range(first, end, HOURS_A_DAY):
-            for row in store.hours(hour, min(hour + HOURS_A_DAY, end), one):
-                if row.user in hours:
-                    hours[row.user] += stored[row.user].hours_since_reset([row])
-    found = {}
+def used(store: Store, quotas: Mapping[str, Quota], wall: int) -> dict[str, int]:
+    """Return the payload bytes that count against the quotas now, by name; raises StoreError."""
+    past, found = look_up(store, quotas, wall), {}
     for name, quota in quotas.items():
         window = window_of(quota)
-        window.restore(stored.get(name, _NOBODY).since_reset, hours.get(name, ()), wall)
+        if name in past:
+            window.restore(*past[name], wall)
         found[name] = window.used(wall)
     return found
 
 
-def _first_hour(quota: Quota, wall: int) -> int:
-    """Return the first hour that a window looks at."""
-    if quota.window == "month":
-        return this_month(wall, quota.day) // HOUR
-    return wall // HOUR + 1 - SLIDING_HOURS
+Past = tuple[int, Sequence[tuple[int, int]]]
+"""What a store knows of a quota: payload bytes since the last reset, and hours with theirs; see `Window.restore`."""
+
+
+def look_up(store: Store, quotas: Mapping[str, Quota], wall: int) -> dict[str, Past]:
+    """Return what the store knows of what counts against the quotas, by name; raises StoreError.
+
+    A lifetime is told as its sum, a month as that of its first hour, 30 days hour by hour.
+    """
+    alike: dict[tuple[str, int], list[str]] = {}
+    for name, quota in quotas.items():
+        alike.setdefault((quota.window, quota.day), []).append(name)
+    found: dict[str, Past] = {}
+    for (window, day), names in alike.items():
+        if window == "lifetime":
+            found.update((name, (size, ())) for name, size in store.used(names).items())
+        elif window == "month":
+            reach = this_month(wall, day) // HOUR, next_month(wall, day) // HOUR
+            found.update((name, (size, ((reach[0], size),))) for name, size in store.used(names, reach).items())
+        else:
+            reach = wall // HOUR + 1 - SLIDING_HOURS, wall // HOUR + SLIDING_HOURS
+            hours = store.used_by_hour(names, reach)
+            found.update((name, (sum(size for _, size in some), some)) for name, some in hours.items())
+    return found

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -40,7 +40,18 @@ from .sql_schema import (
     WRITERS,
 )
 from .sql_sums import Key, add_to_history, add_to_users, numbers_of, portions
-from .store import HOURS_A_DAY, Batch, Day, Row, Stored, StoreError
+from .store import (
+    HOURS_A_DAY,
+    Batch,
+    Day,
+    Reach,
+    Row,
+    Stored,
+    StoreError,
+    days_in,
+    last_hour,
+    newest_of,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
@@ -322,6 +333,37 @@ class SqlStore:
         found = self.do(lambda db: db.execute(query).all())
         return sorted((tuple(row) for row in found), key=lambda row: (row[1], row[0]))
 
+    def used(self, names: Collection[str], reach: Reach | None = None) -> dict[str, int]:
+        """See `Store`."""
+
+        def work(db: Connection) -> dict[str, int]:
+            totals = _since_reset(db, names)
+            if reach is None:
+                return dict(totals.values())
+            passed = dict.fromkeys(totals, 0)
+            for number, _, size in _passed(db, totals, reach, by_unit=False):
+                passed[number] += size
+            return {name: min(total, passed[number]) for number, (name, total) in totals.items()}
+
+        return self.do(work)
+
+    def used_by_hour(self, names: Collection[str], reach: Reach) -> dict[str, list[tuple[int, int]]]:
+        """See `Store`."""
+
+        def work(db: Connection) -> dict[str, list[tuple[int, int]]]:
+            totals = _since_reset(db, names)
+            hours: dict[int, list[tuple[int, int]]] = {number: [] for number in totals}
+            for number, hour, size in _passed(db, totals, reach, by_unit=True):
+                hours[number].append((hour, size))
+            return {name: newest_of(hours[number], total) for number, (name, total) in totals.items()}
+
+        return self.do(work)
+
+    def newest(self) -> int | None:
+        """See `Store`."""
+        newest = self.do(lambda db: db.scalar(sa.select(sa.func.max(HOURS.c.hour))))
+        return None if newest is None else int(newest)
+
     def roll(self, before: int) -> int:
         """See `Store`. Some users at a time; what processes wrote that are long gone is forgotten as well."""
         if before % HOURS_A_DAY:
@@ -334,6 +376,30 @@ class SqlStore:
         forgotten = sa.delete(WRITERS).where(WRITERS.c.wrote_at < int(self._wall()) - WRITERS_KEPT)
         self.do(lambda db: db.execute(forgotten))
         return gone
+
+
+def _since_reset(db: Connection, names: Collection[str]) -> dict[int, tuple[str, int]]:
+    """Return by their numbers those whom we know, and their payload since the last reset."""
+    since = USERS.c.up + USERS.c.down - USERS.c.reset_up - USERS.c.reset_down
+    totals: dict[int, tuple[str, int]] = {}
+    for some in portions(list(names)):
+        found = db.execute(sa.select(USERS.c.id, USERS.c.name, since).where(USERS.c.name.in_(some)))
+        totals.update((row[0], (row[1], int(row[2]))) for row in found)
+    return totals
+
+
+def _passed(db: Connection, numbers: Collection[int], reach: Reach, *, by_unit: bool) -> Iterator[tuple[int, int, int]]:
+    """Yield users, hours and payload of a reach of hours; without `by_unit` hours and days are summed up, and are 0.
+
+    Of days there is nothing, unless a clock was wrong.
+    """
+    for table, (first, end), hour_of in ((HOURS, reach, int), (DAYS, days_in(reach), last_hour)):
+        at, user = table.c[0], table.c.user_id
+        keys = (user, at) if by_unit else (user,)
+        query = sa.select(*keys, sa.func.sum(table.c.up), sa.func.sum(table.c.down)).group_by(*keys)
+        for some in portions(list(numbers)):
+            for row in db.execute(query.where(at >= first, at < end, user.in_(some))):
+                yield row[0], hour_of(row[1]) if by_unit else 0, int(row[-2]) + int(row[-1])
 
 
 def _roll_of(numbers: Sequence[int], before: int) -> Callable[[Connection], int]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
@@ -29,7 +29,18 @@ from typing import Any, Final
 from ...proxy.users.counts import Counts
 from .salvage import salvage
 from .schema import APPLICATION_ID, STEPS
-from .store import HOURS_A_DAY, Batch, Day, Row, Stored, StoreError
+from .store import (
+    HOURS_A_DAY,
+    Batch,
+    Day,
+    Reach,
+    Row,
+    Stored,
+    StoreError,
+    days_in,
+    last_hour,
+    newest_of,
+)
 
 BUSY: Final = 5.0
 """Seconds that a call waits for another process: our own transactions take milliseconds."""
@@ -40,6 +51,9 @@ LOG_MOST: Final = 4 << 20
 WRITERS_KEPT: Final = 7 * 24 * 3600
 """Seconds for which the last batch of a process is remembered: none is sent again that late."""
 
+NAMES_AT_ONCE: Final = 500
+"""Names in one statement: SQLite knew 999 values at most until 3.32."""
+
 _SIZE_MIN: Final = 512
 """Bytes of the smallest page, and so of the smallest file."""
 _DAMAGED: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
@@ -47,6 +61,11 @@ _PARTS: Final = ("", "-wal", "-shm")
 """A file of SQLite, its log, and the index of that."""
 _SUMS: Final = ("up", "down", "wire_up", "wire_down")
 _MORE: Final = ", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)
+_AT: Final = (
+    "WITH RECURSIVE at (hour) AS (SELECT min(hour) FROM hours WHERE hour >= ?1 AND hour < ?2 UNION ALL "
+    "SELECT (SELECT min(hour) FROM hours WHERE hour > at.hour AND hour < ?2) FROM at WHERE at.hour IS NOT NULL) "
+)
+"""The hours of a reach. Users are looked up in each of them: to read all rows for one takes forty times as long."""
 
 
 class SqliteStore:
@@ -221,10 +240,10 @@ class SqliteStore:
         return int(self._one(f"PRAGMA {pragma}"))
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Do all of it, or nothing."""
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
+        """Do all of it, or nothing; `DEFERRED` reads as of one moment, and lets others write."""
         db = self._ready
-        db.execute("BEGIN IMMEDIATE")
+        db.execute(f"BEGIN {kind}")
         try:
             yield db
             db.execute("COMMIT")
@@ -357,6 +376,71 @@ class SqliteStore:
         with self._guarded():
             return self._ready.execute(statement, (first, end, *values)).fetchall()
 
+    def used(self, names: Collection[str], reach: Reach | None = None) -> dict[str, int]:
+        """See `Store`."""
+        used: dict[str, int] = {}
+        for some in _portions(names):
+            with self._guarded(), self._transaction("DEFERRED"):
+                totals = self._since_reset(some)
+                passed = {} if reach is None else self._passed(totals, reach)
+            for number, (name, total) in totals.items():
+                used[name] = total if reach is None else min(total, passed.get(number, 0))
+        return used
+
+    def used_by_hour(self, names: Collection[str], reach: Reach) -> dict[str, list[tuple[int, int]]]:
+        """See `Store`."""
+        used: dict[str, list[tuple[int, int]]] = {}
+        for some in _portions(names):
+            with self._guarded(), self._transaction("DEFERRED") as db:
+                totals = self._since_reset(some)
+                hours: dict[int, list[tuple[int, int]]] = {number: [] for number in totals}
+                for number, hour, up, down in db.execute(
+                    f"{_AT}SELECT user, hours.hour, up, down FROM at CROSS JOIN hours "  # noqa: S608 - our own words
+                    f"ON hours.hour = at.hour AND user IN ({_listed(totals)})",
+                    reach,
+                ):
+                    hours[number].append((hour, up + down))
+                for number, day, size in self._rolled(totals, reach):
+                    hours[number].append((last_hour(day), size))
+            for number, (name, total) in totals.items():
+                used[name] = newest_of(hours[number], total)
+        return used
+
+    def _since_reset(self, names: list[str]) -> dict[int, tuple[str, int]]:
+        """Return by their numbers those whom we know, and their payload since the last reset."""
+        found = self._ready.execute(
+            "SELECT id, name, coalesce(up + down - reset_up - reset_down, 0) "  # noqa: S608 - nothing but marks
+            f"FROM users LEFT JOIN counters ON user = id WHERE name IN ({', '.join('?' * len(names))})",
+            names,
+        )
+        return {row[0]: (row[1], row[2]) for row in found}
+
+    def _passed(self, numbers: Collection[int], reach: Reach) -> dict[int, int]:
+        """Return the payload of a reach of hours, by the numbers of users."""
+        found = self._ready.execute(
+            f"{_AT}SELECT user, sum(up) + sum(down) FROM at CROSS JOIN hours "  # noqa: S608 - our own words
+            f"ON hours.hour = at.hour AND user IN ({_listed(numbers)}) GROUP BY user",
+            reach,
+        )
+        passed: dict[int, int] = dict(found.fetchall())
+        for number, _, size in self._rolled(numbers, reach):
+            passed[number] = passed.get(number, 0) + size
+        return passed
+
+    def _rolled(self, numbers: Collection[int], reach: Reach) -> list[tuple[int, int, int]]:
+        """Return users, days and payload of what was rolled, of a reach of hours: nothing, unless a clock was wrong."""
+        return self._ready.execute(
+            "SELECT user, day, up + down FROM days "  # noqa: S608 - our own words
+            f"WHERE day >= ? AND day < ? AND user IN ({_listed(numbers)})",
+            days_in(reach),
+        ).fetchall()
+
+    def newest(self) -> int | None:
+        """See `Store`."""
+        with self._guarded():
+            newest: int | None = self._one("SELECT max(hour) FROM hours")
+        return newest
+
     def roll(self, before: int) -> int:
         """See `Store`. What processes wrote that are long gone is forgotten as well."""
         if before % HOURS_A_DAY:
@@ -371,6 +455,16 @@ class SqliteStore:
             gone = db.execute("DELETE FROM hours WHERE hour < ?", (before,)).rowcount
             db.execute("DELETE FROM writers WHERE wrote_at < ?", (int(self._wall()) - WRITERS_KEPT,))
         return gone
+
+
+def _portions(names: Collection[str]) -> Iterator[list[str]]:
+    listed = list(names)
+    for at in range(0, len(listed), NAMES_AT_ONCE):
+        yield listed[at : at + NAMES_AT_ONCE]
+
+
+def _listed(numbers: Collection[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 _HELP: Final = "name another path, or let this user read and write there"

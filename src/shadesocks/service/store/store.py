@@ -7,7 +7,7 @@ not counted twice. All else about a user is what it says in `definition`, a text
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -17,6 +17,10 @@ from ...proxy.users.counts import NOTHING, Counts
 HOURS_A_DAY: Final = 24
 DAYS_AS_HOURS_MIN: Final = 32
 """Days whose hours are kept, at least: quotas look back for a month, or for 30 days."""
+
+
+Reach = tuple[int, int]
+"""Hours or days: the first, and the one behind the last."""
 
 
 class StoreError(ShadesocksError):
@@ -92,18 +96,6 @@ class Stored:
         """Payload bytes since the last reset: what a quota of a lifetime counts."""
         return self.counts.minus(self.reset_counts).payload
 
-    def hours_since_reset(self, rows: Iterable[Row]) -> list[tuple[int, int]]:
-        """Return hour and payload bytes of each of this user's rows, without what was before the last reset."""
-        first = self.reset_at // 3600
-        found = []
-        for row in rows:
-            if row.hour >= first:
-                payload = row.counts.payload
-                if row.hour == first:
-                    payload -= self.reset_hour_counts.payload
-                found.append((row.hour, payload))
-        return found
-
 
 class Store(Protocol):
     """Users and their bytes, on something that survives. Every call may raise StoreError."""
@@ -144,8 +136,44 @@ class Store(Protocol):
     def days(self, first: int, end: int, name: str | None = None) -> list[Day]:
         """Return the days from `first` to before `end`, by day and user, of those that hours were rolled to."""
 
+    def used(self, names: Collection[str], reach: Reach | None = None) -> dict[str, int]:
+        """Return the payload bytes of these users since their last reset, by name; with a reach, those of its hours.
+
+        What was rolled to days counts, a day with its last hour. Whoever is not known is left out.
+        """
+
+    def used_by_hour(self, names: Collection[str], reach: Reach) -> dict[str, list[tuple[int, int]]]:
+        """Return the same hour by hour, the earliest first."""
+
+    def newest(self) -> int | None:
+        """Return the last hour that there is; None where there is none."""
+
     def roll(self, before: int) -> int:
         """Make days of all hours before this one, the first hour of a day; return how many hours are gone."""
+
+
+def newest_of(hours: Iterable[tuple[int, int]], most: int) -> list[tuple[int, int]]:
+    """Return the newest of these hours and their bytes that make up so many, the earliest first.
+
+    What passed since a reset is what passed last, whatever the clock said that the reset was made by.
+    """
+    found: list[tuple[int, int]] = []
+    for hour, size in sorted(hours, reverse=True):
+        if most <= 0:
+            break
+        found.append((hour, min(size, most)))
+        most -= size
+    return found[::-1]
+
+
+def days_in(reach: Reach) -> Reach:
+    """Return the days whose last hours are in a reach of hours."""
+    return reach[0] // HOURS_A_DAY, reach[1] // HOURS_A_DAY
+
+
+def last_hour(day: int) -> int:
+    """Return the last hour of a day."""
+    return day * HOURS_A_DAY + HOURS_A_DAY - 1
 
 
 def count_all(rows: Sequence[Row | Day]) -> Counts:

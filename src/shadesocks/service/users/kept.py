@@ -76,7 +76,7 @@ class Kept:
     def _note(self, before: Roll) -> None:
         nobody = Stored("")
         self._resets |= {
-            name for name, each in self._roll.stored.items() if each.reset_at > before.stored.get(name, nobody).reset_at
+            name for name, each in self._roll.stored.items() if _reset(each) != _reset(before.stored.get(name, nobody))
         }
 
     async def admit(self, wanted: Mapping[str, Limits]) -> None:
@@ -111,6 +111,11 @@ class Kept:
     async def close(self) -> bool:
         """Write what is left; False where that cannot be done."""
         return await self._books.close()
+
+
+def _reset(user: Stored) -> tuple[int, Counts]:
+    """Return what is another one after a reset, also by a clock that went back, or a second one at once."""
+    return user.reset_at, user.reset_counts
 
 
 def _problem(error: StoreError) -> Problem:
