@@ -147,6 +147,25 @@ def test_other_limits_keep_what_was_used() -> None:
     assert account.used(1) == 0
 
 
+@pytest.mark.parametrize("window", ["lifetime", "month", "days"])
+def test_what_passed_since_a_store_was_asked_counts_beside_its_answer(window: str) -> None:
+    account = Account("ann", Limits(quota=Quota(1000, window)))
+    carrier = begin(account)
+    carrier.move(40, 0)
+    account.sweep(1, 1)
+    asked = account.counts.payload
+    carrier.move(5, 2)
+    account.sweep(2, 2)
+    carrier.move(1, 0)
+    account.restore(300 + asked, [(0, 300 + asked)], 2, here=asked)
+    assert (account.used(2), account.left) == (347, 652)
+    account.sweep(3, 3)
+    assert (account.used(3), account.left) == (348, 652)
+    assert account.resets == 0
+    account.reset(3)
+    assert account.resets == 1
+
+
 def test_connections_are_counted_from_admission_to_the_end() -> None:
     account = Account("ann", Limits(connections=2))
     assert [account.admit(HERE, at(0), at(0)) for _ in range(3)] == [None, None, "connections"]

@@ -110,6 +110,29 @@ def test_a_clock_that_goes_back_gives_nothing_back() -> None:
         assert some.used(at(2026, 11, 10)) == 9, word
 
 
+def test_a_month_ends_in_time_though_the_clock_was_years_ahead() -> None:
+    month = window("month")
+    month.add(5, at(2026, 11, 20))
+    assert month.used(at(2030, 1, 1)) == 0
+    month.add(1, at(2030, 1, 1))
+    month.add(7, at(2026, 11, 20))
+    assert month.used(at(2026, 11, 30)) == 8, "what was counted in 2030 is not given back"
+    assert month.renews_at(at(2026, 11, 30)) == at(2026, 12, 1)
+    assert month.used(at(2026, 12, 1)) == 0
+    month.restore(0, [(at(2026, 11, 30) // HOUR, 3), (at(2026, 12, 1) // HOUR, 4)], at(2026, 12, 2))
+    assert (month.used(at(2026, 12, 2)), month.used(at(2027, 1, 1))) == (4, 0)
+
+
+def test_what_a_clock_that_was_ahead_counted_falls_out_in_time_though_nothing_more_passes() -> None:
+    days = window("days")
+    days.add(7, at(2030, 1, 1))
+    days.add(2, at(2030, 1, 2))
+    now = at(2026, 11, 20)
+    assert days.used(now) == 9
+    assert days.renews_at(now) == now + SLIDING_HOURS * HOUR
+    assert days.used(now + SLIDING_HOURS * HOUR) == 0
+
+
 @given(NOWS, PASSED)
 def test_thirty_days_are_what_a_plain_sum_says(start: int, passed: list[tuple[int, int]]) -> None:
     days, now, seen = window("days"), start, []

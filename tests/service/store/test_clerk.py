@@ -117,6 +117,24 @@ def test_a_disk_that_hangs_holds_up_no_end(tmp_path: Path) -> None:
     answers.set()  # its answer finds the loop closed, and the thread ends
 
 
+def test_whoever_asks_a_disk_that_hangs_is_told_so_and_the_next_one_when_it_goes_on(tmp_path: Path) -> None:
+    async def scene() -> None:
+        clerk, answers = Clerk(SqliteStore(tmp_path / "users.db"), 0.02), Event()
+        await clerk.open()
+        try:
+            with pytest.raises(StoreError, match=r"has not answered for 0\.02 seconds; see whether"):
+                await clerk.ask(lambda _store: answers.wait(20))
+            with pytest.raises(StoreError, match="has not answered"):
+                await clerk.ask(lambda store: store.users())
+        finally:
+            answers.set()
+        clerk._patience = 20.0
+        assert await clerk.ask(lambda store: store.users()) == []
+        assert await clerk.close()
+
+    asyncio.run(scene())
+
+
 def test_an_answer_that_nobody_waits_for_is_dropped(tmp_path: Path) -> None:
     async def scene() -> None:
         clerk = Clerk(SqliteStore(tmp_path / "users.db"))

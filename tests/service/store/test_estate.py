@@ -7,12 +7,15 @@ import json
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any, Final
 
 import pytest
 
-from shadesocks.core.limits import Limits, Quota
+from shadesocks.core.limits import FREE, Limits, Quota
 from shadesocks.proxy.users.accounts import Accounts
 from shadesocks.proxy.users.counts import Counts
 from shadesocks.service.store.books import Books
@@ -105,6 +108,45 @@ def test_a_reset_by_another_process_holds_for_what_is_restored(tmp_path: Path) -
         assert accounts[1].refuse(NOW) == "quota"
         assert await second.books.reset("ann")
         assert (accounts[0].used(NOW), accounts[1].used(NOW)) == (0, 0)
+        for worker in (first, second):
+            worker.seat.leave(is_clean=await worker.books.close())
+        board.close()
+
+    asyncio.run(asyncio.wait_for(story(), 30))
+
+
+@pytest.mark.parametrize("window", ["lifetime", "month", "days"])
+def test_what_all_processes_count_while_one_asks_the_store_counts_once(tmp_path: Path, window: str) -> None:
+    async def story() -> None:
+        held: dict[int, Any] = {}
+        board, path = Board(2, 16), tmp_path / "users.db"
+        limits = Limits(quota=Quota(10_000, window))
+        first, second = [await Worker(board, held, path).open(ann=FREE) for _ in range(2)]
+        accounts = [worker.accounts.open("ann", FREE, 0, NOW) for worker in (first, second)]
+        carriers = [begin(account) for account in accounts]
+        for carrier, worker in zip(carriers, (first, second), strict=True):
+            carrier.move(100, 0)
+            await until(worker, path, 100)
+        asked, may_answer = Event(), Event()
+
+        def late(ask: Callable[..., Any], *given: Any) -> Any:
+            answer = ask(*given)
+            asked.set()
+            assert may_answer.wait(20)
+            return answer
+
+        store = second.books.clerk._store
+        for name in ("used", "used_by_hour"):
+            setattr(store, name, partial(late, getattr(store, name)))
+        admitted = asyncio.ensure_future(second.books.admit({"ann": limits}))
+        await asyncio.to_thread(asked.wait, 20)
+        for carrier in carriers:
+            carrier.move(1000, 30)
+        first.accounts.sweep(0, NOW)  # told to the board, and written later
+        second.books.sweep()
+        may_answer.set()
+        await admitted
+        assert accounts[1].used(NOW) == 200 + 2060
         for worker in (first, second):
             worker.seat.leave(is_clean=await worker.books.close())
         board.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -13,8 +14,9 @@ from shadesocks.proxy.users.accounts import Accounts
 from shadesocks.proxy.users.counts import Counts
 from shadesocks.service.shared import wall
 from shadesocks.service.store.roll import write_user
-from shadesocks.service.store.store import Batch, Row
+from shadesocks.service.store.store import Batch, Row, StoreError
 from shadesocks.service.users.kept import Kept, keep
+from tests.proxy.users.test_account import begin
 
 from .test_accounting import kept, stored, with_store
 from .test_tables import shared
@@ -54,6 +56,59 @@ def test_what_was_used_before_counts_and_a_reset_by_somebody_else_is_noticed(tmp
             assert await held.close()
 
     asyncio.run(story())
+
+
+def test_every_reset_is_heard_also_two_at_once_and_by_a_clock_that_went_back(tmp_path: Path) -> None:
+    path, instant = tmp_path / "users.db", wall()
+    kept(path, lambda store: write_user(store, stored("s")))
+
+    async def story() -> None:
+        accounts, limits = Accounts(), {"s": Limits(quota=Quota(1000))}
+        held = await opened(path, accounts)
+        try:
+            await held.gather(with_store(path, shared()), joins=True)
+            await held.admit(limits)
+            account = accounts.find("s")
+            assert account is not None
+            carrier = begin(account)
+            for reset_at in (instant, instant, instant - 60, instant + 60):
+                carrier.move(100, 0)
+                held.sweep()
+                assert account.used(wall()) == 100
+                kept(path, lambda store, at=reset_at: store.reset("s", at))  # type: ignore[misc]
+                await held.gather(with_store(path, shared()), joins=True)
+                await held.admit(limits)
+                assert account.used(wall()) == 0, reset_at - instant
+        finally:
+            assert await held.close()
+
+    asyncio.run(story())
+
+
+def test_a_store_that_hangs_holds_up_nobody_for_ever(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "users.db"
+
+    async def story() -> None:
+        accounts, answers = Accounts(), Event()
+        held = await opened(path, accounts)
+        held._books.clerk._patience = 0.05
+        held._books.clerk.tell(lambda _store: answers.wait(20), lambda *_: None)
+        try:
+            with pytest.raises(ConfigError, match="store: the store has not answered"):
+                await held.gather(with_store(path, shared()), joins=True)
+            await held.admit({"s": Limits(quota=Quota(1000))})
+            assert await held.sums() == {}
+            with pytest.raises(StoreError, match="has not answered"):
+                await held._books.reset("s")
+            account = accounts.find("s")
+            assert account is not None
+            assert account.left == 1000
+        finally:
+            answers.set()
+            assert await held.close()
+
+    asyncio.run(story())
+    assert "so their quotas count from now: the store has not answered" in caplog.text
 
 
 def test_a_store_that_is_none_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -32,8 +32,9 @@ Result = TypeVar("Result")
 class Clerk:
     """One store and its thread. Made and used in a running loop."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, patience: float = PATIENCE) -> None:
         self._store: Final = store
+        self._patience = patience
         self._loop: Final = asyncio.get_running_loop()
         self._work: SimpleQueue[tuple[Callable[[Store], Any], Done] | None] = SimpleQueue()
         self._thread: Thread | None = None
@@ -47,7 +48,7 @@ class Clerk:
         self._thread = Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
         try:
-            await self.ask(lambda store: store.open(), None)  # what is old or damaged may take long
+            await self._ask(lambda store: store.open(), None)  # what is old or damaged may take long
         except BaseException:
             await self.close()
             raise
@@ -56,12 +57,15 @@ class Clerk:
         """Have a call made when its turn comes, and `done` called in the loop afterwards."""
         self._work.put((call, done))
 
-    async def ask(self, call: Callable[[Store], Result], limit: float | None = PATIENCE) -> Result:
+    async def ask(self, call: Callable[[Store], Result]) -> Result:
         """Have a call made, and return its result.
 
         Raises:
-            StoreError: it failed; or the store did not answer within so many seconds, and the call may yet be made.
+            StoreError: it failed; or the store has not answered for long, and the call may yet be made.
         """
+        return await self._ask(call, self._patience)
+
+    async def _ask(self, call: Callable[[Store], Result], limit: float | None) -> Result:
         answer: asyncio.Future[Result] = self._loop.create_future()
 
         def done(result: Any, error: StoreError | None) -> None:
