@@ -175,6 +175,29 @@ def aside_of(path: Path) -> list[Path]:
     return sorted(path.parent.glob("users.db.corrupt-*"))
 
 
+@pytest.mark.parametrize("text", ['{"servers": []}', "first line\nsecond line\n" * 500, "ä ö"])
+def test_a_text_is_left_alone(path: Path, text: str) -> None:
+    """A config that was named by mistake is no damage."""
+    path.parent.mkdir()
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o644)
+    with pytest.raises(StoreError, match="is a text, no store, and left alone"):
+        opened(path)
+    assert path.read_text(encoding="utf-8") == text
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert aside_of(path) == []
+
+
+def test_the_rights_of_another_programs_database_are_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("CREATE TABLE bookmarks (url TEXT)")
+    path.chmod(0o644)
+    with pytest.raises(StoreError, match="of another program"):
+        opened(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
 @pytest.mark.parametrize("size", [1, 100, 4096, 100_000])
 def test_random_bytes_are_set_aside(path: Path, size: int) -> None:
     noise = random.Random(size).randbytes(size)  # noqa: S311 - a test wants the same again

@@ -76,3 +76,20 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
     "hours": ("hour", "user", "up", "down", "wire_up", "wire_down"),
 }  # fmt: skip
 """Tables and columns of the present version, in the order in which they are saved from a damaged file."""
+
+_LETTERS: Final = bytes((*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0x100)))
+"""Bytes that texts are made of."""
+_MAGIC: Final = b"SQLite format 3\0"
+_OWNER_AT: Final = 68
+"""Where the file of a database says whose it is: four bytes."""
+
+
+def is_text(head: bytes) -> bool:
+    """Say whether a file is somebody's text, as a config given by mistake: damage leaves no words and lines."""
+    return len(head) > 1 and any(byte in head for byte in b' "\n') and not head.translate(None, _LETTERS)
+
+
+def is_of_others(head: bytes) -> bool:
+    """Say whether a file may be another program's database: then its rights are not ours to change."""
+    owner = int.from_bytes(head[_OWNER_AT : _OWNER_AT + 4], "big")
+    return head.startswith(_MAGIC) and owner != APPLICATION_ID

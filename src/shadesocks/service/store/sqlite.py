@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from ...proxy.users.counts import Counts
 from .salvage import salvage
-from .schema import APPLICATION_ID, STEPS
+from .schema import APPLICATION_ID, STEPS, is_of_others, is_text
 from .store import (
     HOURS_A_DAY,
     Batch,
@@ -114,7 +114,11 @@ class SqliteStore:
         status = self.path.lstat()
         if not S_ISREG(status.st_mode):
             raise StoreError(f"{self.path} is no file; {_HELP}")
-        if S_IMODE(status.st_mode) != 0o600:
+        with open(self.path, "rb") as file:
+            head = file.read(_SIZE_MIN)
+        if is_text(head):
+            raise StoreError(f"{self.path} is a text, no store, and left alone; {_HELP}")
+        if S_IMODE(status.st_mode) != 0o600 and not is_of_others(head):
             self.path.chmod(0o600)
 
     def _lock(self) -> None:
