@@ -210,14 +210,12 @@ def test_a_reset_while_the_store_is_asked_holds(tmp_path: Path, window: str) -> 
         scene.store.hold()
         admitted = asyncio.ensure_future(scene.books.admit({"ann": limits}))
         await asyncio.to_thread(scene.store.asked.wait, 20)
-        reset = asyncio.ensure_future(scene.books.reset("ann"))
         account = scene.accounts.find("ann")
         assert account is not None
         account.reset(scene.wall)  # as another process tells it
         scene.store.may_answer.set()
         await admitted
         assert scene.used("ann") == 0
-        assert await reset
         relay.move(7, 0)
         scene.books.sweep()
         assert scene.used("ann") == 7
@@ -283,13 +281,14 @@ def test_a_clock_that_jumps_and_comes_back_changes_nothing(tmp_path: Path, windo
         scene.jump(ahead)
         for _ in range(3):
             scene.wall += 1
+            relay.move(5, 0)
             await scene.sweep()
-        assert scene.used("ann") == 0, "the clock says that it is long ago, or to come"
+        assert scene.used("ann") == 15, "the clock says that all else is long ago, or to come"
         scene.jump(-ahead)
         await scene.sweep()
         assert scene.used("ann") == 340
         hours = await scene.books.clerk.ask(lambda store: store.hours(0, 10**9))
-        assert [row.up for row in hours] == [300, 40], "no hour became a day"
+        assert sorted(row.up for row in hours) == [15, 40, 300], "no hour became a day"
         relay.move(2, 0)
         scene.books.sweep()
         scene.wall += 10 * 24 * HOUR
