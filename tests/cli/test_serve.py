@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,29 @@ def test_a_dialect_may_be_named(
     argv = ["local", "-c", both_ends(tmp_path), *(["--dialect", dialect] if dialect else [])]
     assert run_here(group, "shadesocks", argv) == OK
     assert seen[0].idle_timeout == idle
+
+
+@pytest.mark.parametrize("prog", ["sslocal", "local"])
+def test_a_config_may_be_read_again_in_any_thread(prog: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it has many users it is: and no command is there."""
+    seen: list[Config] = []
+
+    def keep(config: Config, *_: object, reread: Callable[[], Config], **__: object) -> int:
+        with ThreadPoolExecutor(1) as thread:
+            seen.extend((config, thread.submit(reread).result()))
+        return OK
+
+    def leave_logs_alone(*_: object, **__: object) -> None:
+        pass
+
+    monkeypatch.setattr(serve, "run_placed", keep)
+    monkeypatch.setattr(serve, "set_up", leave_logs_alone)
+    argv = ["-c", both_ends(tmp_path, mode="tcp_and_udp")]
+    assert (
+        run_here(*((serve.command_local, prog, argv) if prog == "sslocal" else (group, "shadesocks", [prog, *argv])))
+        == OK
+    )
+    assert seen[0] == seen[1]
 
 
 @pytest.mark.parametrize("end", ["server", "local"])

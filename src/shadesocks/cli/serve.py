@@ -61,7 +61,7 @@ def _serve(
         given.setdefault("log_level", _LEVELS[min(verbose, 2)])
     file = _file(role, config, given)
     _ask_password(given)
-    again = partial(_read, role, source_of(file, known), dialect, given)
+    again = partial(_read, role, source_of(file, known), dialect, given, _habits())
     read = again()
     screen = log_screen(read.log_style)
     set_up(read, screen)
@@ -96,15 +96,22 @@ def _file(role: Role, file: str | None, given: Mapping[str, Given]) -> str | Non
     return str(found)
 
 
-def _read(role: Role, source: Source | None, dialect: str | None, given: Mapping[str, Given]) -> Config:
-    """Make the config of the file and the flags."""
+def _habits() -> dict[str, Any]:
+    """Return what holds where nobody says anything, by the name of the program and its doors."""
     root = click.get_current_context().find_root()
+    return {**_HABITS.get(root.info_name or "", {}), **(root.obj or {})}
+
+
+def _read(
+    role: Role, source: Source | None, dialect: str | None, given: Mapping[str, Given], habits: Mapping[str, Any]
+) -> Config:
+    """Make the config of the file and the flags; also in another thread, which has no command."""
     return load(
         None if source is None else source.take(),
         where=COMMAND_LINE,
         role=role,
         overrides=given,
-        fallbacks={**_HABITS.get(root.info_name or "", {}), **(root.obj or {})},
+        fallbacks=habits,
         read_link=_parse_link,
         dialect=dialect,
         base="" if source is None else source.base,
