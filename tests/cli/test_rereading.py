@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,9 +15,7 @@ import pytest
 from shadesocks.cli import rereading
 from shadesocks.cli.rereading import Rereading
 from shadesocks.config.model import Config
-from shadesocks.config.user import Credential, UserConfig
 from shadesocks.core.errors import ConfigError, Problem
-from shadesocks.core.secret import Secret
 from shadesocks.process.notify import Notifier
 from shadesocks.service.service import Service
 from tests.service.rig import run, server_config, started, until
@@ -145,29 +141,3 @@ def test_nobody_looks_at_files_unless_told_to() -> None:
             assert readings._watch is None
 
     run(story())
-
-
-@pytest.mark.parametrize(("count", "aside"), [(rereading.MANY, True), (rereading.MANY - 1, False)])
-def test_a_file_with_many_users_is_read_in_a_thread(count: int, aside: bool) -> None:
-    """The loop turns meanwhile; a file with a mistake is told as ever."""
-    method = "2022-blake3-aes-128-gcm"
-    users = tuple(
-        UserConfig(f"u{number}", (Credential(Secret(base64.b64encode(number.to_bytes(16)).decode())),))
-        for number in range(1, count + 1)
-    )
-    config = Config(servers=(replace(server_config(method), users=users),))
-    seen: list[bool] = []
-
-    def reread() -> Config:
-        seen.append(threading.current_thread() is not threading.main_thread())
-        if len(seen) == 2:
-            raise ConfigError([Problem("c.json", 3, "method", "no such method")])
-        return config
-
-    async def story() -> None:
-        async with reading(reread, config) as (_, readings, _, _):
-            assert (await readings.ask())["applied"]
-            assert not (await readings.ask())["applied"]
-
-    run(story())
-    assert seen == [aside, aside]

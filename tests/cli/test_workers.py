@@ -19,8 +19,8 @@ from shadesocks.config.load import examine, load
 from shadesocks.config.model import Config
 from shadesocks.core.errors import ConfigError
 from shadesocks.process.commanded import Commanded
+from shadesocks.process.orders import Orders
 from shadesocks.process.slots import Slots
-from shadesocks.process.supervisor import Orders
 from shadesocks.service.given import GivenSockets
 from tests.peers import free_port
 

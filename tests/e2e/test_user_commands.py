@@ -9,6 +9,8 @@ import contextlib
 import csv
 import io
 import json
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +50,26 @@ class Site:
 
     def link(self, name: str) -> str:
         return self.user("link", name).strip()
+
+    @property
+    def processes(self) -> list[int]:
+        """Those that serve: the workers, or the one that there is."""
+        pid = self.server.process.pid
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(each) for each in found] or [pid]
+
+    def is_left_by(self, first: list[int]) -> bool:
+        """Say whether those that served first accept no more, and others do, where there are workers."""
+        if self.server.process.pid in first:
+            return not self._accepts()
+        return len({*self.processes} - {*first}) == len(first)
+
+    def _accepts(self) -> bool:
+        try:
+            socket.create_connection((HOST, self.port), SOON).close()
+        except ConnectionRefusedError:
+            return False
+        return True
 
     @contextlib.contextmanager
     def client(self, link: str) -> Iterator[int]:
@@ -158,6 +180,30 @@ def test_a_reset_lets_in_again_who_was_cut_off(tmp_path: Path, workers: int) -> 
             assert told["up"] + told["down"] >= 100 << 10
         found = csv.DictReader(io.StringIO(site.user("export", "ben"), newline=""))
         assert sum(int(row["up"]) + int(row["down"]) for row in found) >= 100 << 10
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_whoever_is_in_a_process_that_leaves_is_within_reach(tmp_path: Path, workers: int) -> None:
+    """Its connections end with a kick, or with a change of their user, as everybody's."""
+    with serving(tmp_path, workers=workers) as site:
+        for name in ("anna", "ben"):
+            site.user("add", name, "--no-qr")
+        with site.client(site.link("anna")) as one, site.client(site.link("ben")) as other:
+            anna, ben = site.open(one), site.open(other)
+            first = site.processes
+            for pid in first:
+                os.kill(pid, signal.SIGQUIT)
+            eventually(lambda: site.is_left_by(first), "they accept no more, and others do", SOON)
+            pass_bytes(anna, 5)
+            rows = json.loads(run(tmp_path, "sessions", "--json").stdout)
+            assert {"anna", "ben"} <= {row["user"] for service in rows for row in service["sessions"]}
+            assert run(tmp_path, "kick", "--user", "ben").returncode == 0
+            assert has_ended(ben)
+            pass_bytes(anna, 5)
+            run(tmp_path, "user", "set", "anna", "--disable", "-c", str(tmp_path / "c.json"))
+            assert has_ended(anna)
+            anna.close()
+            ben.close()
 
 
 def test_a_port_comes_and_goes_with_its_user(tmp_path: Path) -> None:

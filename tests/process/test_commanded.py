@@ -68,7 +68,7 @@ class Stage:
 
     def want(self, *changes: Change, asked: int = 1) -> list[Member]:
         asker = self.workers[0].member.line
-        return self.commanded.begin(asker, asked, pack([*changes]), self.config, self.members)
+        return self.commanded.begin(asker, Message(said.WANT, asked, (pack([*changes]),)), self.config, self.members)
 
     def do(self, worker: Worker, outcomes: list[Problems] | None = None) -> list[Change]:
         """Let a worker do what it was told, and say what came of it."""
@@ -142,7 +142,11 @@ def test_who_leaves_is_asked_nothing_and_who_does_not_listen_is_named(stage: Sta
     assert stage.workers[1].heard() == []
     stage.do(stage.workers[0])
     assert stage.answer() == (1, [()])
-    stage.workers[1].member.leaves = False
+    stage.workers[1].member.leaves, stage.workers[1].member.left = False, True
+    stage.want(add(free_port()))
+    stage.do(stage.workers[0])
+    assert stage.answer() == (1, [()]), "nor who accepts no more, and did so by itself"
+    stage.workers[1].member.left = False
     stage.workers[1].line.close()
     assert stage.want(add(free_port())) == [stage.workers[1].member]
     stage.do(stage.workers[0])

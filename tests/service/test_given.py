@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -262,3 +263,19 @@ def test_those_that_are_handed_on_come_after_those_that_were_given() -> None:
             lent = both.take((HOST, number(sock)), SOCK_STREAM)
             assert lent is not None
             lent.close()
+
+
+def test_what_is_there_for_an_address_is_known_until_it_is_taken() -> None:
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        given = GivenSockets([socket.socket(fileno=os.dup(sock.fileno()))])
+        try:
+            where = sock.getsockname()
+            assert given.has(Address(*where))
+            assert not given.has(Address(HOST, where[1] % 65535 + 1))
+            taken = given.take(where, socket.SOCK_STREAM)
+            assert taken is not None
+            assert not given.has(Address(*where))
+            taken.close()
+        finally:
+            given.close()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..core.errors import ConfigError
 from ..process.heap import release
 from ..process.notify import Notifier, listening
+from ..process.reading import read_again
 from .logs import set_level, warn_of
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ log = logging.getLogger("shadesocks.cli")
 
 EVERY: Final = 1.0
 """Seconds between two looks at files (`process/watch.py`)."""
-MANY: Final = 200
-"""Users, whose reading takes 20 ms."""
 AS_BEFORE: Final = "the config has mistakes: all goes on as before"
 
 
@@ -82,7 +81,7 @@ class Rereading:
 
         service = self._service
         try:
-            config = await self._from_file()
+            config = await read_again(self._reread, service.config)
         except ConfigError as error:
             for problem in error.problems:
                 log.error("%s", problem)
@@ -104,14 +103,6 @@ class Rereading:
         set_level(config.log_level, config.log_style)
         log.info("the config was read again; servers: %d", len(service.servers))
         return listening(service.addresses)
-
-    async def _from_file(self) -> Config:
-        """Read the file; where there are many users in it, in a thread, since ten thousand take a second."""
-        users = sum(len(server.users or ()) for server in self._service.config.servers)
-        if users < MANY:
-            return self._reread()
-        return await asyncio.to_thread(self._reread)
-
 
 def _watch(service: Service) -> FileWatch:
     """Return what looks at the files of a service."""

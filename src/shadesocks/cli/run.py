@@ -167,9 +167,9 @@ async def _life(
     drawing = asyncio.create_task(_draw(service, screen)) if told is not None and screen.is_terminal else None  # noqa: TID251 - kept, and cancelled below
     try:
         await leave.wait()
-        await _end(reloading)
         if not stop.is_set():
-            await control.close()
+            if not control.is_own:  # whoever takes this one's place may have the same
+                await control.close()
             if page is not None:
                 await page.close()
             host.leaving()

@@ -13,8 +13,9 @@ from ..core.errors import ConfigError
 from ..process.activation import given_sockets
 from ..process.commanded import Commanded
 from ..process.notify import notifier
+from ..process.orders import Orders
 from ..process.slots import Slots
-from ..process.supervisor import Orders, Supervisor
+from ..process.supervisor import Supervisor
 from ..service.limits import raise_nofile
 from ..service.manager.kept import KeptPorts
 from ..service.rules import AclShelf
@@ -38,11 +39,7 @@ def run_workers(config: Config, reread: Callable[[], Config] | None, host: Host)
         ConfigError: an address cannot be listened on, or something that workers need is missing.
     """
     raise_nofile(config.nofile)
-    if config.store is not None:
-        from ..service.users.gathering import gathered
-
-        config, wanted = gathered(config), reread  # the workers have the ports that are bound here
-        reread = None if wanted is None else lambda: gathered(wanted())
+    config = _gathered(config)  # the workers have the ports that are bound here
     given = given_sockets()
     slots = Slots(config.workers, given)
     supervisor = notifier()
@@ -65,6 +62,7 @@ def run_workers(config: Config, reread: Callable[[], Config] | None, host: Host)
             speaker,
             supervisor,
             reread,
+            _gathered,
             host.hangup,
             host.at_once,
             host.leaving,
@@ -77,3 +75,11 @@ def run_workers(config: Config, reread: Callable[[], Config] | None, host: Host)
     if code == OK:
         log.info("stopped")
     return code
+
+
+def _gathered(config: Config) -> Config:
+    if config.store is None:
+        return config
+    from ..service.users.gathering import gathered
+
+    return gathered(config)

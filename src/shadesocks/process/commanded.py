@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..config.model import Config, ServerConfig
     from ..core.address import Address
     from ..wire.manager.command import Command
-    from .line import Line
+    from .line import Line, Message
     from .places import Member
     from .slots import Slots
 
@@ -124,11 +124,9 @@ class Commanded:
 
     # -- changes -------------------------------------------------------------------------------------
 
-    def begin(
-        self, asker: Line, asked: int, descriptor: int, config: Config, members: Iterable[Member]
-    ) -> list[Member]:
+    def begin(self, asker: Line, message: Message, config: Config, members: Iterable[Member]) -> list[Member]:
         """Let workers do what one of them wants, and return those who do not listen."""
-        changes: list[Change] = unpack(descriptor)
+        changes: list[Change] = unpack(message.descriptors[0])
         outcomes: list[Problems] = []
         begun: list[int] = []
         before: list[_Ports] = []
@@ -146,12 +144,12 @@ class Commanded:
             begun.append(place)
             before.append(was)
         self._number += 1
-        pending = _Pending(asker, asked, outcomes, begun, before, changes, set())
+        pending = _Pending(asker, message.number, outcomes, begun, before, changes, set())
         deaf: list[Member] = []
         if begun:
             told = pack([changes[place] for place in begun])
             for member in members:
-                if member.leaves:
+                if member.leaves or member.left:
                     continue
                 new = [sock.fileno() for sock in self._sockets.added(keys, member.slot)]
                 if member.line.give(new, said.CHANGE, self._number, (told,)):
@@ -199,7 +197,7 @@ class Commanded:
         self._look(number, pending, config)
 
     def ended(self, member: Member, config: Config) -> None:
-        """A worker is no more: nobody waits for it."""
+        """A worker is no more, or accepts no more: nobody waits for it."""
         for number, pending in list(self._pending.items()):
             if member.pid in pending.waits:
                 pending.waits.discard(member.pid)

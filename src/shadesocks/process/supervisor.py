@@ -29,7 +29,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -41,7 +41,7 @@ from ..service.sockets import check_sockets
 from ..service.users.board import make_board
 from . import line as said
 from .line import Line, Message, make_line, mark_of, pack
-from .notify import Notifier, listening
+from .notify import listening
 from .orphan import die_behind
 from .passed import Sums
 from .places import Member, Place, how_ended
@@ -50,8 +50,8 @@ from .worker import Work, problems_of, run_worker
 
 if TYPE_CHECKING:
     from ..config.model import Config
-    from ..service.speaker import Speaker
     from .commanded import Commanded
+    from .orders import Orders
     from .slots import Slots
 
 log = logging.getLogger(__name__)
@@ -63,24 +63,6 @@ MEBIBYTE: Final = 1 << 20
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 _REREADS: Final = (signal.SIGHUP, signal.SIGUSR1)
 _WATCHED: Final = (*_STOPS, signal.SIGQUIT, *_REREADS, signal.SIGCHLD)
-
-
-@dataclass(frozen=True, slots=True)
-class Orders:
-    """What the master does for its program."""
-
-    speaker: Speaker
-    notifier: Notifier
-    reread: Callable[[], Config] | None = None
-    """Reads the config again; None: SIGHUP rereads nothing."""
-    hangup: Callable[[], None] | None = None
-    """Opens the log again, in every process."""
-    at_once: bool = False
-    """Whether SIGTERM closes connections at once."""
-    leaving: Callable[[], None] = lambda: None
-    """Called at SIGQUIT, when another process may take this one's place."""
-    took: Callable[[Config], None] = lambda _config: None
-    """Told in every process of a config that it serves from now on."""
 
 
 class Supervisor:
@@ -277,6 +259,10 @@ class Supervisor:
                 self._commanded.done(worker, message.number, message.descriptors, self._config)
             elif message.kind == said.LEFT:
                 worker.left = True
+                if not worker.leaves and not self._ends:
+                    log.warning("worker %d left: another one takes its place", worker.slot + 1)
+                    self._part_with(worker)
+                self._commanded.ended(worker, self._config)
                 self._part()
             elif message.kind == said.ASK:
                 self._answer(worker)
@@ -455,6 +441,8 @@ class Supervisor:
         """Bind what a config wants, and let the workers serve it."""
         try:
             config = reread()
+            mark = mark_of(config)  # workers ask the store for themselves, and it may have changed by then
+            config = self._orders.people(config)
             check_sockets(config)
             AclShelf(config)
         except ConfigError as error:
@@ -467,13 +455,16 @@ class Supervisor:
             return False, (Problem("config", None, "", "internal error; the log says more"),)
         for problem in config.warnings:
             log.warning("%s", problem)
-        mark, before = mark_of(config), self._sockets.keys
+        before = self._sockets.keys
         self._config, problems = self._sockets.bind(replace(config, workers=self._config.workers))
         for problem in problems:
             log.error("%s", problem)
         for worker in self._workers.values():
+            if worker.leaves:
+                worker.line.send(said.CONFIG, mark)  # for the limits of those who are left there
+                continue
             new = [sock.fileno() for sock in self._sockets.added(before, worker.slot)]
-            if not worker.leaves and not worker.line.give(new, said.CONFIG, mark):
+            if not worker.line.give(new, said.CONFIG, mark):
                 os.kill(worker.pid, signal.SIGKILL)  # it reads no more; its follower has the new config
         self._commanded.follow(self._config)
         self._sockets.drop(self._commanded.all_of(self._config))
@@ -484,11 +475,10 @@ class Supervisor:
     def _change(self, asker: Member, message: Message) -> None:
         """Let all workers change the ports that a manager's commands want to be changed."""
         if self._ends:
-            os.close(message.descriptors[0])
-            return  # nobody is answered: the service ends
-        told, workers = message.descriptors[0], list(self._workers.values())
-        for worker in self._commanded.begin(asker.line, message.number, told, self._config, workers):
-            os.kill(worker.pid, signal.SIGKILL)  # it reads no more; its follower has all
+            return os.close(message.descriptors[0])  # nobody is answered: the service ends
+        workers = list(self._workers.values())
+        for deaf in self._commanded.begin(asker.line, message, self._config, workers):
+            os.kill(deaf.pid, signal.SIGKILL)  # it reads no more; its follower has all
 
     def _status(self) -> str:
         where = listening([server.address for server in self._commanded.all_of(self._config).servers])

@@ -30,6 +30,7 @@ from ..service.service import Service
 from . import line as said
 from .heap import lasting, release
 from .line import Line, mark_of, pack, resident, unpack
+from .reading import read_again
 
 if TYPE_CHECKING:
     from ..config.model import Config, ServerConfig
@@ -72,6 +73,7 @@ class _Job:
     changes: Sequence[Change] | None
     """Of ports; None: the config is to be read again."""
     number: int
+    """By which the master knows it; of a config its mark."""
     sockets: list[SocketType]
     """For it."""
 
@@ -114,7 +116,6 @@ class _Worker:
         self._want_number = 0
         self._outcomes: list[Problems] = []
         """Of the changes that were done last, why they could not be."""
-        self._mark = 0
         self._beating: asyncio.TimerHandle | None = None
         self._telling: asyncio.TimerHandle | None = None
         timeout = config.worker_hang_timeout
@@ -148,14 +149,12 @@ class _Worker:
         working = asyncio.create_task(self._do_jobs())  # noqa: TID251 - kept, and ended below
         try:
             await self._leaves.wait()
-            working.cancel()
-            await asyncio.wait((working,))
-            if not self._stops.is_set():
-                await control.close()
             if page is not None:
                 await page.close()  # the next one in this place has the same
             await self._end()
         finally:
+            working.cancel()
+            await asyncio.wait((working,))
             await control.close()
             if page is not None:
                 await page.close()
@@ -209,14 +208,17 @@ class _Worker:
                     self._work.hangup()
             elif message.kind == said.SOCKETS:
                 sockets = [SocketType(fileno=number) for number in message.descriptors]
+                if self._leaves.is_set():  # or nobody would be served in them for as long as this process lives
+                    for sock in sockets:
+                        sock.close()
+                    continue
                 self._given.add(sockets)
                 self._coming += sockets
                 self._waiting.update(sockets)
             elif message.kind == said.CONFIG:
-                self._mark = message.number
                 self._rereads += 1
                 self._rests.clear()
-                self._put(None, 0)
+                self._put(None, message.number)
             elif message.kind == said.CHANGE:
                 self._put(unpack(message.descriptors[0]), message.number)
             elif message.kind == said.CHANGED:
@@ -251,20 +253,21 @@ class _Worker:
     async def _do_jobs(self) -> None:
         """Do what the master wants, in its order; where this worker cannot, it ends, and the next one in its place can.
 
-        That one has the master's config and ports by itself.
+        That one has the master's config and ports by itself. One that leaves already heeds configs for its users' sake.
         """
         while True:
             job = await self._jobs.get()
             try:
                 if job.changes is None:
-                    await self._reread()
-                else:
+                    await self._reread(job.number)
+                elif not self._leaves.is_set():
                     await self._change(job.changes)
             except Exception as error:
                 if not isinstance(error, ConfigError):
                     log.error("internal error: %r", error, exc_info=error)
                 self._quit()
-                return
+                if job.changes is not None:
+                    continue
             self._waiting.difference_update(job.sockets)
             self._given.close_unused(self._waiting)
             if job.changes is None:
@@ -283,11 +286,11 @@ class _Worker:
         if not is_sent:
             self._quit()  # or the master would wait for it
 
-    async def _reread(self) -> None:
-        """Serve what the config says; raises ConfigError where it is not the master's."""
+    async def _reread(self, mark: int) -> None:
+        """Serve what the config says; raises ConfigError where it is not the master's, as its mark says."""
         assert self._work.reread is not None, "the master has read it, too"
-        config = self._work.reread()
-        if mark_of(config) != self._mark:
+        config = await read_again(self._work.reread, self._service.config)
+        if mark_of(config) != mark:
             raise ConfigError([])
         for problem in await self._service.reload(self._work.fit(config)):
             if not self._service.speaker.is_silent:

@@ -112,6 +112,9 @@ async def reload(house: House, role: Role, config: Config) -> tuple[Reloaded, tu
     """Go by a changed configuration, as far as it can be done now; see `Service.reload`."""
     before = house.config
     try:
+        if not house.takes_changes:  # it serves nobody new, but who is here may have other limits
+            await house.follow_users(config)
+            return Reloaded(), ()
         if role.has_users:
             config = await house.people(config)
     except ConfigError as error:

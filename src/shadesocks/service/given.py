@@ -81,6 +81,12 @@ class GivenSockets:
     def __len__(self) -> int:
         return len(self._given)
 
+    def has(self, address: Address) -> bool:
+        """True where a socket for an address is here that nobody took."""
+        place = _place((address.host, address.port))
+        kinds = (SOCK_STREAM, SOCK_DGRAM)
+        return any(given.is_free for kind in kinds for given in self._places.get((kind, place), ()))
+
     def take(self, where: str | tuple[Any, ...], kind: int) -> SocketType | None:
         """Return the socket that was given for an address (of a socket, or the path of one) and a kind, else None.
 

@@ -77,7 +77,8 @@ class House:
         return self.is_up and not self.ports.drains
 
     async def people(self, config: Config) -> Config:
-        """Return a configuration with the users of its store beside those of its file. Of workers the master did it.
+        """Return a configuration with the users of its store beside those of its file. A worker begins with the
+        master's, which has them; what it reads later it gathers itself, for the ports that the master has bound.
 
         Raises:
             ConfigError: the store cannot be used.
@@ -90,7 +91,21 @@ class House:
             accounting = Accounting(self.siblings)
             await accounting.open(config)
             self.accounting = accounting
-        return await self.accounting.gather(config)
+        if self.siblings is None:
+            return await self.accounting.gather(config)
+        gathered = await self.accounting.gather(config, joins=self.is_up)
+        named = {server.address for server in config.servers}
+        can_be = [
+            server
+            for server in gathered.servers
+            if server.address in named or self.ports.at(server.address) is not None or self.given.has(server.address)
+        ]  # who came to the store since the master looked has a reload of his own
+        return replace(gathered, servers=tuple(can_be))
+
+    async def follow_users(self, config: Config) -> None:
+        """Let who is served already go by the users of a configuration; raises ConfigError as `people`."""
+        if self.accounting is not None:
+            await self.accounting.follow(await self.accounting.gather(config))
 
     async def settle_in(self) -> None:
         """Let the users of the configuration have their accounts, and those that are gone none."""

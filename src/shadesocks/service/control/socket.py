@@ -93,6 +93,11 @@ class Control:
         self.path = ""
         """Where it is; empty while it is nowhere."""
 
+    @property
+    def is_own(self) -> bool:
+        """True where its name has this process's number, so that no other one wants it."""
+        return str(os.getpid()) in os.path.basename(self.path)
+
     # -- its file ----------------------------------------------------------------------------------
 
     def open(self) -> None:

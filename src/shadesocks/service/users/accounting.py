@@ -12,12 +12,15 @@ in place: tables that ports look users up in, limits of accounts that live. What
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from ...core.errors import ConfigError, Problem
 from ...core.later import later
 from ...core.limits import FREE, Limits
 from ...proxy.users.account import Account
@@ -39,6 +42,10 @@ if TYPE_CHECKING:
 
 _keep: Final = later(__package__, ".kept", "keep")
 _named: Final = later(__package__, ".gathering", "named")
+log = logging.getLogger(__name__)
+
+AGAIN: Final = 5.0
+"""Seconds until a store that could not be opened is tried again."""
 _GONE: Final = Limits(enabled=False)
 """Of whoever is no user any more, and comes through a door that was open a moment ago."""
 _NEVER: Final = float("inf")
@@ -69,29 +76,62 @@ class Accounting:
         """Of users who were here."""
         self._tables: WeakKeyDictionary[UserTable[User], ServerConfig] = WeakKeyDictionary()
         """Of ports that are open, or have connections left."""
+        self._filled: WeakKeyDictionary[UserTable[User], ServerConfig] = WeakKeyDictionary()
+        """Whose users they hold: of thousands hardly any table changes."""
         self._turn_at = _NEVER
         """When a key begins or ceases to be valid."""
+        self._looked_at = wall()
+        """Up to when that was heeded."""
+        self._opening: asyncio.Task[None] | None = None
+        """Tries the store again."""
+        self._turning: asyncio.Task[None] | None = None
+        self._filling: Final = asyncio.Lock()
+        """Held by who fills the tables: what was true when the one began must not come after what the other says."""
         self._reactor: Reactor | None = None
-        self._is_alone: Final = siblings is None
 
     # -- the beginning ---------------------------------------------------------------------------------
 
     async def open(self, config: Config) -> None:
-        """Open the store of a configuration, if it has one; raises ConfigError."""
-        if config.store is not None:
-            try:
-                self.kept = await _keep(config, self.accounts, self._seat)
-            except BaseException:
-                if self._seat is not None:
-                    self._seat.give_up()
-                raise
+        """Open the store of a configuration, if it has one.
 
-    async def gather(self, config: Config) -> Config:
-        """Return a configuration with the users of the store; who is left out is told. Raises ConfigError."""
+        One of several processes begins without it, where it has to: its master had the users, what passes waits at
+        the board, and it is tried again.
+
+        Raises:
+            ConfigError: it cannot be used.
+        """
+        if config.store is None:
+            return
+        try:
+            self.kept = await _keep(config, self.accounts, self._seat)
+        except ConfigError as error:
+            if self._seat is None:
+                raise
+            for problem in error.problems:
+                log.error("%s; what passes is kept in memory until it can be used", problem)
+            self._opening = asyncio.create_task(self._open_later(config))  # noqa: TID251 - kept, and ended in `close`
+
+    async def _open_later(self, config: Config) -> None:
+        """Try again until the store can be used; then what was counted is written, and what was used before counts."""
+        while self.kept is None:
+            await asyncio.sleep(AGAIN)
+            with suppress(ConfigError):
+                self.kept = await _keep(config, self.accounts, self._seat)
+        log.warning("the store can be used now; what passed meanwhile is not lost")
+        await self.kept.gather(config, joins=False)
+        await self.kept.admit(self._with_quotas(self.users))
+
+    async def gather(self, config: Config, *, joins: bool = True) -> Config:
+        """Return a configuration with the users of the store, if they `join`; who is left out is told.
+
+        Raises:
+            ConfigError: the store does not say who they are.
+        """
         if self.kept is None:
+            if joins and config.store is not None:
+                raise ConfigError([Problem("config", None, "store", "it could not be opened yet")])
             return config
-        # Of workers the master did it, who binds the ports.
-        gathered, self._known = await self.kept.gather(config, joins=self._is_alone)
+        gathered, self._known = await self.kept.gather(config, joins=joins)
         return gathered
 
     def named(self, server: ServerConfig) -> ServerConfig:
@@ -112,6 +152,7 @@ class Accounting:
         self._servers = {server.address: server for server in config.servers}
         self._beside = {at: self.named(server) for at, server in self._beside.items() if at not in self._servers}
         await self._admit((*config.servers, *self._beside.values()))
+        await asyncio.sleep(0)  # each part takes some milliseconds with ten thousand
         self._prune()
 
     async def enrol(self, server: ServerConfig, table: UserTable[User] | None = None) -> None:
@@ -133,6 +174,14 @@ class Accounting:
             self._beside.pop(address, None)
         self._prune()
 
+    def _with_quotas(self, users: Mapping[str, UserConfig]) -> dict[str, Limits]:
+        """Return the limits of those who have an account already, or are to have one before they come."""
+        return {
+            name: user.limits
+            for name, user in users.items()
+            if user.limits.quota is not None or self.accounts.find(name) is not None
+        }
+
     async def _admit(self, servers: Iterable[ServerConfig]) -> None:
         """Open accounts, with the limits that stand with the name first."""
         found: dict[str, UserConfig] = {}
@@ -140,22 +189,19 @@ class Accounting:
             for user in server.users or ():
                 if user.name not in found or found[user.name].limits is FREE:
                     found[user.name] = user
-        self._fill({server.address: server for server in servers if server.address.port})
         before = {name: self.users[name].limits for name in found if name in self.users}
-        self.users.update(found)
+        self.users.update(found)  # before any table has their keys, or they would be nobody
+        async with self._filling:
+            await self._fill({server.address: server for server in servers if server.address.port})
         # Whoever has no quota has an account once he comes: of ten thousand users hardly any is there.
-        wanted = {
-            name: user.limits
-            for name, user in found.items()
-            if user.limits.quota is not None or self.accounts.find(name) is not None
-        }
+        wanted = self._with_quotas(found)
         if self.kept is None:
             now, at = self._now(), wall()
             for name, limits in wanted.items():
                 self.accounts.open(name, limits, now, at)
         else:
             await self.kept.admit(wanted)
-        for name, meter in self._meters.items():
+        for name, meter in list(self._meters.items()):
             if name in wanted and before.get(name) != wanted[name]:
                 meter.change(wanted[name])
         self._look_for_turn()
@@ -184,18 +230,40 @@ class Accounting:
         return (*self._servers.values(), *self._beside.values())
 
     def _look_for_turn(self) -> None:
-        self._turn_at = min((next_turn(server, wall()) for server in self._all()), default=_NEVER)
+        self._turn_at = min((next_turn(server, self._looked_at) for server in self._all()), default=_NEVER)
 
-    def _turn(self) -> None:
+    async def _turn(self) -> None:
         """Let the tables hold the keys that are valid now."""
-        self._fill({})
+        async with self._filling:
+            since, at = self._looked_at, wall()
+            for table, server in list(self._tables.items()):
+                if at < since or next_turn(server, since) <= at:
+                    self._filled.pop(table, None)
+            self._looked_at = at
+            await self._fill({})
         self._look_for_turn()
 
-    def _fill(self, others: Mapping[Address, ServerConfig]) -> None:
+    async def _fill(self, others: Mapping[Address, ServerConfig]) -> None:
         """Let the tables hold the users of their servers, or of those in their places."""
-        for table, server in list(self._tables.items()):
-            server = self._tables[table] = others.get(server.address, server)
-            table.set(users_of(server, wall()))
+        for table, before in list(self._tables.items()):
+            server = self._tables[table] = others.get(before.address, before)
+            filled = self._filled.get(table)
+            if filled is not None and filled.users is server.users and filled.method is server.method:
+                continue
+            users: list[User] = []
+            for user in users_of(server, wall(), table):
+                users.append(user)
+                if not len(users) % PIECE:
+                    await asyncio.sleep(0)
+            self._filled[table] = server
+            self._review(table.set(users))
+
+    def _review(self, users: Iterable[User]) -> None:
+        """End the sessions of users by keys that are not theirs any more: no datagram of theirs would pass."""
+        for name in {user.name for user in users}:
+            meter = self._meters.get(name)
+            if meter is not None:
+                meter.review()
 
     # -- what a port asks for --------------------------------------------------------------------------
 
@@ -204,7 +272,7 @@ class Accounting:
         if not server.is_shared:
             return None
         table = UserTable(users_of(server, wall()))
-        self._tables[table] = server
+        self._tables[table] = self._filled[table] = server
         return table
 
     def owner(self, server: ServerConfig) -> User | None:
@@ -240,8 +308,8 @@ class Accounting:
     def sweep(self) -> None:
         """Count what passed, end who may not go on, write it down; let keys come and go."""
         at = wall()
-        if at >= self._turn_at:
-            self._turn()
+        if (at >= self._turn_at or at < self._looked_at) and (self._turning is None or self._turning.done()):
+            self._turning = asyncio.create_task(self._turn())  # noqa: TID251 - kept, and ended in `close`
         if self._leaving:
             self._part()
         if self.kept is not None:
@@ -253,7 +321,13 @@ class Accounting:
 
     async def close(self) -> None:
         """Write what is left."""
-        is_clean = True
+        if self._turning is not None:
+            self._turning.cancel()
+            await asyncio.wait([self._turning])
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+        is_clean = self._opening is None or self.kept is not None
         if self.kept is not None:
             kept, self.kept = self.kept, None
             is_clean = await kept.close()
