@@ -13,6 +13,7 @@ from shadesocks.config import load
 from shadesocks.config.stored import named, people_of, unnamed, with_stored
 from shadesocks.config.user import UserConfig, parse_user
 from shadesocks.core.secret import Secret
+from shadesocks.service.users.tables import users_of
 
 from .samples import KEY, METHOD, STRONG, problems, text_of
 from .test_users import ANNA, KEYS
@@ -129,3 +130,16 @@ def test_limits_of_ports_that_a_manager_may_add_are_no_mistake() -> None:
     for text, count in ((text_of(manager_listen="127.0.0.1:0"), 1), (text_of(), 2)):
         _, told = with_stored(load(text), [user(name, quota="1G") for name in ("8001", "anna")])
         assert [problem.key for problem in told] == ["8001", "anna"][-count:]
+
+
+def test_who_was_there_before_costs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a reload nearly all were: nothing of them is parsed again, here or for the tables of ports."""
+    stored = [user("ben", password=KEYS[1]), user("carl", password=KEYS[2])]
+    first, _ = with_stored(SHARED, stored)
+    [shared] = first.servers
+    before = [*users_of(shared)]
+    monkeypatch.setattr("shadesocks.config.user.parse_keys", None)
+    again, told = with_stored(SHARED, [*stored])
+    assert told == []
+    assert names(again) == names(first)
+    assert [*users_of(again.servers[0], None, before)] == before

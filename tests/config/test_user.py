@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +13,11 @@ from hypothesis import strategies as st
 
 from shadesocks.config.limits import MemberError
 from shadesocks.config.user import Credential, UserConfig, check_name, pack_user, parse_user
+from shadesocks.core.errors import KeyTextError
 from shadesocks.core.limits import Limits, Quota
 from shadesocks.core.secret import Secret
+from shadesocks.crypto.keys import parse_keys
+from shadesocks.crypto.methods import Method, find_method
 
 INSTANTS = st.none() | st.integers(0, 2**33)
 CREDENTIALS = st.builds(Credential, st.text(min_size=1).map(Secret), INSTANTS, INSTANTS).filter(
@@ -71,3 +76,32 @@ def test_a_password_opens_the_door_between_two_instants() -> None:
 
 def test_no_password_is_shown() -> None:
     assert "hunter2" not in repr(parse_user("anna", {"password": "hunter2"}))
+
+
+def test_a_key_is_parsed_once_for_each_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def parse(method: Method, text: str) -> tuple[bytes, ...]:
+        asked.append(method.name)
+        return parse_keys(method, text)
+
+    monkeypatch.setattr("shadesocks.config.user.parse_keys", parse)
+    one, other = find_method("2022-blake3-aes-128-gcm"), find_method("aes-256-gcm")
+    credential = Credential(Secret(base64.b64encode(b"k" * 16).decode()))
+    before = replace(credential)
+    assert [credential.key(one) for _ in range(3)] == [b"k" * 16] * 3
+    assert len(credential.key(other)) == 32
+    assert asked == [one.name, other.name]
+    assert credential == before
+    assert hash(credential) == hash(before)
+    assert "kkk" not in repr(credential)
+    assert replace(credential, password=Secret(base64.b64encode(b"n" * 16).decode())).key(one) == b"n" * 16
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("x", "bad_base64"), ("eHg=", "key_length"), (f"{'A' * 22}:{'B' * 22}", "several_keys")]
+)
+def test_a_text_that_is_no_key_of_a_method(text: str, code: str) -> None:
+    with pytest.raises(KeyTextError) as caught:
+        Credential(Secret(text)).key(find_method("2022-blake3-aes-128-gcm"))
+    assert caught.value.code == code

@@ -165,8 +165,8 @@ class _Keys:
         self._server = server
         self._taken: set[bytes] = set()
         if server.method.edition is not Edition.PLAIN:
-            for text in (server.password, *(each.password for user in server.users or () for each in user.credentials)):
-                self._taken.update(parse_keys(server.method, text.reveal()) if text else ())
+            self._taken.update(parse_keys(server.method, server.password.reveal()) if server.password else ())
+            self._taken.update(each.key(server.method) for user in server.users or () for each in user.credentials)
 
     def refuse(self, user: UserConfig) -> str:
         """Return why a user cannot be at this server; take his keys if he can, and return nothing."""
@@ -176,12 +176,11 @@ class _Keys:
         if not user.credentials:
             return "has no password"
         try:
-            keys = [parse_keys(server.method, each.password.reveal()) for each in user.credentials]
+            found = [each.key(server.method) for each in user.credentials]
         except KeyTextError as error:
+            if error.code == "several_keys":
+                return "has two keys with a colon between as his password; the server's own does not stand before his"
             return f"{error}; make one with: shadesocks genkey -m {server.method.name}"
-        found = [key for each in keys for key in each]
-        if len(found) != len(keys):
-            return "has two keys with a colon between as his password; the server's own does not stand before his"
         if len({*found}) != len(found) or not self._taken.isdisjoint(found):
             return "has a key that is another one's; each needs keys of his own"
         self._taken.update(found)

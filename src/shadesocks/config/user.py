@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..core.address import PORT_MAX
+from ..core.errors import KeyTextError
 from ..core.limits import FREE, LIMITS, Limits
 from ..core.secret import Secret
+from ..crypto.keys import parse_keys
+from ..crypto.methods import Method
 from .limits import MemberError, pack_limits, parse_instant, parse_limits
 
 NAME_MOST: Final = 255
@@ -36,6 +39,23 @@ class Credential:
     """Unix seconds; None: ever since."""
     valid_until: int | None = None
     """Unix seconds; None: for good."""
+    _known: tuple[Method, bytes] | None = field(default=None, init=False, repr=False, compare=False)
+    """The key that it is with the method that was asked about last: users are read again and again, and few change."""
+
+    def key(self, method: Method) -> bytes:
+        """Return the key that it is with a method.
+
+        Raises:
+            KeyTextError: it is none, or (`several_keys`) more than one.
+        """
+        known = self._known
+        if known is None or known[0] is not method:
+            keys = parse_keys(method, self.password.reveal())
+            if len(keys) != 1:
+                raise KeyTextError("several_keys", "one key is expected here; the server's own stands in its password")
+            known = method, keys[0]
+            object.__setattr__(self, "_known", known)
+        return known[1]
 
     def is_valid(self, wall: float) -> bool:
         """True at an instant at which it is taken."""

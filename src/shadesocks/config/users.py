@@ -265,15 +265,12 @@ def _judge(
     recipe = _recipe(places)
     try:
         text = from_environment(credential.password.reveal(), environ)
-        keys = parse_keys(places.method, text)
+        credential = replace(credential, password=Secret(text))
+        key = credential.key(places.method)
     except (KeyTextError, UnfitError) as error:
-        hint = "" if isinstance(error, UnfitError) else f"; {recipe}"
+        hint = "" if isinstance(error, UnfitError) or error.code == "several_keys" else f"; {recipe}"
         findings.problem(mark, at, f"{error}{hint}")
         return None
-    if len(keys) > 1:
-        findings.problem(mark, at, "one key is expected here; the server's own stands in its password")
-        return None
-    (key,) = keys
     if key in places.keys:
         other = places.keys[key]
         whose = "the server's own" if other is None else f"another one's{_where(other)}"
@@ -286,7 +283,7 @@ def _judge(
             findings.warn_once(mark, at, f"{text_of}; {recipe}", SERVER_END)
     elif is_weak_key(key):
         findings.warn_once(mark, at, f"this key is not random, so it can be guessed; {recipe}", SERVER_END)
-    return replace(credential, password=Secret(text))
+    return credential
 
 
 def _where(mark: Mark) -> str:

@@ -80,6 +80,7 @@ _TABLE: Final = (
     Reason("stray", "a datagram from another than the target of a tunnel"),
     Reason("too_large", "the datagram is larger than the way to its target allows"),
     Reason("congested", "the system had no room to send the datagram at once"),
+    Reason("revoked", "the key of the session is its user's no more"),
     Reason("crowded", "too many sessions; this was the one unused for longest"),
     # The answer of a server, as a client sees it
     Reason("bad_server", "the server's answer does not authenticate: wrong key, or not our server"),

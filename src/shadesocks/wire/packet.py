@@ -15,10 +15,13 @@ An edition's file implements these (`packet_aead.py`, `packet_aead2022.py`, `pac
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ..core.address import CONTROLS, IPV4, IPV6, NAME
 from ..core.errors import RemoteProtocolError
+
+if TYPE_CHECKING:
+    from .identity import Holder
 
 HEADROOM: Final = 1024
 """Bytes that may be overwritten before a message that is sealed: 19 of a header and 900 of padding (SIP022 §3.2.3)."""
@@ -52,6 +55,15 @@ class Talk(Protocol):
         Raises:
             RemoteProtocolError: the message is to be dropped in silence: it is from whom this peer did not ask.
         """
+
+
+class UserTalk(Talk, Protocol):
+    """The talk of one of several users of a port, found by a key of his."""
+
+    user: Holder
+
+    def holder(self) -> Holder | None:
+        """Return whose the key is now; None: nobody's any more."""
 
 
 class PacketHost(Protocol):

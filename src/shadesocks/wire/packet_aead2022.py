@@ -173,27 +173,20 @@ class _Doorway:
     It opens for all users, and seals nothing: what goes out to one of them is covered with his own key.
     """
 
-    __slots__ = ("_read", "_users", "separate")
+    __slots__ = ("_read", "separate", "users")
 
     def __init__(self, key: bytes, users: ByIdentity) -> None:
         self._read = PacketDoor(key).read
-        self._users = users
+        self.users = users
         self.separate = b""
 
     def identify(self, packet: memoryview, source: Hashable, out: memoryview, at: int) -> bytes:
         if len(packet) < BLOCK_SIZE + _GCM_MIN:
             raise RemoteProtocolError("truncated_header")
         self.separate, tag = self._read(packet)
-        if self._users(tag) is None:
+        if self.users(tag) is None:
             raise unknown_user()
         return tag + self.separate[:ID_SIZE]
-
-    def user(self, key: bytes) -> Holder:
-        """Return whose session a key of `identify` is."""
-        user = self._users(key[:BLOCK_SIZE])
-        if user is None:
-            raise unknown_user()
-        return user
 
     def open(self, keyed: Keyed | None, packet: memoryview, out: memoryview, at: int) -> int:
         assert keyed is not None, "this cover has a key for each session"
@@ -272,13 +265,17 @@ class UsersHost:
         self._claim = claim
         self.identify: Final = doorway.identify
 
-    def meet(self, key: Hashable) -> HostTalk:
+    def meet(self, key: Hashable) -> UserTalk:
         """See `packet.PacketHost`."""
         assert isinstance(key, bytes), "what `identify` returned"
-        user = self._doorway.user(key)
-        own = _Gcm(self._method, key_of(user, key[:BLOCK_SIZE]), self._random)
-        talk = HostTalk(own, self._random, key[BLOCK_SIZE:], self._claim, self._doorway, user)
+        tag, doorway = key[:BLOCK_SIZE], self._doorway
+        user = doorway.users(tag)
+        if user is None:
+            raise unknown_user()
+        own = _Gcm(self._method, key_of(user, tag), self._random)
+        talk = UserTalk(own, self._random, key[BLOCK_SIZE:], self._claim, doorway)
         talk.claimed = key_hash(key)[:ID_SIZE]
+        talk.user, talk.tag, talk.users = user, tag, doorway.users
         return talk
 
 
@@ -295,7 +292,6 @@ class HostTalk:
         "_random",
         "_window",
         "claimed",
-        "user",
     )
 
     def __init__(
@@ -305,7 +301,6 @@ class HostTalk:
         client_id: bytes,
         claim: Claim | None = None,
         incoming: _Looks | None = None,
-        user: Holder | None = None,
     ) -> None:
         """`incoming` opens what `cover` seals the answers to; None: the same."""
         self._cover = cover
@@ -315,8 +310,6 @@ class HostTalk:
         self._client_id = client_id
         self.claimed = client_id
         """What the session is to `claim`: eight bytes of its own."""
-        self.user = user
-        """Whose session it is, where a server has several users."""
         self._keyed = cover.key(client_id)
         self._window = Window()
         self._down: _Outgoing | None = None
@@ -352,6 +345,22 @@ class HostTalk:
         body = start - padding - _DOWN.size
         _DOWN.pack_into(source, body, RESPONSE, now, self._client_id, padding)
         return self._cover.seal(down.keyed, down.next(), source[body:end], out, at)
+
+
+class UserTalk(HostTalk):
+    """One session of one of several users."""
+
+    __slots__ = ("tag", "user", "users")
+
+    user: Holder
+    """Whose session it is."""
+    tag: bytes
+    """The tag of the key that began it."""
+    users: ByIdentity
+
+    def holder(self) -> Holder | None:
+        """See `packet.UserTalk`."""
+        return self.users(self.tag)
 
 
 class ClientTalk:

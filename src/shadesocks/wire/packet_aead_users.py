@@ -182,6 +182,10 @@ class AeadUserTalk(AeadSide):
         self.user = user
         """Whose session it is."""
 
+    def holder(self) -> Holder | None:
+        """See `packet.UserTalk`."""
+        return self._host.keyring.holder(self._key[1])
+
     def open(self, packet: memoryview, out: memoryview, at: int, now: int) -> Span:
         """See `packet.Talk`."""
         salt_size = self._salt_size

@@ -5,6 +5,8 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shadesocks.crypto.subkeys_2022 import key_hash
 from shadesocks.proxy.users.table import GROUPS_LEAST, NEAR_MOST, UserTable
@@ -149,3 +151,38 @@ def test_tags_are_not_made_where_keys_are_tried(monkeypatch: pytest.MonkeyPatch)
     table = UserTable(some(3))
     table.set(some(4))
     assert order(table) == [3, 0, 1, 2]
+
+
+def test_a_change_says_whose_key_is_his_no_more() -> None:
+    """And makes no tag of a key that was there."""
+    table = UserTable([ANNA, BEN])
+    assert table.by_identity(key_hash(b"A" * 32)) is ANNA
+    assert table.set([BEN, ANNA]) == []
+    asked: list[bytes] = []
+
+    def ask(key: bytes) -> bytes:
+        asked.append(key)
+        return key_hash(key)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shadesocks.crypto.subkeys_2022.key_hash", ask)
+        less, other = User("anna", (b"A" * 32,)), User("carl", (b"b" * 32, b"c" * 32))
+        assert set(table.set([less, other])) == {ANNA, BEN}
+    assert asked == [b"c" * 32]
+    for key, user in ((b"a", None), (b"A", less), (b"b", other), (b"c", other)):
+        assert table.by_identity(key_hash(key * 32)) is user
+
+
+@given(st.lists(st.lists(st.integers(1, 1023), max_size=4), min_size=1, max_size=5))
+def test_a_table_that_was_changed_is_as_a_new_one(steps: list[list[int]]) -> None:
+    """A number is a user: each of its bits is a key."""
+    table = UserTable[User]([])
+    table.by_identity  # noqa: B018 - tags are kept from now on
+    for step in steps:
+        users = [User(str(bits), tuple(key.to_bytes(16) for key in range(10) if bits >> key & 1)) for bits in step]
+        table.set(users)
+        new = UserTable(users)
+        for key in map(int.to_bytes, range(10), [16] * 10):
+            assert table.holder(key) is new.holder(key)
+            assert table.by_identity(key_hash(key)) is new.by_identity(key_hash(key))
+        assert sorted(order(table)) == sorted(order(new))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError
 from shadesocks.core.limits import FREE, Limits, Quota
 from shadesocks.core.secret import Secret
+from shadesocks.proxy.users.table import UserTable
+from shadesocks.proxy.users.user import User
 from shadesocks.service.service import Service
 from shadesocks.service.shared import wall
 from shadesocks.service.store.roll import write_user
@@ -51,6 +54,12 @@ async def row(far: Service, name: str) -> dict[str, Any]:
     users_of(far).sweep()
     (found,) = await users_of(far).rows(name)
     return found
+
+
+async def turned(users: Accounting) -> None:
+    """Wait until the tables hold the keys that are valid now."""
+    if users._turning is not None:
+        await users._turning
 
 
 @asynccontextmanager
@@ -165,6 +174,175 @@ def test_who_is_gone_finishes_and_is_counted_but_begins_no_more() -> None:
             assert account.counts.up == 11
             assert users_of(far).accounts.find("a") is None
             assert [each["name"] for each in await users_of(far).rows()] == ["b"]
+
+    run(story())
+
+
+class Datagrams:
+    """A UDP session of a client, which stays."""
+
+    def __init__(self, near: Service, target: Address) -> None:
+        self._near, self._target = near, target
+
+    async def __aenter__(self) -> Datagrams:
+        self._writer, reply = await test_service_udp.ask(self._near)
+        self._relay = test_service_udp.relay_of(reply)
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.setblocking(False)
+        self._sock.bind((rig.HOST, 0))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._sock.close()
+        await closed(self._writer)
+
+    async def trip(self, said: bytes) -> bytes:
+        """Say something, and return what comes back; empty where nothing does."""
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendto(self._sock, b"\0\0\0" + self._target.pack() + said, self._relay)
+        try:
+            async with asyncio.timeout(0.3):
+                return (await loop.sock_recv(self._sock, 2048))[10:]
+        except TimeoutError:
+            return b""
+
+
+@pytest.mark.parametrize("method", [*METHODS, "aes-256-gcm"])
+@pytest.mark.parametrize("change", ["removed", "renamed", "dropped", "other keys", "nothing"])
+def test_sessions_by_keys_that_are_taken_away_end_and_connections_go_on(method: str, change: str) -> None:
+    def server(*users: UserConfig, port: int = 0) -> ServerConfig:
+        made = shared(method, "b", port)
+        return replace(made, users=users, password=Secret("") if is_tried else made.password)
+
+    def keys(letters: str) -> tuple[Credential, ...]:
+        return tuple(Credential(Secret(text(letter, method))) for letter in letters)
+
+    is_tried = method == "aes-256-gcm"
+    ben = UserConfig("ben", keys("b"))
+    after = {
+        "removed": (ben,),
+        "renamed": (ben, UserConfig("carl", keys("ac"))),
+        "dropped": (ben, UserConfig("anna", keys("c"))),
+        "other keys": (UserConfig("anna", keys("da")), ben),
+        "nothing": (UserConfig("anna", keys("ac")), ben),
+    }[change]
+    stays = change in ("other keys", "nothing")
+
+    async def story() -> None:
+        async with AsyncExitStack() as held:
+            enter = held.enter_async_context
+            before = server(UserConfig("anna", keys("ac")), ben)
+            far = await enter(service(before))
+            at, own = far.addresses[0], () if is_tried else (before.password,)
+            await far.reload(replace(far.config, servers=(replace(before, address=at),)))
+            target, other = await enter(rig.target(rig.echo)), await enter(test_service_udp.echo())
+            anna = await enter(client(*own, keys("a")[0].password, at=at, method=method))
+            bens = await enter(client(*own, keys("b")[0].password, at=at, method=method))
+            one, two = await enter(Datagrams(anna, other)), await enter(Datagrams(bens, other))
+            assert await one.trip(b"x") == await two.trip(b"x") == b"x"
+            reader, writer, _ = await socks(anna, target)
+            writer.write(b"x")
+            assert await reader.readexactly(1) == b"x"
+            await far.reload(replace(far.config, servers=(server(*after, port=at.port),)))
+            live = [session for relay in far._shared.crowd.relays for session in relay.sessions.values()]
+            assert sorted(session.user.name for session in live) == ["anna", "ben"][not stays :]
+            assert far.journal.reasons["revoked"] == (not stays)
+            assert await one.trip(b"y") == (b"y" if stays or change == "renamed" else b"")
+            assert await two.trip(b"y") == b"y"
+            writer.write(b"y")
+            assert await reader.readexactly(1) == b"y"
+            await closed(writer)
+
+    run(story())
+
+
+def test_a_session_ends_with_the_time_of_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        clock = [1_000_000]
+        monkeypatch.setattr(accounting, "wall", lambda: clock[0])
+        ends = Credential(Secret(text("a")), None, 1_000_100), Credential(Secret(text("c")))
+        async with AsyncExitStack() as held:
+            far = await held.enter_async_context(service(limited(credentials=ends)))
+            other = await held.enter_async_context(test_service_udp.echo())
+            nears = [await held.enter_async_context(connected(far, name)) for name in "ac"]
+            one, two = [await held.enter_async_context(Datagrams(near, other)) for near in nears]
+            for clock[0], expected in ((1_000_099, b"x"), (1_000_100, b""), (1_000_099, b"x")):
+                users_of(far).sweep()
+                await turned(users_of(far))
+                assert await one.trip(b"x") == expected
+                assert await two.trip(b"x") == b"x"
+            assert far.journal.reasons["revoked"] == 1
+
+    run(story())
+
+
+def test_tables_of_many_are_filled_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between which the loop turns; and tables whose users are as they were are left alone."""
+
+    async def story() -> None:
+        monkeypatch.setattr(accounting, "PIECE", 10)
+        names = [f"user {number}" for number in range(100)]
+        users = [
+            UserConfig(name, (Credential(Secret(base64.b64encode(number.to_bytes(16)).decode())),))
+            for number, name in enumerate(names)
+        ]
+        many = replace(shared(), users=tuple(users), address=Address(rig.HOST, 1))
+        few = replace(shared(names="ab"), address=Address(rig.HOST, 2))
+        books = Accounting()
+        await books.follow(Config(servers=(many, few)))
+        tables = [books.table(server) for server in (many, few)]
+        assert all(tables)
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        filled: list[object] = []
+        fill = UserTable.set
+
+        def note(table: UserTable[User], users: list[User]) -> list[User]:
+            filled.append(table)
+            return fill(table, users)
+
+        monkeypatch.setattr(UserTable, "set", note)
+        await books.follow(Config(servers=(replace(many, users=tuple(users[1:])), few)))
+        assert turns >= 9
+        assert filled == [tables[0]]
+        assert [user.name for user in tables[0] or ()] == names[1:]
+        counting.cancel()
+        await books.close()
+
+    run(story())
+
+
+def test_two_that_fill_the_tables_at_once_do_so_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that ends while others are read is not there afterwards."""
+
+    async def story() -> None:
+        clock = [1_000_000]
+        monkeypatch.setattr(accounting, "wall", lambda: clock[0])
+        monkeypatch.setattr(accounting, "PIECE", 1)
+        ends = Credential(Secret(text("a")), None, 1_000_100), Credential(Secret(text("c")))
+        server = replace(limited("abd", credentials=ends), address=Address(rig.HOST, 1))
+        books = Accounting()
+        await books.follow(Config(servers=(server,)))
+        table = books.table(server)
+        assert table is not None
+        following = asyncio.create_task(books.follow(Config(servers=(limited("abd", credentials=ends, port=1),))))
+        await asyncio.sleep(0)
+        clock[0] += 100
+        books.sweep()
+        await following
+        await until(lambda: books._turning is None or books._turning.done())
+        books.sweep()
+        await until(lambda: books._turning is None or books._turning.done())
+        assert [user.keys for user in table] == [(b"c" * 16,), (b"b" * 16,), (b"d" * 16,)]
+        assert books._turn_at == accounting._NEVER
+        await books.close()
 
     run(story())
 

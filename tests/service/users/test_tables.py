@@ -22,7 +22,7 @@ from shadesocks.core.secret import Secret
 from shadesocks.crypto.subkeys_2022 import key_hash
 from shadesocks.proxy.users.user import User
 from shadesocks.service.service import Service
-from shadesocks.service.users.tables import destinations_of, table_of
+from shadesocks.service.users.tables import destinations_of, table_of, users_of
 
 from .. import rig, test_service_udp
 from ..rig import HOST, run, server_config, socks, started, until
@@ -310,3 +310,15 @@ def test_a_hop_may_be_a_server_with_users() -> None:
             assert first.packets.sessions == second.packets.sessions == 1
 
     run(story())
+
+
+def test_who_has_the_same_keys_as_before_is_the_same() -> None:
+    before = [*users_of(shared(names="abc"))]
+    a, b, c = before
+    server = shared(names="cab")
+    third = replace(server.users[2], credentials=server.users[0].credentials) if server.users else None
+    assert third is not None
+    after = [*users_of(replace(server, users=(*(server.users or ())[:2], third)), None, before)]
+    assert after[:2] == [c, a]
+    assert (after[2].name, after[2].keys) == ("b", c.keys)
+    assert after[2] is not b

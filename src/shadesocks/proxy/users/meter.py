@@ -274,6 +274,15 @@ class Meter:
             session.talk = MeteredTalk(self, session.talk)
             self._pay(account.up_bucket, size)
 
+    def review(self) -> None:
+        """End sessions by keys that are the user's no more: where nothing comes up nothing goes down."""
+        for session, talk in list(self._sessions.items()):
+            find = getattr(talk, "holder", None)  # who is alone at his port needs none
+            if find is not None:
+                holder = find()
+                if holder is None or holder.name != self.account.name:
+                    session.relay.end(session, "revoked")
+
     def parted(self, session: Session) -> None:
         """See `net.packets.PacketMeter`."""
         self._sessions.pop(session, None)

@@ -9,7 +9,7 @@ It may be changed while it is used: whoever looks somebody up finds those of now
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 NEAR_MOST: Final = 32
@@ -50,30 +50,34 @@ class UserTable(Generic[T]):
         """The keys that were used from an address, the last one first. The address unused for longest comes first."""
         self.set(users)
 
-    def set(self, users: Iterable[T]) -> None:
-        """Let these be the users from now on, in place of all others."""
+    def set(self, users: Iterable[T]) -> list[T]:
+        """Let these be the users from now on, in place of all others; return who has keys that are his no more."""
         before = self._by_key
-        self._by_key = {key: user for user in users for key in user.keys}
-        stay = [key for key in self._in_order() if key in self._by_key]
-        self._order = (*(key for key in self._by_key if key not in before), *stay)
-        self._lately = {}
+        known = self._by_key = {key: user for user in users for key in user.keys}
+        gone = [user for key, user in before.items() if known.get(key) is not user]
+        if known.keys() != before.keys():
+            stay = [key for key in self._in_order() if key in known]
+            self._order = (*(key for key in known if key not in before), *stay)
+            self._lately = {}
         if self._by_tag is not None:
-            tags = self._tags()
+            tags = self._tags(dict(zip(before, self._by_tag, strict=True)))
             self._by_tag.clear()
             self._by_tag.update(tags)
+        return gone
 
     # -- by tag --------------------------------------------------------------------------------
 
-    def _tags(self) -> dict[bytes, T]:
+    def _tags(self, known: Mapping[bytes, bytes]) -> dict[bytes, T]:
+        """All users by the tags of their keys, in the order of these; some are `known`, by key."""
         from ...crypto.subkeys_2022 import key_hash
 
-        return {key_hash(key): user for key, user in self._by_key.items()}
+        return {known.get(key) or key_hash(key): user for key, user in self._by_key.items()}
 
     @property
     def by_identity(self) -> Callable[[bytes], T | None]:
         """Finds whose tag this is; None: nobody's. It may be kept: it sees what changes."""
         if self._by_tag is None:
-            self._by_tag = self._tags()
+            self._by_tag = self._tags({})
         return self._by_tag.get
 
     # -- by trial ------------------------------------------------------------------------------

@@ -10,21 +10,22 @@ from ...proxy.users.table import UserTable
 from ...proxy.users.user import User
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ...config.model import ServerConfig
 
 
-def users_of(server: ServerConfig, wall: float | None = None) -> Iterator[User]:
-    """Yield those who share a server with keys of their own: of each the keys that are valid at an instant."""
+def users_of(server: ServerConfig, wall: float | None = None, before: Iterable[User] = ()) -> Iterator[User]:
+    """Yield those who share a server with keys of their own: of each the keys that are valid at an instant.
+
+    Whoever has the same keys as one of those `before` is that one.
+    """
+    method, known = server.method, {user.name: user for user in before}
     for user in server.users or ():
-        keys = tuple(
-            parse_keys(server.method, each.password.reveal())[-1]
-            for each in user.credentials
-            if wall is None or each.is_valid(wall)
-        )
+        keys = tuple([each.key(method) for each in user.credentials if wall is None or each.is_valid(wall)])
         if keys:
-            yield User(user.name, keys)
+            same = known.get(user.name)
+            yield same if same is not None and same.keys == keys else User(user.name, keys)
 
 
 def table_of(server: ServerConfig, wall: float | None = None) -> UserTable[User] | None:
