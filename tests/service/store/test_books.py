@@ -18,7 +18,7 @@ from shadesocks.proxy.users.counts import Counts
 from shadesocks.proxy.users.quota import HOUR
 from shadesocks.service.store.books import AT_ONCE, Books
 from shadesocks.service.store.sqlite import SqliteStore
-from shadesocks.service.store.store import Batch, Row, StoreError
+from shadesocks.service.store.store import Batch, ByHour, Row, StoreError
 from tests.proxy.users.test_account import Carrier, begin
 
 MAY_20 = 1_779_235_200
@@ -43,7 +43,7 @@ class Slow(SqliteStore):
         self._wait(names)
         return answer
 
-    def used_by_hour(self, names: Collection[str], reach: tuple[int, int]) -> dict[str, list[tuple[int, int]]]:
+    def used_by_hour(self, names: Collection[str], reach: tuple[int, int]) -> dict[str, ByHour]:
         answer = super().used_by_hour(names, reach)
         self._wait(names)
         return answer

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from shadesocks.proxy.users.counts import Counts
-from shadesocks.service.store.store import Day, Row, Stored, count_all, days_in, last_hour, newest_of
+from shadesocks.service.store.store import ByHour, Day, Row, Stored, count_all, days_in, last_hour
 
 
 def test_a_plain_server_loads_none_of_it() -> None:
@@ -25,15 +25,16 @@ def test_rows_have_four_sums() -> None:
 
 def test_a_reset_counts_from_its_moment() -> None:
     """Within an hour, too: what passed since then is what passed last."""
-    hours = [(9, 5), (10, 15), (11, 2)]
+    hours = ByHour([(9, 5), (10, 15), (11, 2)])
+    assert hours.total == 22
     never = Stored("ann", None, Counts(13, 9, 27, 27))
     assert never.since_reset == 22
-    assert newest_of(hours, never.since_reset) == hours
+    assert [*hours.newest(never.since_reset)] == [*hours] == [(9, 5), (10, 15), (11, 2)]
     late = Stored("ann", None, Counts(13, 9, 27, 27), 10 * 3600 + 99, Counts(8, 6, 0, 0), Counts(3, 6, 0, 0))
     assert late.since_reset == 8
-    assert newest_of(reversed(hours), late.since_reset) == [(10, 6), (11, 2)]
-    assert newest_of(hours, 2) == [(11, 2)]
-    assert newest_of(hours, 0) == []
+    assert [*hours.newest(late.since_reset)] == [(10, 6), (11, 2)]
+    assert [*hours.newest(2)] == [(11, 2)]
+    assert [*hours.newest(0)] == []
 
 
 def test_a_day_is_where_its_last_hour_is() -> None:

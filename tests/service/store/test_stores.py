@@ -26,6 +26,10 @@ def rows(*names: str, hour: int = 10) -> tuple[Row, ...]:
     return tuple(Row(name, hour, 1, 2, 3, 4) for name in names)
 
 
+def by_hour(store: Store, name: str, reach: tuple[int, int]) -> list[tuple[int, int]]:
+    return [*store.used_by_hour([name], reach)[name]]
+
+
 def opened(text: str, wall: float = WALL) -> Store:
     store = open_store(text, lambda: wall)
     store.open()
@@ -148,7 +152,7 @@ def test_a_reset_is_remembered(store: Store) -> None:
     assert (user.reset_at, user.reset_counts) == (36_001, Counts(2, 4, 6, 8))
     assert user.reset_hour_counts == Counts(1, 2, 3, 4)
     assert user.since_reset == 3
-    assert store.used_by_hour(["ann"], (0, 99)) == {"ann": [(10, 3)]}
+    assert by_hour(store, "ann", (0, 99)) == [(10, 3)]
 
 
 def test_hours_become_days(store: Store) -> None:
@@ -176,18 +180,18 @@ def test_what_was_used_in_a_reach_of_hours(store: Store) -> None:
     assert store.used(["u7"], (31, 32)) == {"u7": 3}
     assert store.used([], (31, 32)) == {}
     assert store.used_by_hour([], (31, 32)) == {}
-    by_hour = store.used_by_hour(everybody, (31, 101))
-    assert by_hour.pop("new") == []
-    assert set(by_hour) == set(names)
-    assert all(hours == [(31, 3), (47, 3), (48, 3), (100, 3)] for hours in by_hour.values())
+    hours = {name: [*some] for name, some in store.used_by_hour(everybody, (31, 101)).items()}
+    assert hours.pop("new") == []
+    assert set(hours) == set(names)
+    assert all(some == [(31, 3), (47, 3), (48, 3), (100, 3)] for some in hours.values())
     assert store.newest() == 100
     store.reset("u1", 10**9)
     store.write(Batch("w", 101, rows("u1", hour=48)))
     assert store.used(["u1", "u2"], (24, 99)) == {"u1": 3, "u2": 12}
     store.roll(48)
     assert store.used(["u1", "u2"], (24, 99)) == {"u1": 3, "u2": 12}, "days count"
-    assert store.used_by_hour(["u2"], (24, 99)) == {"u2": [(47, 9), (48, 3)]}
-    assert store.used_by_hour(["u2"], (24, 47)) == {"u2": []}
+    assert by_hour(store, "u2", (24, 99)) == [(47, 9), (48, 3)]
+    assert by_hour(store, "u2", (24, 47)) == []
 
 
 def test_an_empty_store_has_no_newest_hour(store: Store) -> None:
@@ -398,7 +402,7 @@ def test_resets_within_an_hour_know_what_passed_in_it(store: Store) -> None:
             assert user.since_reset == since[user.name]
         known = {user: sizes for user, sizes in since.items() if user in {each.name for each in store.users()}}
         assert store.used(["ann", "bob"]) == store.used(["ann", "bob"], (0, 99)) == known
-        by_hour = store.used_by_hour(["ann", "bob"], (0, 99))
-        assert {user: sum(size for _, size in hours) for user, hours in by_hour.items()} == known
+        hours = store.used_by_hour(["ann", "bob"], (0, 99))
+        assert {user: some.total for user, some in hours.items()} == known
         if sequence == 30:
             store.roll(24)

@@ -12,8 +12,8 @@ forgotten, only a store knows.
 
 from __future__ import annotations
 
+from array import array
 from calendar import monthrange
-from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
@@ -124,31 +124,38 @@ class Month:
 
 
 class Sliding:
-    """All of the last 30 days. A cell for each hour in which something passed."""
+    """All of the last 30 days, by the hours in which something passed.
 
-    __slots__ = ("_cells", "_used")
+    They stand side by side, as numbers: of thousands of users they would be millions of objects.
+    """
+
+    __slots__ = ("_hours", "_sizes", "_used")
 
     def __init__(self, _quota: Quota) -> None:
-        self._cells: deque[list[int]] = deque()
-        """[hour, bytes], the earliest first."""
+        self._hours = array("q")
+        """The earliest first."""
+        self._sizes = array("q")
+        """The bytes of each."""
         self._used = 0
 
     def _turn(self, now: int) -> None:
-        hour, cells = now // HOUR, self._cells
-        while cells and cells[0][0] <= hour - SLIDING_HOURS:
-            self._used -= cells.popleft()[1]
-        if cells and cells[-1][0] > hour:  # the clock went back: what was to come is now
+        hour, hours = now // HOUR, self._hours
+        while hours and hours[0] <= hour - SLIDING_HOURS:
+            hours.pop(0)
+            self._used -= self._sizes.pop(0)
+        if hours and hours[-1] > hour:  # the clock went back: what was to come is now
             size = 0
-            while cells and cells[-1][0] > hour:
-                size += cells.pop()[1]
+            while hours and hours[-1] > hour:
+                hours.pop()
+                size += self._sizes.pop()
             self._put(hour, size)
 
     def _put(self, hour: int, size: int) -> None:
-        cells = self._cells
-        if cells and cells[-1][0] == hour:
-            cells[-1][1] += size
+        if self._hours and self._hours[-1] == hour:
+            self._sizes[-1] += size
         elif size:
-            cells.append([hour, size])
+            self._hours.append(hour)
+            self._sizes.append(size)
 
     def add(self, size: int, now: int) -> None:
         """See `Window`."""
@@ -164,11 +171,11 @@ class Sliding:
     def renews_at(self, now: int) -> int | None:
         """See `Window`."""
         self._turn(now)
-        return (self._cells[0][0] + SLIDING_HOURS) * HOUR if self._cells else None
+        return (self._hours[0] + SLIDING_HOURS) * HOUR if self._hours else None
 
     def reset(self, _now: int) -> None:
         """See `Window`."""
-        self._cells.clear()
+        self._hours, self._sizes = array("q"), array("q")
         self._used = 0
 
     def restore(self, _total: int, hours: Iterable[tuple[int, int]], now: int) -> None:

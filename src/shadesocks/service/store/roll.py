@@ -7,7 +7,7 @@ JSON. The calls may wait for a disk, as those of the store.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -95,8 +95,8 @@ def used(store: Store, quotas: Mapping[str, Quota], wall: int) -> dict[str, int]
     return found
 
 
-Past = tuple[int, Sequence[tuple[int, int]]]
-"""What a store knows of a quota: payload bytes since the last reset, and hours with theirs; see `Window.restore`."""
+Past = tuple[int, Iterable[tuple[int, int]]]
+"""What a store knows of a quota: payload bytes that count, and hours with theirs; see `Window.restore`."""
 
 
 def look_up(store: Store, quotas: Mapping[str, Quota], wall: int) -> dict[str, Past]:
@@ -116,6 +116,5 @@ def look_up(store: Store, quotas: Mapping[str, Quota], wall: int) -> dict[str, P
             found.update((name, (size, ((reach[0], size),))) for name, size in store.used(names, reach).items())
         else:
             reach = wall // HOUR + 1 - SLIDING_HOURS, wall // HOUR + SLIDING_HOURS
-            hours = store.used_by_hour(names, reach)
-            found.update((name, (sum(size for _, size in some), some)) for name, some in hours.items())
+            found.update((name, (hours.total, hours)) for name, hours in store.used_by_hour(names, reach).items())
     return found

@@ -43,6 +43,7 @@ from .sql_sums import Key, add_to_history, add_to_users, numbers_of, portions
 from .store import (
     HOURS_A_DAY,
     Batch,
+    ByHour,
     Day,
     Reach,
     Row,
@@ -50,7 +51,6 @@ from .store import (
     StoreError,
     days_in,
     last_hour,
-    newest_of,
 )
 
 if TYPE_CHECKING:
@@ -347,15 +347,17 @@ class SqlStore:
 
         return self.do(work)
 
-    def used_by_hour(self, names: Collection[str], reach: Reach) -> dict[str, list[tuple[int, int]]]:
+    def used_by_hour(self, names: Collection[str], reach: Reach) -> dict[str, ByHour]:
         """See `Store`."""
 
-        def work(db: Connection) -> dict[str, list[tuple[int, int]]]:
+        def work(db: Connection) -> dict[str, ByHour]:
             totals = _since_reset(db, names)
-            hours: dict[int, list[tuple[int, int]]] = {number: [] for number in totals}
-            for number, hour, size in _passed(db, totals, reach, by_unit=True):
-                hours[number].append((hour, size))
-            return {name: newest_of(hours[number], total) for number, (name, total) in totals.items()}
+            by_hour = {number: ByHour() for number in totals}
+            for hour, number, size in sorted(
+                (hour, number, size) for number, hour, size in _passed(db, totals, reach, by_unit=True)
+            ):
+                by_hour[number].add(hour, size)
+            return {name: by_hour[number].newest(total) for number, (name, total) in totals.items()}
 
         return self.do(work)
 

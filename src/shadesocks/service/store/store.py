@@ -7,7 +7,8 @@ not counted twice. All else about a user is what it says in `definition`, a text
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -142,8 +143,8 @@ class Store(Protocol):
         What was rolled to days counts, a day with its last hour. Whoever is not known is left out.
         """
 
-    def used_by_hour(self, names: Collection[str], reach: Reach) -> dict[str, list[tuple[int, int]]]:
-        """Return the same hour by hour, the earliest first."""
+    def used_by_hour(self, names: Collection[str], reach: Reach) -> dict[str, ByHour]:
+        """Return the same hour by hour."""
 
     def newest(self) -> int | None:
         """Return the last hour that there is; None where there is none."""
@@ -152,18 +153,44 @@ class Store(Protocol):
         """Make days of all hours before this one, the first hour of a day; return how many hours are gone."""
 
 
-def newest_of(hours: Iterable[tuple[int, int]], most: int) -> list[tuple[int, int]]:
-    """Return the newest of these hours and their bytes that make up so many, the earliest first.
+class ByHour:
+    """Hours, and payload bytes of each, the earliest first. Side by side: those of all users are millions of numbers,
+    and as so many objects they would hold up the loop whenever Python looks for garbage."""
 
-    What passed since a reset is what passed last, whatever the clock said that the reset was made by.
-    """
-    found: list[tuple[int, int]] = []
-    for hour, size in sorted(hours, reverse=True):
-        if most <= 0:
-            break
-        found.append((hour, min(size, most)))
-        most -= size
-    return found[::-1]
+    __slots__ = ("_hours", "_sizes")
+
+    def __init__(self, hours: Iterable[tuple[int, int]] = ()) -> None:
+        self._hours = array("q")
+        self._sizes = array("q")
+        for hour, size in hours:
+            self.add(hour, size)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return zip(self._hours, self._sizes, strict=True)
+
+    def add(self, hour: int, size: int) -> None:
+        """Put an hour behind the others."""
+        self._hours.append(hour)
+        self._sizes.append(size)
+
+    @property
+    def total(self) -> int:
+        """The bytes of all hours."""
+        return sum(self._sizes)
+
+    def newest(self, most: int) -> ByHour:
+        """Return the newest hours that make up so many bytes.
+
+        What passed since a reset is what passed last, whatever the clock said that the reset was made by.
+        """
+        gone, found = self.total - most, ByHour()
+        if gone <= 0:
+            return self
+        for hour, size in self:
+            if size > gone:
+                found.add(hour, size - gone)
+            gone = max(0, gone - size)
+        return found
 
 
 def days_in(reach: Reach) -> Reach:
