@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadesocks.config.limits import MemberError, pack_limits, parse_limits
-from shadesocks.core.limits import FREE, SPEED_MIN, WINDOWS, Limits, Quota
+from shadesocks.core.limits import FREE, SOURCE_GRACE, SPEED_MIN, WINDOWS, Limits, Quota
 from shadesocks.core.limits import LIMITS as NAMES
 
 COUNTS = st.none() | st.integers(0, 10**12)
@@ -31,6 +31,14 @@ LIMITS = st.builds(
     ports=st.none() | st.lists(PORTS, max_size=3).map(tuple),
     targets=st.none() | st.lists(st.sampled_from(["example.org", "10.0.0.0/8", "::1"]), max_size=3).map(tuple),
 )
+
+
+@pytest.mark.parametrize(
+    "members", [{}, {"enabled": True}, {"source_grace": SOURCE_GRACE, "quota": None}, {"expires": "never"}]
+)
+def test_whoever_has_no_limits_is_free(members: dict[str, Any]) -> None:
+    """Itself, not its like: a name with limits at one port may stand without any at another."""
+    assert parse_limits(members) is FREE
 
 
 def test_nobody_is_limited_by_saying_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -263,8 +264,8 @@ def test_a_name_is_one_user() -> None:
     def listed(*users: Any) -> str:
         return json.dumps({"servers": [{**server, "users": [user]} for server, user in zip(two, users, strict=True)]})
 
-    limited = {"name": "anna", "quota": "1G"}
-    for pair in ((limited, limited), (limited, {"name": "anna"}), ({"name": "anna"}, limited)):
+    limited, enabled = {"name": "anna", "quota": "1G"}, {"name": "anna", "enabled": True}
+    for pair in ((limited, limited), *permutations((limited, {"name": "anna"})), *permutations((limited, enabled))):
         servers = load(listed(*pair)).servers
         assert people_of(Config(servers))["anna"].limits == Limits(quota=Quota(1 << 30))
     (told,) = problems(listed(limited, {"name": "anna", "quota": "2G"}), "server")

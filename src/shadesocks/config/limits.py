@@ -52,7 +52,7 @@ def pack_limits(limits: Limits) -> dict[str, Any]:
 
 
 def parse_limits(members: Mapping[str, Any]) -> Limits:
-    """Return the limits that members of a JSON object say; other members, and null, say none.
+    """Return the limits that members of a JSON object say, `FREE` where they say none; others, and null, say none.
 
     Raises:
         MemberError: one is not what it should be.
@@ -63,9 +63,10 @@ def parse_limits(members: Mapping[str, Any]) -> Limits:
         if value is not None:
             given[name] = parse(name, value)
     try:
-        return Limits(**given) if given else FREE
+        limits = Limits(**given)
     except LimitValueError as error:
         raise MemberError(error.key, str(error)) from None
+    return FREE if limits == FREE else limits
 
 
 # -- what people write -----------------------------------------------------------------------------
