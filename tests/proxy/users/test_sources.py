@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadesocks.proxy.users.sources import KNOWN_MOST, Sources, group_at
+from shadesocks.proxy.users.sources import KNOWN_MOST, QUIET_MIN, Sources, group_at
 
 A, B, C, D = b"aaaa", b"bbbb", b"cccc", b"dddd"
 GRACE = 60.0
@@ -44,6 +45,17 @@ def test_who_was_quiet_for_long_enough_is_borne_with_again() -> None:
     assert not sources.knock(B, 1, GRACE, 61)
     sources.knock(A, 1, GRACE, 100)
     assert sources.knock(B, 1, GRACE, 122), "though A is still there"
+
+
+@pytest.mark.parametrize("grace", [0, 0.5, 1])
+def test_a_short_grace_time_is_none_for_ever(grace: float) -> None:
+    """Sweeps come a little more than a second apart, and each hears of whoever talks."""
+    sources = Sources()
+    for sweep in range(5):
+        now = sweep * 1.01
+        answers = [sources.knock(group, 1, grace, now) for group in (A, B, C)]
+        assert answers == [True, now <= grace, False]
+    assert sources.excess(1, grace, now) == [B, C]
 
 
 def test_no_more_than_twice_the_limit_at_once() -> None:
@@ -97,4 +109,4 @@ def test_never_more_than_twice_the_limit_are_served(most: int, grace: float, kno
             served.pop(group, None)
         assert len(served) <= 2 * most
     if knocks and most:
-        assert sources.knock(A, most, grace, now + 2 * grace + 1), "nobody is locked out for ever"
+        assert sources.knock(A, most, grace, now + max(grace, QUIET_MIN) + 1), "nobody is locked out for ever"

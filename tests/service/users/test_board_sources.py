@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +41,15 @@ def test_all_together_say_what_one_would(most: int, grace: float, steps: list[tu
             group = GROUPS[number]
             here[process].add(group)
             assert shared[process].knock(group, most, grace, now) == alone.knock(group, most, grace, now)
+
+
+@pytest.mark.parametrize("grace", [0, 0.5, 1])
+def test_a_short_grace_time_is_none_for_ever(grace: float) -> None:
+    one, other = several(2)
+    for sweep in range(5):
+        now = 1 + sweep * 1.01
+        assert one.knock(GROUPS[0], 1, grace, now)
+        assert other.knock(GROUPS[1], 1, grace, now) is (now - 1 <= grace)
 
 
 def test_a_full_list_refuses_and_remembers_nobody_more() -> None:

@@ -3,7 +3,8 @@
 As many addresses as the limit says have a place, in the order in which they came, each until nothing was heard of it
 for the grace time. Beyond them as many again are borne with, each for the grace time: a telephone that goes from one
 network to another keeps working, and its old address has lost its place by then. Who is still too many after that is
-refused, until an older one went quiet, or until it was quiet itself for as long.
+refused, until an older one went quiet, or until it was quiet itself for as long. Quiet is who was not heard of for the
+grace time, but for no less than two sweeps: what lives is heard of once a sweep.
 
 A key that a hundred people use serves, at any time, no more than twice the limit of them. It has no clock: instants
 are seconds of a clock that does not go back.
@@ -17,7 +18,9 @@ from ...net.datagrams import group_of
 
 KNOWN_MOST: Final = 256
 """Addresses remembered for a user beyond twice the limit; further ones are refused and not remembered."""
-
+QUIET_MIN: Final = 2.5
+"""Seconds for which an address is remembered at least. Sweeps come a second apart, and a little more: one that talks
+all the time would be forgotten before each, and borne with as a new one for ever."""
 
 _MAPPED: Final = "::ffff:"
 """How an IPv4 client looks to a listener of both families."""
@@ -62,8 +65,9 @@ class Sources:
         return self._refused(most, grace, now)
 
     def _forget(self, grace: float, now: float) -> None:
-        """Let go of those that were not heard of for the grace time."""
-        for group in [group for group, source in self._known.items() if now - source.heard_at > grace]:
+        """Let go of those that went quiet."""
+        quiet = max(grace, QUIET_MIN)
+        for group in [group for group, source in self._known.items() if now - source.heard_at > quiet]:
             del self._known[group]
 
     def _refused(self, most: int, grace: float, now: float) -> list[bytes]:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final
 
+from ...proxy.users.sources import QUIET_MIN
+
 SOURCES: Final = 32
 """Addresses of one user."""
 SHARED_MOST: Final = SOURCES // 2
@@ -52,7 +54,7 @@ class SharedSources:
 
     def _known(self, grace: float, instant: int) -> dict[int, tuple[int, int]]:
         """Return place and time of coming of those that something was heard of, in the order in which they came."""
-        at, since = self._at, instant - int(grace * 1000)
+        at, since = self._at, instant - int(max(grace, QUIET_MIN) * 1000)
         cells = self._words[at : at + SOURCE_WORDS].tolist()
         found = [
             (cells[place + 1], at + place, cells[place])
