@@ -241,6 +241,22 @@ def test_one_that_hangs_is_waited_for_until_it_is_killed(tmp_path: Path, target:
         assert all(trip(port, target.port) for _ in range(12))
 
 
+def test_one_that_ends_by_itself_is_not_waited_for(tmp_path: Path, target: Echo) -> None:
+    """It listens no more, and its connections may go on for hours."""
+    port, other = lasting_port(), lasting_port()
+    with managed(tmp_path) as program, tool(tmp_path) as panel, contextlib.ExitStack() as held:
+        assert panel.ask(add(port)) == b"ok"
+        streams = [held.enter_context(Stream(port, target.port)) for _ in range(20)]
+        assert all(stream.answered() for stream in streams)
+        os.kill(workers_of(program)[1], signal.SIGQUIT)
+        assert panel.ask(add(other)) == b"ok"
+        assert panel.ask(remove(other)) == panel.ask(add(other)) == b"ok"
+        assert all(stream.lives() for stream in streams), "though nobody was cut"
+        held.close()
+        eventually(lambda: serving(program) > WORKERS, "another one serves")
+        assert all(trip(other, target.port) for _ in range(12))
+
+
 def test_one_that_leaves_hands_the_manager_on(tmp_path: Path, target: Echo) -> None:
     port = lasting_port()
     with managed(tmp_path, "rust", 2, worker_memory_limit=1, worker_hang_timeout=3) as program, tool(tmp_path) as panel:
