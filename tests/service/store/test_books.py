@@ -267,6 +267,31 @@ def test_many_users_are_looked_up_some_at_a_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("window", ["month", "days"])
+def test_others_have_turns_while_users_are_admitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: str
+) -> None:
+    async def story() -> None:
+        scene, turns = Scene(tmp_path / "users.db"), 0
+        names = [f"u{number}" for number in range(50)]
+        await scene.live()
+        await scene.books.clerk.ask(
+            lambda store: store.write(Batch("w", 1, tuple(Row(name, MAY_20 // HOUR, 9, 0, 0, 0) for name in names)))
+        )
+        monkeypatch.setattr("shadesocks.service.store.books.PIECE", 0.0)
+        monkeypatch.setattr(scene.store, "users", no_answer)  # nor is anybody looked at who has nothing to do with it
+        monkeypatch.setattr(scene.store, "hours", no_answer)
+        admitted = asyncio.ensure_future(scene.books.admit(dict.fromkeys(names, Limits(quota=Quota(10_000, window)))))
+        while not admitted.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > 2 * len(names)
+        assert {scene.used(name) for name in names} == {9}
+        assert await scene.books.close()
+
+    play(story())
+
+
+@pytest.mark.parametrize("window", ["month", "days"])
 @pytest.mark.parametrize("ahead", [(2030 - 2026) * 365 * 24 * HOUR, 40 * 24 * HOUR, -40 * 24 * HOUR])
 def test_a_clock_that_jumps_and_comes_back_changes_nothing(tmp_path: Path, window: str, ahead: int) -> None:
     async def story() -> None:
