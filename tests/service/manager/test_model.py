@@ -307,6 +307,7 @@ def _words(port: int, password: str, method: str) -> dict[str, Any]:
     return {"server_port": port, "password": password, "method": method}
 
 
+@pytest.mark.timeout(1200)  # the whole takes minutes
 @pytest.mark.parametrize("has_workers", [False, True])
 @pytest.mark.parametrize("name", DIALECTS)
 def test_t25_a_manager_is_what_a_plain_table_says(name: str, has_workers: bool, whole: bool) -> None:
