@@ -91,6 +91,10 @@ def with_stored(config: Config, users: Sequence[UserConfig]) -> tuple[Config, li
     people = people_of(config)
     added: dict[int, list[UserConfig]] = {}
     keys = [_Keys(server) for server in servers]
+    shared = [place for place, server in enumerate(servers) if server.is_shared]
+    by_port: dict[int, list[int]] = {}
+    for place, server in enumerate(servers):
+        by_port.setdefault(server.address.port, []).append(place)
     for user in users:
         if user.name in people:
             where = people[user.name].where or "the config"
@@ -98,11 +102,12 @@ def with_stored(config: Config, users: Sequence[UserConfig]) -> tuple[Config, li
             continue
         if not user.credentials and (user.name in owned or (may_come and _is_number(user.name))):
             continue
-        places = [place for place, server in enumerate(servers) if _is_at(user, server)]
+        places = shared if user.port is None else by_port.get(user.port)
         if not places:
             try:
                 servers.append(_own_server(config, user))
                 keys.append(_Keys(servers[-1]))
+                by_port[servers[-1].address.port] = [len(servers) - 1]
             except ConfigError as error:
                 problems += [_problem(user, problem.text) for problem in error.problems]
             continue
@@ -138,12 +143,6 @@ def _is_by_number(server: ServerConfig) -> bool:
 
 def _is_number(name: str) -> bool:
     return name.isascii() and name.isdecimal() and 1 <= len(name) <= 5 and 0 < int(name) <= PORT_MAX and name[0] != "0"
-
-
-def _is_at(user: UserConfig, server: ServerConfig) -> bool:
-    if user.port is not None:
-        return server.address.port == user.port
-    return server.is_shared
 
 
 def _own_server(config: Config, user: UserConfig) -> ServerConfig:
