@@ -73,7 +73,7 @@ def test_every_reset_is_heard_also_two_at_once_and_by_a_clock_that_went_back(tmp
             carrier = begin(account)
             for reset_at in (instant, instant, instant - 60, instant + 60):
                 carrier.move(100, 0)
-                held.sweep()
+                await held._books._write_all()
                 assert account.used(wall()) == 100
                 kept(path, lambda store, at=reset_at: store.reset("s", at))  # type: ignore[misc]
                 await held.gather(with_store(path, shared()), joins=True)
