@@ -53,8 +53,11 @@ class UserTable(Generic[T]):
     def set(self, users: Iterable[T]) -> list[T]:
         """Let these be the users from now on, in place of all others; return who has keys that are his no more."""
         before = self._by_key
-        known = self._by_key = {key: user for user in users for key in user.keys}
+        known = {key: user for user in users for key in user.keys}
         gone = [user for key, user in before.items() if known.get(key) is not user]
+        if not gone and len(known) == len(before):
+            return gone
+        self._by_key = known
         if known.keys() != before.keys():
             stay = [key for key in self._in_order() if key in known]
             self._order = (*(key for key in known if key not in before), *stay)

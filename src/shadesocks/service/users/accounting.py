@@ -192,7 +192,9 @@ class Accounting:
         before = {name: self.users[name].limits for name in found if name in self.users}
         self.users.update(found)  # before any table has their keys, or they would be nobody
         async with self._filling:
+            await asyncio.sleep(0)
             await self._fill({server.address: server for server in servers if server.address.port})
+            await asyncio.sleep(0)
         # Whoever has no quota has an account once he comes: of ten thousand users hardly any is there.
         wanted = self._with_quotas(found)
         if self.kept is None:
