@@ -44,10 +44,8 @@ def test_a_sound_file_is_saved_whole_and_left_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE users SET definition = 'no json' WHERE name = 'bob'",
-        "UPDATE users SET definition = '[1]' WHERE name = 'bob'",
-        "UPDATE users SET definition = CAST(X'ff' AS TEXT) WHERE name = 'bob'",
         "UPDATE users SET name = 'b' || char(7) WHERE name = 'bob'",
+        "UPDATE users SET name = CAST(X'ff' AS TEXT) WHERE name = 'bob'",
     ],
 )
 def test_what_makes_no_sense_is_left_out(tmp_path: Path, statement: str) -> None:
@@ -57,6 +55,19 @@ def test_what_makes_no_sense_is_left_out(tmp_path: Path, statement: str) -> None
     text, users = saved(tmp_path, path)
     assert users == [("ann", "{}")]
     assert text == "1 users, the sums of 1, and 1 hours and days", "what belongs to nobody is left out, too"
+
+
+@pytest.mark.parametrize("definition", ["'no json'", "'[1]'", "CAST(X'ff' AS TEXT)", "X'7b7d'", "7", "''"])
+def test_a_definition_that_makes_no_sense_costs_nothing_else(tmp_path: Path, definition: str) -> None:
+    path = made(tmp_path / "old.db")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"UPDATE users SET definition = {definition} WHERE name = 'ann'")  # noqa: S608 - our own words
+        db.execute("UPDATE users SET definition = '{}' WHERE name = 'bob'")
+    text, users = saved(tmp_path, path)
+    assert users == [("ann", None), ("bob", "{}")]
+    assert text == (
+        "2 users (1 of them without a definition, for theirs makes no sense), the sums of 2, and 2 hours and days"
+    )
 
 
 @pytest.mark.parametrize("statement", ["PRAGMA user_version = 2", "PRAGMA application_id = 1", "DROP TABLE users"])

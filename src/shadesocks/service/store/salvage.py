@@ -1,8 +1,9 @@
 """What can still be read of a damaged store, copied into a new one: users first, then what passed for them.
 
-Row by row until the first that cannot be read or makes no sense; what comes behind it in its table is lost. The
-damaged file is opened for reading only, and stays as it is. SQLite reads nothing of a file that is shorter than its
-first page says, so such a one is read from a copy that is as long, with zeros at its end.
+Row by row until the first that cannot be read or makes no sense; what comes behind it in its table is lost. A user of
+whom only the definition makes none is saved without it, with all that passed for him. The damaged file is opened for
+reading only, and stays as it is. SQLite reads nothing of a file that is shorter than its first page says, so such a one
+is read from a copy that is as long, with zeros at its end.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ def salvage(damaged: Path, into: sqlite3.Connection) -> str:
     """Copy what can be read, all at once, and say in words how much it was."""
     with _readable(damaged) as path:
         rows = {table: list(_read(path, table)) for table in TABLES}
+    at = TABLES["users"].index("definition")
+    broken = [place for place, row in enumerate(rows["users"]) if not _is_definition(row[at])]
+    for place in broken:
+        rows["users"][place] = tuple(None if here == at else value for here, value in enumerate(rows["users"][place]))
     known = {row[0] for row in rows["users"]}
     for table in ("counters", "days", "hours"):
         at = TABLES[table].index("user")
@@ -45,8 +50,10 @@ def salvage(damaged: Path, into: sqlite3.Connection) -> str:
         if into.in_transaction:
             into.execute("ROLLBACK")
         raise
-    history = len(rows["hours"]) + len(rows["days"])
-    return f"{len(rows['users'])} users, the sums of {len(rows['counters'])}, and {history} hours and days"
+    history, less = len(rows["hours"]) + len(rows["days"]), ""
+    if broken:
+        less = f" ({len(broken)} of them without a definition, for theirs makes no sense)"
+    return f"{len(rows['users'])} users{less}, the sums of {len(rows['counters'])}, and {history} hours and days"
 
 
 @contextmanager
@@ -79,22 +86,32 @@ def _read(path: Path, table: str) -> Iterator[tuple[Any, ...]]:
                 return
             if db.execute("PRAGMA user_version").fetchone() != (len(STEPS),):
                 return
+            db.text_factory = _text
             for row in db.execute(f"SELECT {', '.join(columns)} FROM {table}"):  # noqa: S608 - our own words
                 if not all(_is_sound(column, value) for column, value in zip(columns, row, strict=True)):
                     return
                 yield row
-    except (sqlite3.Error, UnicodeDecodeError):
+    except sqlite3.Error:
         return
+
+
+def _text(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
 
 
 def _is_sound(column: str, value: object) -> bool:
     if column in ("name", "writer"):
         return isinstance(value, str) and value.isprintable()
-    if column == "definition":
-        if value is None:
-            return True
-        try:
-            return isinstance(value, str) and isinstance(json.loads(value), dict)
-        except (ValueError, RecursionError):
-            return False
-    return isinstance(value, int) and 0 <= value < _NUMBER_MOST
+    return column == "definition" or (isinstance(value, int) and 0 <= value < _NUMBER_MOST)
+
+
+def _is_definition(value: object) -> bool:
+    if value is None:
+        return True
+    try:
+        return isinstance(value, str) and isinstance(json.loads(value), dict)
+    except (ValueError, RecursionError):
+        return False
