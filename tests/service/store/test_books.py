@@ -371,6 +371,33 @@ def test_windows_are_filled_once_the_store_answers_again(tmp_path: Path) -> None
     play(story())
 
 
+@WINDOWS
+def test_what_was_used_counts_once_the_store_says_it(tmp_path: Path, window: str) -> None:
+    async def story() -> None:
+        scene = Scene(tmp_path / "users.db")
+        await scene.live(ann=FREE, bob=FREE)
+        relay = scene.carrier("ann")
+        relay.move(300, 0)
+        await scene.sweep()
+        with pytest.MonkeyPatch.context() as patched:
+            for name in ("used", "used_by_hour"):
+                patched.setattr(scene.store, name, no_answer)
+            with pytest.raises(StoreError, match="no answer"):
+                await scene.books.admit({"ann": Limits(quota=Quota(1000, window)), "bob": FREE})
+            relay.move(20, 0)
+            await scene.sweep()
+            assert scene.used("ann") == 20
+        relay.move(4, 0)
+        await scene.sweep()
+        assert scene.used("ann") == 324
+        scene.store.names.clear()
+        await scene.sweep()
+        assert scene.store.names == []
+        assert await scene.books.close()
+
+    play(story())
+
+
 def no_answer(*_: object) -> dict[str, int]:
     raise StoreError("no answer")
 

@@ -108,7 +108,7 @@ def test_a_store_that_hangs_holds_up_nobody_for_ever(tmp_path: Path, caplog: pyt
             assert await held.close()
 
     asyncio.run(story())
-    assert "so their quotas count from now: the store has not answered" in caplog.text
+    assert "until it is, their quotas count from now: the store has not answered" in caplog.text
 
 
 def test_a_store_that_is_none_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -82,8 +83,8 @@ class Books:
         """Seconds between the two clocks."""
         self._steady_at = 0.0
         """From when on the wall clock is believed."""
-        self._is_stale = False
-        """True where the wall clock jumped since the windows were filled."""
+        self._stale: dict[str, Quota] = {}
+        """Whose windows are to be filled, once the store answers: it did not, or the wall clock jumped."""
         self._refilling: asyncio.Task[None] | None = None
 
     async def open(self) -> list[Stored]:
@@ -109,7 +110,8 @@ class Books:
         yet written counts in the store after the reset, a second's worth at most.
 
         Raises:
-            StoreError: what they used is not to be had. The limits hold all the same, and count from now.
+            StoreError: what they used is not to be had now. The limits hold all the same, and count from now until a
+                sweep finds that the store answers.
         """
         if again:
             self.sweep()  # or what passed since the last one would count after the reset
@@ -126,12 +128,17 @@ class Books:
         await self._restore(new)
 
     async def _restore(self, quotas: Mapping[str, Quota]) -> None:
-        """Fill windows with what the store knows, some at a time."""
+        """Fill windows with what the store knows, some at a time; what cannot be filled now is stale."""
         if quotas:
             self.sweep()
         names = iter(quotas)
         while some := {name: quotas[name] for name in islice(names, AT_ONCE)}:
-            await self._restore_some(some)
+            try:
+                await self._restore_some(some)
+            except StoreError:
+                self._stale |= some
+                self._stale |= {name: quotas[name] for name in names}
+                raise
 
     async def _restore_some(self, quotas: Mapping[str, Quota]) -> None:
         """Look up what was used, at a moment when no other process wrote, so that what it counts is counted once.
@@ -167,22 +174,19 @@ class Books:
         if abs(parted) > JUMP:
             log.warning("the clock jumped by %+d seconds; what users have used is looked up again", round(parted))
             self._apart, self._steady_at, self._rolled = wall - now, now + STEADY, 0
-            self._is_stale = True
-        if self._is_stale and self._refilling is None:
-            self._is_stale = False
-            self._refilling = asyncio.get_running_loop().create_task(self._refill())
+            self._stale |= {
+                account.name: account.limits.quota
+                for account in self.accounts
+                if account.limits.quota is not None and account.limits.quota.window != "lifetime"
+            }
+        if self._stale and self._refilling is None:
+            quotas, self._stale = self._stale, {}
+            self._refilling = asyncio.get_running_loop().create_task(self._refill(quotas))
 
-    async def _refill(self) -> None:
-        """Fill again the windows that time has a part in."""
-        quotas = {
-            account.name: account.limits.quota
-            for account in self.accounts
-            if account.limits.quota is not None and account.limits.quota.window != "lifetime"
-        }
+    async def _refill(self, quotas: Mapping[str, Quota]) -> None:
         try:
-            await self._restore(quotas)
-        except StoreError:
-            self._is_stale = True
+            with suppress(StoreError):  # then they are stale still
+                await self._restore(quotas)
         finally:
             self._refilling = None
 

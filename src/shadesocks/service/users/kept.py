@@ -85,7 +85,9 @@ class Kept:
         try:
             await self._books.admit(wanted, resets)
         except StoreError as error:
-            log.error("what users have used before is not known, so their quotas count from now: %s", error)
+            log.error(
+                "what users have used before is not known yet; until it is, their quotas count from now: %s", error
+            )
 
     def sweep(self) -> None:
         """Count what passed, end who may not go on, and write it down."""
