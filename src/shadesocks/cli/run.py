@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..core.errors import ConfigError
 from ..net.loop import run as run_loop
+from ..process import dumps
 from ..process.heap import lasting, release
 from ..process.notify import listening, notifier
 from .exits import DIED, OK, Failed, why
@@ -84,6 +85,7 @@ def run_service(
     where there is a terminal. Without `told` there are log lines only. With `reread`, SIGHUP makes the service serve
     what the config says by then; without, it does what it does to any program.
     """
+    dumps.forbid()
     if config.workers > 1:
         if told is None:
             from .workers import run_workers
