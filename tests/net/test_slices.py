@@ -173,20 +173,135 @@ def test_one_that_fails_ends_alone(world: World, caplog: pytest.LogCaptureFixtur
     world.reactor.errors = 0
 
 
-def test_where_there_are_too_many_the_one_who_has_most_gives_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def draw(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Let lots fall on that one from now on, or on the last."""
+    monkeypatch.setattr(slices_file, "choice", lambda those: those[min(number, len(those) - 1)])
+    monkeypatch.setattr(slices_file, "randbelow", lambda bound: min(number, bound - 1))
+
+
+def test_where_there_are_too_many_one_of_whoever_has_most_gives_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(slices_file, "JOBS_MAX", 4)
     slices = Slices(world.reactor)
     heavy = [Work(world, 1) for _ in range(3)]
     for job in heavy:
         assert slices.add("heavy", job)
     assert slices.add("light", Work(world, 1))
-    assert not slices.add("heavy", Work(world, 1)), "it is the heaviest itself"
+    draw(monkeypatch, 1)
     assert slices.add("other", Work(world, 1))
-    assert [job.ended for job in heavy] == [0, 0, 1], "the last one was given up"
-    assert not slices.add("light", Work(world, 1)), "two each is even"
+    assert [job.ended for job in heavy] == [0, 1, 0], "a random one of the heaviest"
+    draw(monkeypatch, 3)
+    assert not slices.add("heavy", Work(world, 1)), "it is the heaviest itself, and the lot falls on whoever comes"
     assert len(slices) == 4
     turns(world)
     assert [job.ended for job in heavy] == [1, 1, 1]
+
+
+def test_where_all_have_one_a_random_one_gives_way(world: World) -> None:
+    """Or 1,024 addresses keep everybody out."""
+    slices = Slices(world.reactor)
+    held = [Work(world, 1000) for _ in range(slices_file.JOBS_MAX)]
+    for number, job in enumerate(held):
+        assert slices.add(number.to_bytes(4), job)
+    came = [slices.add(f"newcomer {number}", Work(world, 1000)) for number in range(20)]
+    assert sum(came) >= 15
+    assert len(slices) == slices_file.JOBS_MAX
+    assert 1 <= sum(job.ended for job in held) <= 20
+    for source in list(slices._jobs):
+        slices.clear(source)
+    turns(world)
+
+
+def test_what_has_its_turn_keeps_its_place(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a flood would end each long search before it is over."""
+    monkeypatch.setattr(slices_file, "JOBS_MAX", 64)
+    slices = Slices(world.reactor)
+    turned = [Work(world, 200) for _ in range(slices_file.ACTIVE_MOST)]
+    for number, job in enumerate(turned):
+        slices.add(f"early {number}", job)
+    for _ in range(30):
+        turn(world)
+    for number in range(3000):
+        slices.add(number, Work(world, 1))
+    assert not any(job.ended for job in turned)
+    turns(world)
+    assert all(job.ended == 1 and job.left <= 0 for job in turned)
+
+
+def test_the_64s_of_a_48_count_as_one_where_there_is_no_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices_file, "JOBS_MAX", 8)
+    slices = Slices(world.reactor)
+    site, newcomer = b"\x20\x01\x0d\xb8\x00\x01", Work(world, 1)
+    held = [Work(world, 1) for _ in range(8)]
+    for number, job in enumerate(held):
+        assert slices.add(site + number.to_bytes(2), job)
+    assert slices.add(b"\xc0\x00\x02\x01", newcomer)
+    for number in range(8, 500):
+        slices.add(site + number.to_bytes(2), Work(world, 1))
+    assert not newcomer.ended, "only they give way"
+    turns(world)
+    assert newcomer.left == 0
+
+
+def test_beside_more_sources_than_can_be_served_each_has_a_chance(world: World) -> None:
+    """Turns for all would end nobody's job: a few are worked on, and who is next is drawn."""
+    slices = Slices(world.reactor)
+    jobs = [Work(world, 100) for _ in range(1000)]
+    for number, job in enumerate(jobs):
+        slices.add(number, job)
+    while sum(job.ended for job in jobs) < 50:
+        turn(world)
+    begun = sum(0 < job.left < 99 for job in jobs)
+    assert begun <= slices_file.ACTIVE_MOST
+    done = [number for number, job in enumerate(jobs) if job.ended]
+    assert done != sorted(done)[: len(done)] or done[-1] > 100, "not by the order in which they came"
+    for number in range(1000):
+        slices.clear(number)
+    turns(world)
+    assert len(slices) == 0
+
+
+def test_a_48_has_the_chance_of_one_where_many_wait(world: World) -> None:
+    slices = Slices(world.reactor)
+    for number in range(900):
+        slices.add(b"\x20\x01\x0d\xb8\x00\x01" + number.to_bytes(2), Work(world, 40))
+    mine = Work(world, 40)
+    slices.add(b"\xc0\x00\x02\x01", mine)
+    began = world.clock.now
+    while not mine.ended:
+        turn(world)
+    assert world.clock.now - began < 200 * 40 * STEP, "of 901 it was soon drawn"
+    for source in list(slices._jobs):
+        slices.clear(source)
+    turns(world)
+
+
+def test_the_first_step_of_whoever_is_new_waits_for_no_long_job(world: World) -> None:
+    slices = Slices(world.reactor)
+    for number in range(500):
+        slices.add(number, Work(world, 10_000))
+    for _ in range(1000):
+        turn(world)
+    mine = Work(world, 1)
+    slices.add("me", mine)
+    turn(world)
+    turn(world)
+    assert mine.ended
+    for number in range(500):
+        slices.clear(number)
+    turns(world)
+
+
+def test_after_a_pause_the_first_slice_is_a_short_one(world: World) -> None:
+    """Nobody else had anything to do, so it is not owed to anybody."""
+    slices, work = Slices(world.reactor), Work(world, 300)
+    world.clock.now += 60
+    slices.add("a", work)
+    turn(world)
+    assert (300 - work.left - 1) * STEP <= SLICE_MIN
+    slices.clear("a")
+    turns(world)
 
 
 def test_a_reactor_has_them_when_they_are_asked_for(world: World) -> None:

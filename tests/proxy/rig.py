@@ -89,8 +89,8 @@ class Target:
 class Stage:
     """A reactor, its scratch, a ledger, and flows on them."""
 
-    def __init__(self) -> None:
-        self.reactor = Reactor()
+    def __init__(self, event_model: str = "auto") -> None:
+        self.reactor = Reactor(event_model)
         self.scratch = Scratch()
         self.ledger = Ledger()
         self.salts = Salts()
@@ -125,8 +125,8 @@ def _raw(sock: socket) -> SocketType:
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
-    made = Stage()
+def stage(event_model: str = "auto") -> Iterator[Stage]:
+    made = Stage(event_model)
     try:
         yield made
     finally:

@@ -5,12 +5,17 @@ earliest job goes first, so a hundred jobs of one prober take no more from anybo
 
 A slice is 1 ms, and no longer than all else took since the last one: where there is other work, that gets half of the
 time at least.
+
+Where more sources come than can be served in time, turns for all would end none of their jobs. So a few are worked on
+until they are done, and who is next is drawn: each has a chance in proportion. What has its turn keeps its place; of
+the others a random one of whoever has most gives way when there is no room, where the /64s of one /48 count as one.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable
+from secrets import choice, randbelow
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -22,6 +27,10 @@ SLICE_MIN: Final = 0.00025
 """Seconds that it may have if nothing else is to be done: a turn of the loop costs a tenth of that."""
 JOBS_MAX: Final = 1024
 """At once. Each holds what one connection sent at first: 64 KiB at most, a few hundred bytes as a rule."""
+ACTIVE_MOST: Final = 16
+"""Sources that take turns: long searches of 16 (80 ms each) are over in 3 s, before most clients give up."""
+_SITE_SIZE: Final = 6
+"""Bytes of a /48, what many are given who ask for IPv6."""
 
 
 class Job(Protocol):
@@ -31,19 +40,43 @@ class Job(Protocol):
         """Do some 0.1 ms of it; True when it is done."""
 
     def done(self) -> None:
-        """It is done, or given up for want of room. Called once, at the end of its last slice."""
+        """It is done, or given up for want of room: no step said so then. Called once; it resumes no story itself."""
+
+
+def site_of(source: Hashable) -> Hashable:
+    """Return what counts as one where there is little room: of a /64 (`datagrams.group_of`) its /48."""
+    return source[:_SITE_SIZE] if isinstance(source, bytes) and len(source) > _SITE_SIZE else source
 
 
 class Slices:
     """The long work of one reactor."""
 
-    __slots__ = ("_clock", "_ended_at", "_is_due", "_jobs", "_reactor", "_size")
+    __slots__ = (
+        "_active",
+        "_clock",
+        "_ended_at",
+        "_fresh",
+        "_is_due",
+        "_jobs",
+        "_reactor",
+        "_sites",
+        "_size",
+        "_waiting",
+    )
 
     def __init__(self, reactor: Reactor, clock: Callable[[], float] | None = None) -> None:
         self._reactor = reactor
         self._clock = clock or reactor.loop.time
-        self._jobs: Final[OrderedDict[Hashable, dict[Job, None]]] = OrderedDict()
-        """By source, whose turn comes first; of each source the earliest first."""
+        self._jobs: Final[dict[Hashable, dict[Job, None]]] = {}
+        """By source; of each the earliest first."""
+        self._sites: Final[dict[Hashable, dict[Job, Hashable]]] = {}
+        """The same by site, with the source of each."""
+        self._active: Final[OrderedDict[Hashable, None]] = OrderedDict()
+        """The sources that take turns, whose turn comes first. The first job of each has its turn."""
+        self._waiting: Final[dict[Hashable, dict[Hashable, None]]] = {}
+        """All other sources, by site."""
+        self._fresh: Final[dict[Job, Hashable]] = {}
+        """Jobs without a step yet, each the only one of its site when it came."""
         self._size = 0
         self._is_due = False
         self._ended_at = 0.0
@@ -56,47 +89,90 @@ class Slices:
         """Return those of one source, the earliest first."""
         return self._jobs.get(source, ())
 
-    def add(self, source: Hashable, job: Job) -> bool:
-        """Begin a job; False where there are too many, and most of them are of that source.
+    # -- who comes and goes --------------------------------------------------------------------
 
-        Where they are another's, the last one of whoever has most is given up.
-        """
-        if self._size >= JOBS_MAX:
-            heaviest = max(self._jobs, key=lambda each: len(self._jobs[each]))
-            if len(self._jobs[heaviest]) <= len(self.of(source)) + 1:
-                return False
-            last = next(reversed(self._jobs[heaviest]))
-            self.drop(heaviest, last)
-            self._reactor.guard(last.done)
+    def add(self, source: Hashable, job: Job) -> bool:
+        """Begin a job; False where there are too many, and lots were drawn that this one gives way."""
+        site = site_of(source)
+        if self._size >= JOBS_MAX and not self._make_room(site):
+            return False
+        if site not in self._sites:
+            self._fresh[job] = source
+        if source not in self._jobs:
+            self._waiting.setdefault(site, {})[source] = None
         self._jobs.setdefault(source, {})[job] = None
+        self._sites.setdefault(site, {})[job] = source
         self._size += 1
         if not self._is_due:
             self._is_due = True
+            self._ended_at = self._clock()
             self._reactor.loop.call_soon(self._turn)
         return True
+
+    def _make_room(self, site: Hashable) -> bool:
+        """Give up a random job of those who have most, whoever comes among them; False: it is the one who comes."""
+        sites = self._sites
+        own = len(sites.get(site, ())) + 1
+        most = max(own, *map(len, sites.values()))
+        heaviest = [each for each, jobs in sites.items() if len(jobs) == most]
+        if own == most:
+            heaviest.append(site)
+        chosen = choice(heaviest)
+        jobs = [(source, job) for job, source in sites.get(chosen, {}).items() if not self._has_turn(source, job)]
+        at = randbelow(len(jobs) + 1) if chosen == site or not jobs else randbelow(len(jobs))
+        if at == len(jobs):
+            return False
+        self.drop(*jobs[at])
+        self._reactor.guard(jobs[at][1].done)
+        return True
+
+    def _has_turn(self, source: Hashable, job: Job) -> bool:
+        return source in self._active and next(iter(self._jobs[source])) is job
 
     def drop(self, source: Hashable, job: Job) -> None:
         """Forget a job; nothing happens to one that is over."""
         jobs = self._jobs.get(source)
-        if jobs is not None and job in jobs:
-            del jobs[job]
-            self._size -= 1
-            if not jobs:
-                del self._jobs[source]
+        if jobs is None or job not in jobs:
+            return
+        had_turn = self._has_turn(source, job)
+        site = site_of(source)
+        del jobs[job], self._sites[site][job]
+        self._fresh.pop(job, None)
+        self._size -= 1
+        if not self._sites[site]:
+            del self._sites[site]
+        if had_turn:
+            del self._active[source]
+            if jobs:
+                self._waiting.setdefault(site, {})[source] = None
+        if not jobs:
+            del self._jobs[source]
+            if not had_turn:
+                self._leave(site, source)
+
+    def _leave(self, site: Hashable, source: Hashable) -> None:
+        """Take a source out of those that wait."""
+        waiting = self._waiting[site]
+        del waiting[source]
+        if not waiting:
+            del self._waiting[site]
 
     def clear(self, source: Hashable) -> None:
         """Forget all jobs of a source."""
-        self._size -= len(self._jobs.pop(source, ()))
+        for job in list(self.of(source)):
+            self.drop(source, job)
+
+    # -- turns ---------------------------------------------------------------------------------
 
     def _turn(self) -> None:
         """Do one slice."""
         clock, jobs = self._clock, self._jobs
         now = clock()
         until = now + min(max(now - self._ended_at, SLICE_MIN), SLICE)
+        is_fresh = True
         while jobs:
-            source, own = next(iter(jobs.items()))
-            jobs.move_to_end(source)
-            job = next(iter(own))
+            source, job = self._next(is_fresh)
+            is_fresh = not is_fresh
             if self._step(job):
                 self.drop(source, job)
                 self._reactor.guard(job.done)
@@ -107,6 +183,26 @@ class Slices:
             self._reactor.loop.call_soon(self._turn)
         self._reactor.settle()
         self._ended_at = clock()
+
+    def _next(self, is_fresh: bool) -> tuple[Hashable, Job]:
+        """Return whose turn it is; where many wait, every other is the first step of somebody who came lately.
+
+        That is where most are found whose key was used lately, so these do not wait for long searches.
+        """
+        active, waiting = self._active, self._waiting
+        if is_fresh and self._fresh and len(self._jobs) > ACTIVE_MOST:
+            job = next(iter(self._fresh))
+            return self._fresh.pop(job), job
+        while waiting and len(active) < ACTIVE_MOST:
+            site = choice(list(waiting)) if len(self._jobs) > ACTIVE_MOST else next(iter(waiting))
+            source = next(iter(waiting[site]))
+            self._leave(site, source)
+            active[source] = None
+        source = next(iter(active))
+        active.move_to_end(source)
+        job = next(iter(self._jobs[source]))
+        self._fresh.pop(job, None)
+        return source, job
 
     def _step(self, job: Job) -> bool:
         try:

@@ -1,38 +1,86 @@
 """Packets that wait until it is known whose they are (`wire/packet.py`, `Unsettled`), as jobs of `Slices`.
 
-All of one port are one source there: an address of a datagram is whatever its sender wrote.
+All of one port are one job there: an address of a datagram is whatever its sender wrote. Whose packet is next is drawn
+among the addresses, and where there is no room a random one of whoever has most gives way: so newcomers have a chance
+beside noise, in proportion. The one that is looked at stays.
 """
 
 from __future__ import annotations
 
+from secrets import choice, randbelow
 from typing import TYPE_CHECKING, Final
 
 from ..core.reasons import reason
+from .slices import site_of
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from ..wire.packet import Unsettled
     from .packets import PacketRelay
 
 WAITING_MOST: Final = 64
-"""Packets of one port; further ones are dropped: 4 MiB, and what a burst of newcomers sends."""
+"""Packets of one port; 4 MiB, and what a burst of newcomers sends."""
 EACH_MOST: Final = 16
 """Of them, those from the same addresses: what one newcomer sends before he is found. Who lies can have more."""
 
 
 class Waiting:
-    """One packet. A job of `Slices`."""
+    """The packets of one port. A job of `Slices`, each of whose turns is one packet's."""
 
-    __slots__ = ("_relay", "_search", "group", "step")
+    __slots__ = ("_is_over", "_now", "_packets", "_relay", "_size")
 
-    def __init__(self, relay: PacketRelay, search: Unsettled) -> None:
+    def __init__(self, relay: PacketRelay) -> None:
         self._relay = relay
-        self._search = search
-        self.group: Final = search.group
-        self.step: Final = search.step
+        self._packets: Final[dict[Hashable, list[Unsettled]]] = {}
+        """By address, or /48."""
+        self._size = 0
+        self._now: Unsettled | None = None
+        """Whose turn it is."""
+        self._is_over = False
+        """That one was tried wholly."""
+
+    def add(self, search: Unsettled) -> None:
+        """Take one more, in place of a random one where there is no room."""
+        site = site_of(search.group)
+        own = self._packets.setdefault(site, [])
+        own.append(search)
+        self._size += 1
+        if len(own) > EACH_MOST:
+            self._give_up(own)
+        elif self._size > WAITING_MOST:
+            most = max(map(len, self._packets.values()))
+            self._give_up(choice([each for each in self._packets.values() if len(each) == most]))
+
+    def _give_up(self, packets: list[Unsettled]) -> None:
+        self._take(packets, randbelow(len(packets)))
+        drop(self._relay)
+
+    def _take(self, packets: list[Unsettled], at: int) -> Unsettled:
+        search = packets.pop(at)
+        self._size -= 1
+        if not packets:
+            del self._packets[site_of(search.group)]
+        return search
+
+    def step(self) -> bool:
+        """See `slices.Job`."""
+        if self._now is None:
+            self._now = self._take(choice(list(self._packets.values())), 0)
+        self._is_over = self._now.step()
+        return self._is_over
 
     def done(self) -> None:
-        """See `slices.Job`."""
-        relay, search = self._relay, self._search
+        """See `slices.Job`: one was tried, or all are given up."""
+        relay, search = self._relay, self._now
+        if search is None or not self._is_over:
+            for _ in range(self._size + (search is not None)):
+                drop(relay)
+            return
+        self._now, self._is_over = None, False
+        # Before anything else: what is taken may bring one more, which is to wait here, too.
+        if self._size and not relay.reactor.slices.add(relay, self):
+            self.done()
         if search.settle():
             packet = memoryview(search.packet)
             relay.take([(search.source, 0, len(packet))], packet)
@@ -41,12 +89,16 @@ class Waiting:
 
 
 def wait(relay: PacketRelay, search: Unsettled) -> None:
-    """Let a packet wait, if there is room for it."""
+    """Let a packet wait."""
     slices = relay.reactor.slices
-    waiting = slices.of(relay)
-    same = sum(job.group == search.group for job in waiting if isinstance(job, Waiting))
-    if len(waiting) >= WAITING_MOST or same >= EACH_MOST or not slices.add(relay, Waiting(relay, search)):
-        drop(relay)
+    for waiting in slices.of(relay):
+        assert isinstance(waiting, Waiting), "a relay has no other work"
+        waiting.add(search)
+        return
+    waiting = Waiting(relay)
+    waiting.add(search)
+    if not slices.add(relay, waiting):
+        waiting.done()
 
 
 def drop(relay: PacketRelay) -> None:

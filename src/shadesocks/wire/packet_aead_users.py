@@ -19,7 +19,7 @@ from ..crypto.subkeys import subkey_sha1
 from ..crypto.trial import Trial
 from .packet import UnsettledError, payload_at
 from .packet_aead import HOST, AeadSide
-from .search import STEP, Keyring, Search
+from .search import Keyring, Search
 
 if TYPE_CHECKING:
     from ..crypto.methods import Method
@@ -117,7 +117,7 @@ class AeadUsersHost:
         size, group, whole = self._salt_size, self._group_of(source), bytes(packet)
         trial = Trial(self._method, whole[:size], memoryview(whole)[size:], _BEGINS)
         search = PacketSearch(trial, self, whole, source, group)
-        if not search.step(min(len(self.keyring.near(group)), STEP)):
+        if not search.step_near():
             raise UnsettledError(search)
         return search.key
 

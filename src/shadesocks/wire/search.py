@@ -54,6 +54,10 @@ class Search:
         self.key = b""
         """What fits, once it is found."""
 
+    def step_near(self) -> bool:
+        """Try those alone that were used from the same address, and few; True as `step` says it."""
+        return self.step(min(len(self._keyring.near(self.group)), STEP))
+
     def step(self, most: int = STEP) -> bool:
         """Try so many more keys; True when the search is over: `key` was found, or there is none."""
         keys = list(islice(self._left, most))

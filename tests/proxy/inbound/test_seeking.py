@@ -11,7 +11,9 @@ import pytest
 
 from shadesocks.core.address import Address
 from shadesocks.crypto.methods import METHODS
+from shadesocks.crypto.trial import Trial
 from shadesocks.net import slices as slices_file
+from shadesocks.net.poller import event_models
 from shadesocks.proxy.inbound import seeking
 from shadesocks.proxy.inbound.shadowsocks import ShadowsocksInbound
 from shadesocks.proxy.users.user import User
@@ -179,19 +181,43 @@ def test_the_deadline_ends_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("end", ["fin", "reset"])
-def test_who_ends_during_his_search_gets_his_end_soon(end: str) -> None:
-    """A search that would go on for seconds is over within some steps."""
+@pytest.mark.parametrize(
+    "size", [100, BEFORE + seeking.KEPT_MAX, 3 * seeking.KEPT_MAX], ids=["short", "as much as is kept", "long"]
+)
+@pytest.mark.parametrize("model", event_models())
+def test_who_ends_during_his_search_gets_his_end_at_once(
+    end: str, size: int, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a step is done any more, or its time would tell how many users there are: as with one key.
+
+    A long one has said more than is read of him; then the end is told by epoll alone while bytes are in front of it.
+    """
+    if size > 2 * seeking.KEPT_MAX and model != "epoll":
+        pytest.skip("the end is seen where it is next")
+    steps = []
+
+    def step(_search: object, _most: int = 0) -> bool:
+        steps.append(1)
+        return False
 
     async def story() -> None:
-        with stage() as made, Port(made, 20_000) as port:
-            sock = port.enter(request(40_000))
+        with stage(model) as made, Port(made, 3) as port:
+            is_told = size < seeking.KEPT_MAX or model == "epoll"
+            if is_told:
+                monkeypatch.setattr("shadesocks.net.slices.Slices._turn", lambda _slices: None)
+            monkeypatch.setattr("shadesocks.wire.search.Search.step", step)
+            sock = port.enter()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+            sock.sendall(bytes(BEFORE))
             await until(lambda: port.searches == 1)
+            sock.sendall(bytes(size - BEFORE))
+            await turns(20)
             if end == "fin":
                 sock.shutdown(socket.SHUT_WR)
-                assert await receive(sock) == b""
             else:
                 sock.close()
             await until(lambda: bool(made.ledger.words))
+            assert len(steps) == 1 or not is_told, "the one of the beginning"
             assert made.ledger.words == {"auth": 1}
             assert port.searches == 0
 
@@ -319,15 +345,43 @@ def test_who_ends_waits_for_none_of_those_who_search_from_there() -> None:
     run(story())
 
 
-def test_who_ends_gets_his_end_soon_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shadesocks.net.slices.Slices._turn", lambda _slices: None)
+def test_beside_many_searches_a_stranger_costs_no_step_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A burst of them would keep those waiting who are known, and these still wait for nobody."""
+    tried: list[int] = []
+    find = Trial.find
+
+    def counted(self: Trial, keys: Any) -> bytes | None:
+        tried.append(len(keys))
+        return find(self, keys)
+
+    monkeypatch.setattr(Trial, "find", counted)
 
     async def story() -> None:
         with stage() as made, Port(made) as port:
-            sock = port.enter(request(MANY + 1))
-            await until(lambda: port.searches == 1)
-            sock.shutdown(socket.SHUT_WR)
-            assert await receive(sock) == b""
-            assert port.searches == 0
+            port.keyring.used(user_key(NAME, 700), b"\xc0\x00\x02\x01")
+            for number in range(200):
+                port.enter(bytes(200), (f"198.51.100.{number}", 1))
+            monkeypatch.setattr("shadesocks.net.slices.Slices._turn", lambda _slices: None)
+            await until(lambda: port.searches == 200)
+            assert sum(tried) <= 16 * seeking.AT_ONCE_MOST
+            port.enter(request(700), ("192.0.2.1", 1))
+            await until(lambda: dialled(made) == 1)
+            assert sum(tried) <= 16 * seeking.AT_ONCE_MOST + 1
+            for source in list(made.reactor.slices._jobs):
+                made.reactor.slices.clear(source)
+
+    run(story())
+
+
+def test_beside_many_searches_a_key_that_was_used_lately_is_found_soon() -> None:
+    async def story() -> None:
+        with stage() as made, Port(made) as port:
+            port.keyring.used(user_key(NAME, 700), b"elsewhere")
+            for number in range(250):
+                port.enter(bytes(200), (f"198.51.100.{number}", 1))
+            await until(lambda: port.searches > 100)
+            port.enter(request(700), ("192.0.2.1", 1))
+            await until(lambda: dialled(made) == 1)
+            assert port.searches > 50
 
     run(story())
