@@ -66,6 +66,16 @@ def test_a_store_gives_back_what_it_was_given(limits: Limits) -> None:
         ({"quota": {"size": 1, "day": "2"}}, "whole number"),
         ({"quota": {"size": 1, "window": 5}}, "is a word"),
         ({"quota": {"size": 1, "window": "year"}}, "one of lifetime"),
+        ({"quota": 10**38}, "a quota is 4611686018427387904 bytes at most"),
+        ({"quota": "999999999T"}, "a quota is 4611686018427387904 bytes at most"),
+        ({"quota": {"size": 10**400}}, "a quota is 4611686018427387904 bytes at most"),
+        ({"down_speed": "99999999999999T"}, "down_speed is 4611686018427387904 at most"),
+        ({"connections": 10**38}, "connections is 4611686018427387904 at most"),
+        ({"source_grace": 10**400}, "seconds, 4611686018427387904 at most"),
+        ({"source_grace": -(10**400)}, "seconds, 4611686018427387904 at most"),
+        ({"source_grace": float("nan")}, "seconds, 4611686018427387904 at most"),
+        ({"expires": 10**400}, "expires is seconds since 1970, and 4611686018427387904 at most"),
+        ({"expires": -(10**400)}, "expires is seconds since 1970"),
         ({"ports": 80}, "list of ports"),
         ({"ports": [[80]]}, "list of ports"),
         ({"ports": "80-x"}, "list of ports"),
@@ -80,6 +90,14 @@ def test_a_store_gives_back_what_it_was_given(limits: Limits) -> None:
 def test_what_is_wrong_is_named(members: dict[str, Any], says: str) -> None:
     with pytest.raises(MemberError, match=says):
         parse_limits(members)
+
+
+@pytest.mark.parametrize("target", ["10.0.0.0/" + "\u202e9" * 50_000, "\u200f" + "a b" * 30_000, "x\n1"])
+def test_a_target_that_is_none_is_named_as_a_log_can_bear_it(target: str) -> None:
+    with pytest.raises(MemberError, match="target") as caught:
+        parse_limits({"targets": [target]})
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadesocks.config.limits import MemberError
-from shadesocks.config.user import Credential, UserConfig, check_name, pack_user, parse_user
+from shadesocks.config.user import Credential, UserConfig, check_name, name_shown, pack_user, parse_user
 from shadesocks.core.errors import KeyTextError
 from shadesocks.core.limits import Limits, Quota
 from shadesocks.core.secret import Secret
@@ -105,3 +105,11 @@ def test_a_text_that_is_no_key_of_a_method(text: str, code: str) -> None:
     with pytest.raises(KeyTextError) as caught:
         Credential(Secret(text)).key(find_method("2022-blake3-aes-128-gcm"))
     assert caught.value.code == code
+
+
+def test_any_name_can_be_shown() -> None:
+    long = "ä" * 255
+    assert name_shown(long) == check_name(long) == long
+    assert name_shown("x\u202ey\n") == "x\\u202ey\\u000a"
+    assert name_shown("") == ""
+    assert len(name_shown("a" * 100_000)) < 100

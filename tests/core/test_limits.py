@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shadesocks.core.limits import FREE, SPEED_MIN, Limits, LimitValueError, Quota
+from shadesocks.core.limits import FREE, MOST, SPEED_MIN, Limits, LimitValueError, Quota
 
 
 def test_nobody_is_limited_by_saying_nothing() -> None:
@@ -43,6 +43,9 @@ def test_only_who_must_be_is_looked_at_chunk_by_chunk(limits: Limits, metered: b
         ({"connections": -1}, "connections"),
         ({"sources": -1}, "sources"),
         ({"source_grace": -0.5}, "source_grace"),
+        *(({name: MOST + 1}, name) for name in ("up_speed", "down_speed", "connections", "sessions", "sources")),
+        ({"source_grace": 1e300}, "source_grace"),
+        ({"source_grace": float("inf")}, "source_grace"),
         ({"ports": ((80, 79),)}, "ports"),
         ({"ports": ((80, 65536),)}, "ports"),
     ],
@@ -55,7 +58,12 @@ def test_what_is_no_limit_is_refused_with_its_name(fields: dict[str, Any], key: 
     assert (again.key, str(again)) == (key, str(caught.value))
 
 
-@pytest.mark.parametrize("quota", [(-1,), (1, "year"), (1, "month", 29), (1, "month", 0)])
+def test_the_highest_of_all() -> None:
+    limits = Limits(quota=Quota(MOST), up_speed=MOST, down_speed=MOST, connections=MOST, sessions=MOST, sources=MOST)
+    assert limits.refuse(0) is None
+
+
+@pytest.mark.parametrize("quota", [(-1,), (MOST + 1,), (1, "year"), (1, "month", 29), (1, "month", 0)])
 def test_what_is_no_quota(quota: tuple[Any, ...]) -> None:
     with pytest.raises(LimitValueError, match="quota"):
         Quota(*quota)

@@ -12,13 +12,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from math import isfinite
 from typing import Any, Final
 
 from ..core.address import pack_ip
-from ..core.limits import FREE, WINDOWS, Limits, LimitValueError, Quota
+from ..core.limits import FREE, MOST, WINDOWS, Limits, LimitValueError, Quota
 from ..core.networks import parse_network
 from .hosts import UnfitError, check_host
+from .reader import printable
 
 NEVER: Final = "never"
 """In the place of an instant: there is none."""
@@ -89,6 +89,10 @@ def parse_size(key: str, value: Any) -> int:
 def parse_instant(key: str, value: Any) -> int | None:
     """Return Unix seconds: a number, or a text such as 2027-01-31 or 2027-01-31T18:00; None for `never`."""
     if _is_whole(value):
+        if abs(value) > MOST:
+            raise MemberError(
+                key, f"{key} is seconds since 1970, and {MOST} at most; leave it out where there is no end"
+            )
         return int(value)
     if value == NEVER:
         return None
@@ -156,8 +160,8 @@ def _parse_count(key: str, value: Any) -> int:
 
 
 def _parse_seconds(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise MemberError(key, f"{key} is a number of seconds")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (abs(value) <= MOST):
+        raise MemberError(key, f"{key} is a number of seconds, {MOST} at most")
     return float(value)
 
 
@@ -181,9 +185,9 @@ def _check_target(target: str) -> None:
             if pack_ip(name) is not None or _NUMBER.fullmatch(name.rpartition(".")[2]):  # no name ends in a number
                 raise UnfitError("a name is expected here")
     except ValueError as error:
-        raise MemberError("targets", f"the target {target!r} is none: {error}") from None
+        raise MemberError("targets", f"the target '{printable(target)}' is none: {error}") from None
     except UnfitError:
-        raise MemberError("targets", f"the target {target!r} is neither a name nor an address") from None
+        raise MemberError("targets", f"the target '{printable(target)}' is neither a name nor an address") from None
 
 
 def _is_whole(value: object) -> bool:

@@ -20,6 +20,7 @@ from ..core.secret import Secret
 from ..crypto.keys import parse_keys
 from ..crypto.methods import Method
 from .limits import MemberError, pack_limits, parse_instant, parse_limits
+from .reader import printable
 
 NAME_MOST: Final = 255
 """Letters of a name: it stands in log lines."""
@@ -89,6 +90,14 @@ def check_name(name: Any) -> str:
         text = f"a name has 1 to {NAME_MOST} letters, and no control characters: it stands in the log"
         raise MemberError("name", text)
     return name
+
+
+def name_shown(name: str) -> str:
+    """Return a name as a line may show it, also one that cannot be: a store may have any."""
+    try:
+        return check_name(name)
+    except MemberError:
+        return printable(name)
 
 
 def parse_user(name: str, members: Mapping[str, Any], where: str = "") -> UserConfig:

@@ -16,6 +16,9 @@ SOURCE_GRACE: Final = 60.0
 while, and some carriers change them without being asked."""
 SPEED_MIN: Final = 1024
 """Bytes a second that a speed is at least: a handshake must come through before its time is over."""
+MOST: Final = 1 << 62
+"""What a size, a speed or a count is at most: sums of two fit into the words that processes have in common, and into
+those of every store."""
 WINDOWS: Final = ("lifetime", "month", "days")
 """Since the beginning, since a day of the month, in the last 30 days."""
 DAY_MOST: Final = 28
@@ -46,6 +49,8 @@ class Quota:
     def __post_init__(self) -> None:
         if self.size < 0:
             raise LimitValueError("quota", "a quota is 0 bytes or more")
+        if self.size > MOST:
+            raise LimitValueError("quota", f"a quota is {MOST} bytes at most; leave it out where there is none")
         if self.window not in WINDOWS:
             raise LimitValueError("quota.window", f"the window of a quota is one of {', '.join(WINDOWS)}")
         if not 1 <= self.day <= DAY_MOST:
@@ -87,6 +92,10 @@ class Limits:
             number = getattr(self, name)
             if number is not None and number < 0:
                 raise LimitValueError(name, f"{name} is 0 or more")
+        for name in ("up_speed", "down_speed", "connections", "sessions", "sources", "source_grace"):
+            number = getattr(self, name)
+            if number is not None and number > MOST:
+                raise LimitValueError(name, f"{name} is {MOST} at most; leave it out where there is no limit")
         for low, high in self.ports or ():
             if not 0 <= low <= high <= PORT_MAX:
                 raise LimitValueError("ports", f"ports are ranges within 0 and {PORT_MAX}, the lower end first")

@@ -90,6 +90,10 @@ def test_a_definition_that_cannot_be_read_is_told(site: Site) -> None:
     assert "odd: quota" in site.err
     assert "canary" not in site.err
     assert "odd" not in site.out
+    site.on_store(lambda store: store.put("\u202e" + "a" * 100_000, "{}"))
+    assert site.call("list") == OK
+    assert "\\u202eaaa" in site.err
+    assert len(site.err) < 1000
 
 
 def test_a_url_needs_its_extra_and_shows_no_password(site: Site) -> None:

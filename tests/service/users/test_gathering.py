@@ -37,6 +37,21 @@ def test_they_join_and_the_store_is_closed_again(tmp_path: Path, caplog: pytest.
     path.unlink()
 
 
+def test_names_that_cannot_be_are_told_as_a_log_can_bear_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def fill(store: SqliteStore) -> None:
+        for name in ("a" * 100_000, "x\u202ey\u2066z", "b\n2026 all is well"):
+            store.put(name, "{}")
+
+    path = tmp_path / "users.db"
+    kept(path, fill)
+    gathered(with_store(path, shared(port=8388)))
+    lines = [record.message for record in caplog.records if "is left out" in record.message]
+    assert len(lines) == 3
+    assert all(line.isprintable() and len(line) < 300 for line in lines)
+    assert any("x\\u202ey\\u2066z is left out" in line for line in lines)
+    path.unlink()
+
+
 def test_without_a_store_nothing_is_asked() -> None:
     config = replace(with_store(Path("/nowhere"), shared()), store=None)
     assert gathered(config) is config

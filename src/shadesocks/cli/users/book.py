@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from ...config.user import Credential
+from ...config.user import Credential, name_shown
 from ..exits import CONFIG, Failed, tell
-from ..running import shown
 from .owner import hand_over
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ class Book:
 
         roll = roll_of(()) if self.store is None else call_roll(self.store)
         for name, fault in roll.faults.items():
-            tell(f"warning: {self.named}: {shown(name)}: {fault}")
+            tell(f"warning: {self.named}: {name_shown(name)}: {fault}")
         return roll
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...config.stored import named as named
 from ...config.stored import with_stored
+from ...config.user import name_shown
 from ...core.errors import ConfigError, Problem
 from ..store.choose import open_store
 from ..store.roll import Roll, call_roll
@@ -43,6 +44,9 @@ def gathered(config: Config) -> Config:
 def joined(config: Config, roll: Roll) -> Config:
     """Return a configuration with those on a roll; who is left out is told."""
     peopled, problems = with_stored(config, list(roll.users.values()))
-    for name, text in [*roll.faults.items(), *((problem.key, problem.text) for problem in problems)]:
+    for name, text in [
+        *((name_shown(name), text) for name, text in roll.faults.items()),
+        *((problem.key, problem.text) for problem in problems),
+    ]:
         log.warning("store: %s is left out: %s", name, text)
     return peopled
