@@ -3,12 +3,14 @@
 All that is under way shares one slice. Who began it has a source: the sources take turns, and of one source the
 earliest job goes first, so a hundred jobs of one prober take no more from anybody else than one would.
 
-A slice is 1 ms, and no longer than all else took since the last one: where there is other work, that gets half of the
-time at least.
+Where nothing else is to be done, a slice is one step, so that who comes then waits no longer than that. Where there is
+other work, that has three quarters of the time, and a slice is 1 ms at most. Who began something and ends it with the
+next thing that he says was worth no step: all that is said is heard before the first.
 
 Where more sources come than can be served in time, turns for all would end none of their jobs. So a few are worked on
-until they are done, and who is next is drawn: each has a chance in proportion. What has its turn keeps its place; of
-the others a random one of whoever has most gives way when there is no room, where the /64s of one /48 count as one.
+until they are done; who is next is whoever came last, and every other time it is drawn, so that neither those who wait
+nor those who come can keep anybody out. What has its turn keeps its place; of the others a random one of whoever has
+most gives way when there is no room, where the /64s of one /48 count as one.
 """
 
 from __future__ import annotations
@@ -23,8 +25,12 @@ if TYPE_CHECKING:
 
 SLICE: Final = 0.001
 """Seconds; and one step of a job more, which is a tenth of that."""
-SLICE_MIN: Final = 0.00025
-"""Seconds that it may have if nothing else is to be done: a turn of the loop costs a tenth of that."""
+SLICE_MIN: Final = 0.0001
+"""Seconds: one step. A turn of the loop costs a quarter of that."""
+IDLE: Final = 0.0001
+"""Seconds that a turn of the loop takes at most in which nothing was to be done."""
+SHARE: Final = 0.25
+"""Of the time, where there is other work."""
 JOBS_MAX: Final = 1024
 """At once. Each holds what one connection sent at first: 64 KiB at most, a few hundred bytes as a rule."""
 ACTIVE_MOST: Final = 16
@@ -54,8 +60,10 @@ class Slices:
     __slots__ = (
         "_active",
         "_clock",
+        "_due",
         "_ended_at",
         "_fresh",
+        "_is_drawn",
         "_is_due",
         "_jobs",
         "_reactor",
@@ -73,13 +81,17 @@ class Slices:
         """The same by site, with the source of each."""
         self._active: Final[OrderedDict[Hashable, None]] = OrderedDict()
         """The sources that take turns, whose turn comes first. The first job of each has its turn."""
-        self._waiting: Final[dict[Hashable, dict[Hashable, None]]] = {}
-        """All other sources, by site."""
+        self._waiting: Final[OrderedDict[Hashable, dict[Hashable, None]]] = OrderedDict()
+        """All other sources, by site; who had a turn first, then in the order in which they came."""
+        self._is_drawn = False
+        """Who was next last."""
         self._fresh: Final[dict[Job, Hashable]] = {}
         """Jobs without a step yet, each the only one of its site when it came."""
         self._size = 0
         self._is_due = False
         self._ended_at = 0.0
+        self._due = 0.0
+        """Seconds that the next slice may have: what others took is not forgotten."""
 
     def __len__(self) -> int:
         """How many jobs there are."""
@@ -105,8 +117,7 @@ class Slices:
         self._size += 1
         if not self._is_due:
             self._is_due = True
-            self._ended_at = self._clock()
-            self._reactor.loop.call_soon(self._turn)
+            self._reactor.loop.call_soon(self._begin)
         return True
 
     def _make_room(self, site: Hashable) -> bool:
@@ -145,6 +156,7 @@ class Slices:
             del self._active[source]
             if jobs:
                 self._waiting.setdefault(site, {})[source] = None
+                self._waiting.move_to_end(site, last=False)
         if not jobs:
             del self._jobs[source]
             if not had_turn:
@@ -164,11 +176,28 @@ class Slices:
 
     # -- turns ---------------------------------------------------------------------------------
 
+    def _begin(self) -> None:
+        """Let the loop poll once: whoever has ended already is not worked for."""
+        self._due = 0.0
+        self._ended_at = self._clock()
+        self._reactor.loop.call_soon(self._turn)
+
     def _turn(self) -> None:
-        """Do one slice."""
+        """Do one slice, if it is time for one."""
+        now = self._clock()
+        taken = now - self._ended_at
+        self._due = SLICE_MIN if taken <= IDLE else min(self._due + taken * SHARE / (1 - SHARE), SLICE)
+        if self._due >= SLICE_MIN:
+            self._slice(now + self._due)
+            self._due = 0.0
+        self._is_due = bool(self._jobs)
+        if self._jobs:
+            self._reactor.loop.call_soon(self._turn)
+        self._reactor.settle()
+        self._ended_at = self._clock()
+
+    def _slice(self, until: float) -> None:
         clock, jobs = self._clock, self._jobs
-        now = clock()
-        until = now + min(max(now - self._ended_at, SLICE_MIN), SLICE)
         is_fresh = True
         while jobs:
             source, job = self._next(is_fresh)
@@ -178,11 +207,6 @@ class Slices:
                 self._reactor.guard(job.done)
             if clock() >= until:
                 break
-        self._is_due = bool(jobs)
-        if jobs:
-            self._reactor.loop.call_soon(self._turn)
-        self._reactor.settle()
-        self._ended_at = clock()
 
     def _next(self, is_fresh: bool) -> tuple[Hashable, Job]:
         """Return whose turn it is; where many wait, every other is the first step of somebody who came lately.
@@ -194,7 +218,11 @@ class Slices:
             job = next(iter(self._fresh))
             return self._fresh.pop(job), job
         while waiting and len(active) < ACTIVE_MOST:
-            site = choice(list(waiting)) if len(self._jobs) > ACTIVE_MOST else next(iter(waiting))
+            self._is_drawn = not self._is_drawn
+            if len(self._jobs) <= ACTIVE_MOST:
+                site = next(iter(waiting))
+            else:
+                site = choice(list(waiting)) if self._is_drawn else next(reversed(waiting))
             source = next(iter(waiting[site]))
             self._leave(site, source)
             active[source] = None

@@ -1,12 +1,14 @@
 """Packets that wait until it is known whose they are (`wire/packet.py`, `Unsettled`), as jobs of `Slices`.
 
-All of one port are one job there: an address of a datagram is whatever its sender wrote. Whose packet is next is drawn
-among the addresses, and where there is no room a random one of whoever has most gives way: so newcomers have a chance
-beside noise, in proportion. The one that is looked at stays.
+All of one port are one job there: an address of a datagram is whatever its sender wrote. As with jobs, the next packet
+is one of the address that came last, and every other time the address is drawn; where there is no room a random one of
+whoever has most gives way. So beside noise of few addresses a newcomer is found soon, and beside that of many he has a
+chance in proportion. The packet that is looked at stays.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from secrets import choice, randbelow
 from typing import TYPE_CHECKING, Final
 
@@ -28,12 +30,14 @@ EACH_MOST: Final = 16
 class Waiting:
     """The packets of one port. A job of `Slices`, each of whose turns is one packet's."""
 
-    __slots__ = ("_is_over", "_now", "_packets", "_relay", "_size")
+    __slots__ = ("_is_drawn", "_is_over", "_now", "_packets", "_relay", "_size")
 
     def __init__(self, relay: PacketRelay) -> None:
         self._relay = relay
-        self._packets: Final[dict[Hashable, list[Unsettled]]] = {}
-        """By address, or /48."""
+        self._packets: Final[OrderedDict[Hashable, list[Unsettled]]] = OrderedDict()
+        """By address, or /48; who had a turn first, then in the order in which they came."""
+        self._is_drawn = False
+        """Who was next last."""
         self._size = 0
         self._now: Unsettled | None = None
         """Whose turn it is."""
@@ -66,7 +70,10 @@ class Waiting:
     def step(self) -> bool:
         """See `slices.Job`."""
         if self._now is None:
-            self._now = self._take(choice(list(self._packets.values())), 0)
+            self._is_drawn = not self._is_drawn
+            site = choice(list(self._packets)) if self._is_drawn else next(reversed(self._packets))
+            self._packets.move_to_end(site, last=False)
+            self._now = self._take(self._packets[site], 0)
         self._is_over = self._now.step()
         return self._is_over
 
