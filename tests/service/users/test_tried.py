@@ -47,8 +47,9 @@ def test_each_user_is_served_under_his_name(method: str, caplog: pytest.LogCaptu
         async with service(server) as far, rig.target(rig.echo) as target, test_service_udp.echo() as other:
             for each in (clients[0], clients[59], clients[30], clients[30]):
                 async with client(each.password, at=far.addresses[0], method=method) as near:
-                    assert await streams(near, target, b"x" * 1000) == b"x" * 1000
+                    # First what makes the key known at the address: who ends a stream at once is not searched for.
                     assert await datagrams(near, other, b"x" * 1000) == b"x" * 1000
+                    assert await streams(near, target, b"x" * 1000) == b"x" * 1000
             assert far.packets.dropped == {}
             await until(lambda: not far.totals[0])
 
