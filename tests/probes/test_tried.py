@@ -10,6 +10,8 @@ import contextlib
 import os
 import random
 import signal
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -34,8 +36,10 @@ DEADLINE: Final = 3.0
 BYTEWISE_MAX: Final = 400
 SAMPLE: Final = ("aes-256-gcm", "xchacha20-ietf-poly1305")
 COUNT: Final = 300
-"""Users: a search takes several turns of the loop, and more steps than are left to who ends first."""
+"""Users: a search takes many turns of the loop."""
 MIDDLE: Final = COUNT // 2
+END_MOST: Final = 0.001
+"""Seconds by which an end may come later than with one key: what is tried at once takes 0.13 ms of them."""
 
 
 def password(number: int) -> str:
@@ -118,6 +122,42 @@ def test_replays_and_a_restart(tmp_path: Path) -> None:
                 place.program.wait(30)
         with posts(tmp_path, ports=ports) as places:
             fire(recorded, places, trap)
+
+
+def test_the_end_comes_as_soon_as_with_one_key(tmp_path: Path) -> None:
+    """A prober's bytes, then his end: the time until ours says nothing of how many keys were to be tried.
+
+    Medians, since the machine has other work; ten thousand keys take 80 ms.
+    """
+    need("ours")
+    ports = {}
+    with contextlib.ExitStack() as stack:
+        for count in (0, 10_000):
+            users = [{"name": f"user {number}", "password": password(number)} for number in range(count)]
+            wants: dict[str, object] = {"password": None, "users": users} if count else {}
+            own = tmp_path / str(count)
+            own.mkdir()
+            program = stack.enter_context(run("ours", "server", SAMPLE[0], own, settings=wants))
+            ports[count] = program.address
+        for _ in range(5):
+            taken: dict[int, list[float]] = {count: [] for count in ports}
+            for _ in range(30):
+                for count, address in ports.items():
+                    taken[count].append(end_of(address))
+            medians = {count: sorted(each)[len(each) // 2] for count, each in taken.items()}
+            if medians[10_000] < medians[0] + END_MOST:
+                return
+    raise AssertionError(medians)
+
+
+def end_of(address: tuple[str, int]) -> float:
+    """The seconds from our end to theirs."""
+    with socket.create_connection(address, 10) as sock:
+        sock.sendall(os.urandom(60))
+        began = time.perf_counter()
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(1) == b""
+        return time.perf_counter() - began
 
 
 # Datagrams
