@@ -136,7 +136,7 @@ def test_another_programs_database_is_left_alone(path: Path) -> None:
     with pytest.raises(StoreError, match="another program"):
         opened(path)
     assert path.read_bytes() == before
-    assert {file.name for file in path.parent.iterdir()} == {"users.db", "users.db.lock"}
+    assert {file.name for file in path.parent.iterdir()} == {"users.db"}, "nor is anything put beside it"
 
 
 def test_a_directory_or_a_link_is_no_file(path: Path, tmp_path: Path) -> None:

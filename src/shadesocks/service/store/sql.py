@@ -201,6 +201,9 @@ class SqlStore:
         self._is_open = False
         self._engine.dispose()
 
+    def look(self) -> None:
+        """See `Store`. A connection that was lost is noticed when it is used."""
+
     # -- what is done in it --------------------------------------------------------------------
 
     def do(self, work: Callable[[Connection], Result]) -> Result:

@@ -10,6 +10,9 @@ What cannot be read goes three ways, none of which deletes anything:
     not ours           of another program, of a version to come, a directory, no right to it: an error at `open`
     no room, bad disk  an error of that call alone: what was to be written is still the caller's
 
+A file that was renamed, deleted or replaced while it was open is left at the next call: what was written is in it, and
+what comes goes into the one that has the name by then. SQLite itself would write on into a file without a name.
+
 A lock on FILE.lock is held for as long as the file is open, shared: whoever sets it aside is alone with it. The file
 itself is opened by SQLite only: its locks belong to the process, and any close of the file would give them up.
 """
@@ -23,12 +26,12 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
-from stat import S_IMODE, S_ISREG
 from typing import Any, Final
 
 from ...proxy.users.counts import Counts
 from .salvage import salvage
-from .schema import APPLICATION_ID, STEPS, is_of_others, is_text
+from .schema import APPLICATION_ID, STEPS
+from .sqlite_file import HELP, SIZE_MIN, Identity, clear, identities, prepare, set_aside, wait_for, what_became
 from .store import (
     HOURS_A_DAY,
     Batch,
@@ -54,11 +57,7 @@ WRITERS_KEPT: Final = 7 * 24 * 3600
 NAMES_AT_ONCE: Final = 500
 """Names in one statement: SQLite knew 999 values at most until 3.32."""
 
-_SIZE_MIN: Final = 512
-"""Bytes of the smallest page, and so of the smallest file."""
 _DAMAGED: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
-_PARTS: Final = ("", "-wal", "-shm")
-"""A file of SQLite, its log, and the index of that."""
 _SUMS: Final = ("up", "down", "wire_up", "wire_down")
 _MORE: Final = ", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)
 _AT: Final = (
@@ -77,7 +76,10 @@ class SqliteStore:
         self._wall = wall
         self._busy = busy
         self._db: sqlite3.Connection | None = None
+        self._files: tuple[Identity, ...] = ()
+        """Which ones are open: the file, its log, the index of that."""
         self._lock_fd = -1
+        self._made_lock = False
 
     # -- opening -------------------------------------------------------------------------------
 
@@ -90,7 +92,7 @@ class SqliteStore:
             self._lock()
         except OSError as error:
             self.close()
-            raise StoreError(f"{self.path}: {error.strerror or error}; {_HELP}") from None
+            raise StoreError(f"{self.path}: {error.strerror or error}; {HELP}") from None
         try:
             try:
                 self._begin()
@@ -98,43 +100,26 @@ class SqliteStore:
                 if not _is_damaged(error):
                     raise
                 self._start_anew(error)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self.close()
-            raise StoreError(f"{self.path}: {error}; {_HELP}") from None
+            raise StoreError(f"{self.path}: {error}; {HELP}") from None
         except BaseException:
             self.close()
             raise
 
     def _prepare(self) -> None:
-        """Make the file, or see that it is one, and nobody else's to read."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            return
-        status = self.path.lstat()
-        if not S_ISREG(status.st_mode):
-            raise StoreError(f"{self.path} is no file; {_HELP}")
-        with open(self.path, "rb") as file:
-            head = file.read(_SIZE_MIN)
-        if is_text(head):
-            raise StoreError(f"{self.path} is a text, no store, and left alone; {_HELP}")
-        if S_IMODE(status.st_mode) != 0o600 and not is_of_others(head):
-            self.path.chmod(0o600)
+        self.notes += filter(None, [prepare(self.path, self._wall(), self._busy)])
 
     def _lock(self) -> None:
         if self._lock_fd < 0:
-            self._lock_fd = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        until = time.monotonic() + self._busy
-        while True:
-            try:
-                return flock(self._lock_fd, LOCK_SH | LOCK_NB)
-            except BlockingIOError:  # somebody sets a damaged file aside: that is over in a moment
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.01)
+            name, flags = f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._made_lock = not os.path.lexists(name)
+            self._lock_fd = os.open(name, flags, 0o600)
+        wait_for(self._lock_fd, LOCK_SH, self._busy)  # who sets a damaged file aside has done so in a moment
 
     def _begin(self) -> None:
-        if 0 < self.path.stat().st_size < _SIZE_MIN:
+        file = identities(self.path)[0]
+        if 0 < self.path.stat().st_size < SIZE_MIN:
             raise _damage("it is too short to be a store")  # SQLite would take it for an empty file
         db = self._db = sqlite3.connect(self.path, timeout=self._busy, isolation_level=None)
         db.text_factory = _text
@@ -143,7 +128,10 @@ class SqliteStore:
         tables = self._one("SELECT count(*) FROM sqlite_master")
         db.execute("COMMIT")
         if owner != APPLICATION_ID and tables:
-            raise StoreError(f"{self.path} is a database of another program, and left alone; {_HELP}")
+            if self._made_lock:
+                with suppress(OSError):
+                    os.unlink(f"{self.path}.lock")
+            raise StoreError(f"{self.path} is a database of another program, and left alone; {HELP}")
         if version > len(STEPS):
             raise StoreError(
                 f"{self.path} was written by a later version of shadesocks, and left alone; use that, or another path"
@@ -158,6 +146,7 @@ class SqliteStore:
             if verdict != "ok":
                 raise _damage(str(verdict).splitlines()[-1])
         self._migrate()
+        self._files = (file, *identities(self.path)[1:])
 
     def _until_free(self, statement: str) -> None:
         """Run what SQLite refuses at once, without waiting, while another process does the same."""
@@ -207,7 +196,7 @@ class SqliteStore:
             raise StoreError(
                 f"{self.path} is damaged ({error}), and another process has it open; when that ends it is set aside"
             ) from None
-        aside = self._set_aside()
+        aside = set_aside(self.path, self._wall())
         self._prepare()
         self._begin()
         saved = salvage(aside, self._ready)
@@ -217,16 +206,31 @@ class SqliteStore:
             f"read of it: {saved}"
         )
 
-    def _set_aside(self) -> Path:
-        stem = f"{self.path}.corrupt-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(self._wall()))}"
-        aside, number = stem, 1
-        while any(os.path.lexists(f"{aside}{part}") for part in _PARTS):
-            number += 1
-            aside = f"{stem}-{number}"
-        for part in reversed(_PARTS):  # the file itself last: until then the next start finds it damaged, as it is
-            with suppress(FileNotFoundError):
-                os.rename(f"{self.path}{part}", f"{aside}{part}")
-        return Path(aside)
+    # -- what is not there any more ------------------------------------------------------------
+
+    def look(self) -> None:
+        """See `Store`."""
+        with self._guarded():
+            pass
+
+    def _found(self) -> tuple[Identity, ...]:
+        try:
+            return identities(self.path)
+        except OSError:  # nobody can say it; as long as SQLite can work, let it
+            return self._files
+
+    def _follow(self, found: tuple[Identity, ...]) -> None:
+        """Leave a file that has lost its name, or its log, with all in it that was written; open what is there now."""
+        has_moved = found[0] != self._files[0]
+        if has_moved or found[1] in (None, self._files[1]):  # else others have begun a log for the same file
+            with suppress(sqlite3.Error):
+                self._one("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.close()
+        self.notes.append(f"{self.path} {what_became(self._files, found)}")
+        if has_moved:
+            with suppress(OSError):
+                clear(self.path, self._files, self._wall(), self._busy)
+        self.open()
 
     # -- what is done in it --------------------------------------------------------------------
 
@@ -263,6 +267,8 @@ class SqliteStore:
         try:
             if self._db is None:
                 self.open()  # it went wrong when it was set aside
+            elif (found := self._found()) != self._files:
+                self._follow(found)
             yield
         except sqlite3.DatabaseError as error:
             if _is_damaged(error):
@@ -471,9 +477,6 @@ def _portions(names: Collection[str]) -> Iterator[list[str]]:
 
 def _listed(numbers: Collection[int]) -> str:
     return ", ".join(map(str, numbers))
-
-
-_HELP: Final = "name another path, or let this user read and write there"
 
 
 def _text(data: bytes) -> str:

@@ -110,6 +110,9 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of it. It can be opened again."""
 
+    def look(self) -> None:
+        """See whether what is open is still what is meant; every other call does so, too."""
+
     def write(self, batch: Batch) -> bool:
         """Add a batch to what is there, whole; False where that was done before."""
 
