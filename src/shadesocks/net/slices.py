@@ -32,7 +32,7 @@ IDLE: Final = 0.0001
 SHARE: Final = 0.25
 """Of the time, where there is other work."""
 JOBS_MAX: Final = 1024
-"""At once. Each holds what one connection sent at first: 64 KiB at most, a few hundred bytes as a rule."""
+"""At once. Each holds what one connection sent at first: a few hundred bytes as a rule (`proxy/inbound/seeking.py`)."""
 ACTIVE_MOST: Final = 16
 """Sources that take turns: long searches of 16 (80 ms each) are over in 3 s, before most clients give up."""
 _SITE_SIZE: Final = 6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -181,45 +180,37 @@ def test_the_deadline_ends_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("end", ["fin", "reset"])
-@pytest.mark.parametrize(
-    "size", [100, BEFORE + seeking.KEPT_MAX, 3 * seeking.KEPT_MAX], ids=["short", "as much as is kept", "long"]
-)
+@pytest.mark.parametrize("size", [100, 70_000, 3_000_000])
 @pytest.mark.parametrize("model", event_models())
 def test_who_ends_during_his_search_gets_his_end_at_once(
     end: str, size: int, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not a step is done any more, or its time would tell how many users there are: as with one key.
 
-    A long one has said more than is read of him; then the end is told by epoll alone while bytes are in front of it.
+    However much he said: he is read from as any stranger is.
     """
-    if size > 2 * seeking.KEPT_MAX and model != "epoll":
-        pytest.skip("the end is seen where it is next")
     steps = []
 
     def step(_search: object, _most: int = 0) -> bool:
         steps.append(1)
         return False
 
+    monkeypatch.setattr("shadesocks.wire.search.Search.step", step)
+    monkeypatch.setattr("shadesocks.net.slices.Slices._turn", lambda _slices: None)
+
     async def story() -> None:
         with stage(model) as made, Port(made, 3) as port:
-            is_told = size < seeking.KEPT_MAX or model == "epoll"
-            if is_told:
-                monkeypatch.setattr("shadesocks.net.slices.Slices._turn", lambda _slices: None)
-            monkeypatch.setattr("shadesocks.wire.search.Search.step", step)
-            sock = port.enter()
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-            sock.sendall(bytes(BEFORE))
+            sock = port.enter(bytes(BEFORE))
             await until(lambda: port.searches == 1)
-            sock.sendall(bytes(size - BEFORE))
-            await turns(20)
+            await asyncio.get_running_loop().sock_sendall(sock, bytes(size - BEFORE))
             if end == "fin":
                 sock.shutdown(socket.SHUT_WR)
             else:
                 sock.close()
             await until(lambda: bool(made.ledger.words))
-            assert len(steps) == 1 or not is_told, "the one of the beginning"
+            assert steps == [1], "the one of the beginning"
             assert made.ledger.words == {"auth": 1}
-            assert port.searches == 0
+            assert port.searches == seeking.Seeking.kept_by_all == 0
 
     run(story())
 
@@ -252,8 +243,12 @@ def test_a_salt_that_is_known_is_refused_before_any_search(monkeypatch: pytest.M
     run(story())
 
 
-def test_what_is_said_during_a_search_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shadesocks.wire.search.Search.step", lambda _search: False)
+@pytest.mark.parametrize(("all_of_them", "each"), [(64 << 20, 200_000), (100_000, 64 << 10)])
+def test_what_is_kept_during_a_search_is_bounded(all_of_them: int, each: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is beyond is read, too, as of any stranger, and lost."""
+    monkeypatch.setattr(seeking, "KEPT_MOST", 200_000)
+    monkeypatch.setattr(seeking, "KEPT_ALL", all_of_them)
+    monkeypatch.setattr("shadesocks.wire.search.Search.step", lambda _search, _most=0: False)
     found: list[seeking.Seeking] = []
     begin = seeking.Seeking.__init__
 
@@ -265,15 +260,38 @@ def test_what_is_said_during_a_search_is_bounded(monkeypatch: pytest.MonkeyPatch
 
     async def story() -> None:
         with stage() as made, Port(made, 3) as port:
-            sock = port.enter(bytes(BEFORE))
+            socks = [port.enter(bytes(BEFORE)) for _ in range(3)]
+            await until(lambda: port.searches == 3)
+            for sock in socks:
+                await asyncio.get_running_loop().sock_sendall(sock, bytes(1_000_000))
+            kept = [len(one.kept) for one in found]
+            assert seeking.Seeking.kept_by_all == sum(kept)
+            assert max(kept[1:]) <= each
+            assert all(one.has_lost for one in found)
+
+    run(story())
+    assert seeking.Seeking.kept_by_all == 0
+
+
+def test_who_says_more_than_is_kept_is_known_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeking, "KEPT_MOST", 100_000)
+
+    async def story() -> None:
+        with stage() as made, Port(made) as port:
+            turn = slices_file.Slices._turn
+            monkeypatch.setattr(slices_file.Slices, "_turn", lambda _slices: None)
+            sock = port.enter()
+            await asyncio.get_running_loop().sock_sendall(sock, request(MANY - 1, b"p" * 500_000))
             await until(lambda: port.searches == 1)
-            sent = 0
-            for _ in range(100):
-                with suppress(BlockingIOError):
-                    sent += sock.send(bytes(65536))
-                await turns(2)
-            assert seeking.KEPT_MAX <= len(found[0].kept) < 2 * seeking.KEPT_MAX
-            assert sent > len(found[0].kept), "the rest is in the kernel"
+            await turns(20)
+            monkeypatch.setattr(slices_file.Slices, "_turn", turn)
+            made.reactor.slices._turn()
+            await until(lambda: not port.searches)
+            await turns(5)
+            assert not dialled(made)
+            sock.close()
+            await until(lambda: made.ledger.words == {"limit": 1})
+            assert [*port.keyring.near(b"\xc0\x00\x02\x07")] == [user_key(NAME, MANY - 1)]
 
     run(story())
 

@@ -7,16 +7,19 @@ stranger is, but what he says is kept.
 Who ends first gets his end at once, as with one key, or the time that it takes would tell how many users there are. So
 whoever sends everything and his end with it is served where his key is among those that are tried at once. To look on
 for him would serve nobody: after our own end there is no answer.
+
+For the same reason he is read from however much he says, which also shows when he ends. What cannot be kept is lost,
+and with it his stream; but if he has a key, his address is known from then on.
 """
 
 from __future__ import annotations
 
-from socket import MSG_PEEK
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from ...core.errors import RemoteProtocolError
 from ...net.options import NOW
 from ...net.pipe import READ_MIN
-from ...net.poller import ENDED, READ
+from ...net.poller import READ
 from ...net.story import ready
 from ...wire.reader import Reader
 from ..users.sources import group_at
@@ -29,8 +32,12 @@ if TYPE_CHECKING:
     from ...wire.shadow import Random, ShadowRequest, WallClock
     from ..silent import Strangers
 
-KEPT_MAX: Final = READ_MIN
-"""Bytes that are read during a search; then the sender has to wait for its end."""
+KEPT_EACH: Final = READ_MIN
+"""Bytes that are kept of each, whatever others keep."""
+KEPT_MOST: Final = 1 << 20
+"""Of one: what 100 Mbit/s bring in the time of 10,000 keys."""
+KEPT_ALL: Final = 64 << 20
+"""Of all; as much as what is kept of each of as many as may search."""
 AT_ONCE_MOST: Final = 8
 """Searches under way beside which more than the keys of an address is tried at once: 16 keys for each connection of a
 burst are what others would wait for."""
@@ -39,7 +46,10 @@ burst are what others would wait for."""
 class Seeking:
     """One search. For `Slices` it is a job."""
 
-    __slots__ = ("_fd", "_is_over", "_is_waiting", "_search", "_sock", "_strangers", "_tells_end", "kept")
+    __slots__ = ("_fd", "_is_over", "_is_waiting", "_search", "_sock", "_strangers", "has_lost", "kept")
+
+    kept_by_all: ClassVar[int] = 0
+    """Bytes that are kept by those that are under way."""
 
     def __init__(self, strangers: Strangers, sock: SocketType, search: Search) -> None:
         self._strangers = strangers
@@ -48,10 +58,10 @@ class Seeking:
         self._search = search
         self._is_over = False
         self._is_waiting = False
-        self._tells_end = strangers.reactor.poller.name == "epoll"
-        """The end of a stream is told of before what is in front of it was read."""
         self.kept = bytearray()
         """What came meanwhile."""
+        self.has_lost = False
+        """More came than was kept."""
 
     async def over(self) -> None:
         """Wait until the search is over, or the stranger ends it; where too many are under way, it is over at once."""
@@ -61,26 +71,16 @@ class Seeking:
         self._is_waiting = True
         try:
             while True:
-                await ready(self._fd, self._interest())
+                await ready(self._fd, READ)
                 if self._is_over or not self._read():
                     return
         finally:
             self._is_waiting = False
+            Seeking.kept_by_all -= len(self.kept)
             reactor.slices.drop(group, self)
-
-    @property
-    def _is_full(self) -> bool:
-        return len(self.kept) >= KEPT_MAX
-
-    def _interest(self) -> int:
-        if not self._is_full:
-            return READ
-        return ENDED if self._tells_end else 0
 
     def _read(self) -> bool:
         """Keep what came; False: it was the end."""
-        if self._is_full:
-            return False
         scratch = self._strangers.scratch.inward
         try:
             size = self._sock.recv_into(scratch, READ_MIN, NOW)
@@ -88,21 +88,17 @@ class Seeking:
             return True
         except OSError:
             return False
-        self.kept += scratch[:size]
+        most = KEPT_MOST if Seeking.kept_by_all < KEPT_ALL else KEPT_EACH
+        if self.has_lost or len(self.kept) + size > most:
+            self.has_lost = True
+        else:
+            self.kept += scratch[:size]
+            Seeking.kept_by_all += size
         return size > 0
 
     def step(self) -> bool:
         """See `slices.Job`."""
-        return (self._is_full and not self._tells_end and self._has_ended()) or self._search.step()
-
-    def _has_ended(self) -> bool:
-        """Look for the end where nothing tells of it; one that has bytes in front of it stays out of sight."""
-        try:
-            return self._sock.recv(1, MSG_PEEK | NOW) == b""
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        return self._search.step()
 
     def done(self) -> None:
         """See `slices.Job`."""
@@ -128,14 +124,18 @@ async def go_on(
     """Find whose stream it is; return what reads on, what it has read if that is all, and the bytes that came.
 
     Raises:
-        RemoteProtocolError: nobody's; or what follows is against the rules.
+        RemoteProtocolError: nobody's; or what follows is against the rules, or more than could be kept.
     """
     search = shadow.search(sought, group_at(client))
     more: bytes | bytearray = b""
+    has_lost = False
     slices = strangers.reactor.slices
     if not (search.step() if len(slices) < AT_ONCE_MOST else search.step_near()):
         seeking = Seeking(strangers, sock, search)
         await seeking.over()
-        more = seeking.kept
+        more, has_lost = seeking.kept, seeking.has_lost
     reader = Reader(shadow.go_on(sought, search, wall, random))
-    return reader, reader.feed(rest + more), len(more)
+    request = reader.feed(rest + more)
+    if has_lost:
+        raise RemoteProtocolError("limit")
+    return reader, request, len(more)
