@@ -44,7 +44,10 @@ def test_the_status_of_one_and_of_several_together(
     other = {**STATUS, "udp": UDP, "addresses": [], "reloaded": reloaded, "users": {"count": 7, "refused": {}}}
     several = [
         {**STATUS, "users": {"count": 3, "refused": {}, "trouble": ""}},
-        {**STATUS, "users": {"count": 3, "refused": {"quota": 2, "x\x1b": 1}, "trouble": "full\x1b"}},
+        {
+            **STATUS,
+            "users": {"count": 3, "refused": {"quota": 2, "x\x1b": 1}, "trouble": "full\x1b", "remark": "gone\x1b"},
+        },
     ]
     stubs = (
         Stub(5, master=4, status=several[0]),
@@ -63,6 +66,7 @@ def test_the_status_of_one_and_of_several_together(
         "  connections: 2 dialling, 4 relaying; 26 in all\n"
         "  users: 3; refused: quota 2, x? 1\n"
         "  what passes for them is kept in memory, for it cannot be written: full?\n"
+        "  their store: gone?\n"
         "  strangers, who have not authenticated: 6\n"
         "  TCP: up 2 KiB, down 4 KiB\n"
         "  ended: done 18, idle 2",

@@ -97,6 +97,8 @@ def _users(group: Sequence[Report]) -> Iterator[str]:
         yield f"users: {count}{'; refused: ' + _counts(refused) if refused else ''}"
         for trouble in sorted({told["trouble"] for told in people if told.get("trouble")}):
             yield f"what passes for them is kept in memory, for it cannot be written: {shown(trouble)}"
+        for remark in sorted({told["remark"] for told in people if told.get("remark")}):
+            yield f"their store: {shown(remark)}"
 
 
 def _sum(counts: Any) -> Counter[str]:

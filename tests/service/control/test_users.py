@@ -73,7 +73,7 @@ def test_all_users_or_one() -> None:
                     await told(far, name=name)
                 assert caught.value.code == code
             status = far.commands["status"]({})
-            assert status["users"] == {"count": 2, "refused": {"disabled": 1}, "trouble": ""}
+            assert status["users"] == {"count": 2, "refused": {"disabled": 1}, "trouble": "", "remark": ""}
 
     run(story())
 

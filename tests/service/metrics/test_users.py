@@ -160,6 +160,7 @@ def test_a_store_in_trouble_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         far = Service.server(with_store(tmp_path / "users.db", limited()))
         async with started(far), rig.target(rig.echo) as target:
             assert together(far)[("ss_store_trouble",)] == 0
+            assert together(far)[("ss_store_replaced_total",)] == 0
             kept = users_of(far).kept
             assert kept is not None
             store = kept._books.clerk._store

@@ -458,6 +458,37 @@ def test_hours_become_days_once_a_day(tmp_path: Path) -> None:
     play(story())
 
 
+def test_a_store_that_was_taken_away_is_noticed_within_a_minute(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        path, now = tmp_path / "in" / "users.db", [1.0]
+        accounts = Accounts()
+        books = Books(accounts, SqliteStore(path), lambda: now[0], lambda: MAY_20 + int(now[0]))
+        await books.open()
+        path.parent.rename(tmp_path / "away")
+        path.parent.write_text("in the way")
+        for now[0] in (30.0, 60.9):
+            books.sweep()
+            await books.clerk.ask(lambda _store: None)
+            assert books.trouble == ""
+        for now[0] in (61.0, 121.0):
+            books.sweep()
+            await books.clerk.ask(lambda _store: None)
+            assert "users.db" in books.trouble
+        path.parent.unlink()
+        now[0] = 181.0
+        books.sweep()
+        await books.clerk.ask(lambda _store: None)
+        assert books.trouble == ""
+        assert path.exists()
+        assert "was deleted or renamed" in books.clerk.remark
+        assert await books.close()
+
+    play(story())
+    assert len([record for record in caplog.records if "cannot be used now" in record.message]) == 1, "said once"
+
+
 def test_a_store_that_fails_costs_nothing_but_memory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     class Failing(SqliteStore):
         fails = True

@@ -80,7 +80,10 @@ def test_what_the_store_has_to_say_is_logged(tmp_path: Path, caplog: pytest.LogC
 
     async def scene() -> None:
         clerk = Clerk(SqliteStore(tmp_path / "users.db"))
+        assert (clerk.remark, clerk.remarks) == ("", 0)
         await clerk.open()
+        assert "is damaged" in clerk.remark
+        assert clerk.remarks == 1
         await clerk.close()
 
     with caplog.at_level(logging.WARNING):

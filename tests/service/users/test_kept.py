@@ -111,6 +111,30 @@ def test_a_store_that_hangs_holds_up_nobody_for_ever(tmp_path: Path, caplog: pyt
     assert "until it is, their quotas count from now: the store has not answered" in caplog.text
 
 
+def test_a_store_that_was_taken_away_is_told_until_the_next_reload(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "users.db"
+    kept(path, lambda store: write_user(store, stored("s")))
+
+    async def story() -> None:
+        held, config = await opened(path, Accounts()), with_store(path, shared(names=""))
+        try:
+            assert [*(await held.gather(config, joins=True))[1]] == ["s"]
+            assert (held.remark, held.remarks) == ("", 0)
+            path.rename(tmp_path / "old.db")
+            assert [*(await held.gather(config, joins=True))[1]] == []
+            assert "was deleted or renamed" in held.remark, "by this reload"
+            kept(path, lambda store: write_user(store, stored("t")))
+            assert [*(await held.gather(config, joins=True))[1]] == ["t"]
+            assert (held.remark, held.remarks, held.trouble) == ("", 1, "")
+        finally:
+            assert await held.close()
+
+    asyncio.run(story())
+    assert "was deleted or renamed" in caplog.text
+
+
 def test_a_store_that_is_none_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "users.db").mkdir()
     with pytest.raises(ConfigError, match=r"store: .*users\.db"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from ...proxy.users.account import Account
 from ..shared import wall
@@ -99,6 +99,8 @@ def families(accounting: Accounting) -> Iterator[Metric]:
         text = "Payload bytes that were counted and are not written to the store yet."
         yield GaugeMetricFamily("ss_store_unwritten_bytes", text, kept.unwritten.payload)
         yield GaugeMetricFamily("ss_store_trouble", "Whether the store cannot be written now.", int(bool(kept.trouble)))
+        text = "How often the store's file was another one all at once: damaged, renamed, deleted or replaced."
+        yield CounterMetricFamily("ss_store_replaced", text, kept.remarks)
 
 
 def slices(accounting: Accounting, most: int) -> Iterator[bytes]:

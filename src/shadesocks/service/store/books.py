@@ -43,6 +43,8 @@ PIECE: Final = 0.004
 """Seconds of work between two turns of the loop."""
 JUMP: Final = 60.0
 """Seconds by which the wall clock parts from the other one when somebody sets it, and does not only mend it."""
+LOOK_AGAIN: Final = 60.0
+"""Seconds between two looks at whether the store is still where it was, where nothing passes that is to be written."""
 STEADY: Final = 3600.0
 """Seconds for which a clock that jumped is not believed as far as to make days of hours."""
 
@@ -86,6 +88,8 @@ class Books:
         self._stale: dict[str, Quota] = {}
         """Whose windows are to be filled, once the store answers: it did not, or the wall clock jumped."""
         self._refilling: asyncio.Task[None] | None = None
+        self._looks_at = now() + LOOK_AGAIN
+        self._look_failed = ""
 
     async def open(self) -> list[Stored]:
         """Open the store, and return the users it knows; raises StoreError."""
@@ -196,6 +200,9 @@ class Books:
         self._look_at_clocks(now, wall)
         self.flush.add(self.accounts.sweep(now, wall), wall)
         self.flush.tick(now)
+        if now >= self._looks_at:
+            self._looks_at = now + LOOK_AGAIN
+            self.clerk.tell(lambda store: store.look(), self._looked)
         if self._seat is not None:
             self._seat.tend(self._inherit)
             for estate in self._estates:
@@ -206,6 +213,17 @@ class Books:
         if roll_before(wall, self._days) > self._rolled and now >= self._steady_at:
             self._rolled = roll_before(wall, self._days)
             self.clerk.tell(lambda store: _roll(store, wall, self._days), self._was_rolled)
+
+    def _looked(self, _nothing: Any, error: StoreError | None) -> None:
+        text = "" if error is None else str(error)
+        if text and text not in (self._look_failed, self.flush.trouble):
+            log.error("the store cannot be used now; what passes is kept in memory: %s", text)
+        self._look_failed = text
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written now, as far as somebody tried; empty while all is well."""
+        return self.flush.trouble or self._look_failed
 
     def _inherit(self, seat: Seat) -> None:
         self._estates.append(Estate(seat, self.clerk, self._wall()))

@@ -38,6 +38,10 @@ class Clerk:
         self._loop: Final = asyncio.get_running_loop()
         self._work: SimpleQueue[tuple[Callable[[Store], Any], Done] | None] = SimpleQueue()
         self._thread: Thread | None = None
+        self.remark = ""
+        """The last that the store had to say; whoever has heard it may empty it."""
+        self.remarks = 0
+        """How often it had anything to say."""
 
     async def open(self) -> None:
         """Start the thread and open the store.
@@ -119,4 +123,6 @@ class Clerk:
     def _tell(self, done: Done, result: Any, error: StoreError | None, notes: list[str]) -> None:
         for note in notes:
             log.warning("%s", note)
+            self.remark = note
+            self.remarks += 1
         done(result, error)

@@ -61,6 +61,8 @@ class Kept:
             ConfigError: the store does not say who they are.
         """
         before = self._roll
+        if before is not NOBODY:
+            self._books.clerk.remark = ""  # from now on those are served who stand in what is there
 
         def read(store: Store) -> tuple[Roll, Config]:
             roll = call_roll(store, before)
@@ -103,7 +105,17 @@ class Kept:
     @property
     def trouble(self) -> str:
         """Why nothing can be written now; empty while all is well."""
-        return self._books.flush.trouble
+        return self._books.trouble
+
+    @property
+    def remark(self) -> str:
+        """What became of the store since the last reload, if it is another one than it was; empty as a rule."""
+        return self._books.clerk.remark
+
+    @property
+    def remarks(self) -> int:
+        """How often it was another one, since the start."""
+        return self._books.clerk.remarks
 
     @property
     def unwritten(self) -> Counts:
