@@ -8,9 +8,8 @@ other work, that has three quarters of the time, and a slice is 1 ms at most. Wh
 next thing that he says was worth no step: all that is said is heard before the first.
 
 Where more sources come than can be served in time, turns for all would end none of their jobs. So a few are worked on
-until they are done; who is next is whoever came last, and every other time it is drawn, so that neither those who wait
-nor those who come can keep anybody out. What has its turn keeps its place; of the others a random one of whoever has
-most gives way when there is no room, where the /64s of one /48 count as one.
+until they are done, and lots say who is next (`lots.py`). What has its turn keeps its place; of the others a random one
+of whoever has most gives way when there is no room, where the /64s of one /48 count as one.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable
 from secrets import choice, randbelow
 from typing import TYPE_CHECKING, Final, Protocol
+
+from .lots import Lots, site_of
 
 if TYPE_CHECKING:
     from .reactor import Reactor
@@ -35,8 +36,6 @@ JOBS_MAX: Final = 1024
 """At once. Each holds what one connection sent at first: a few hundred bytes as a rule (`proxy/inbound/seeking.py`)."""
 ACTIVE_MOST: Final = 16
 """Sources that take turns: long searches of 16 (80 ms each) are over in 3 s, before most clients give up."""
-_SITE_SIZE: Final = 6
-"""Bytes of a /48, what many are given who ask for IPv6."""
 
 
 class Job(Protocol):
@@ -49,11 +48,6 @@ class Job(Protocol):
         """It is done, or given up for want of room: no step said so then. Called once; it resumes no story itself."""
 
 
-def site_of(source: Hashable) -> Hashable:
-    """Return what counts as one where there is little room: of a /64 (`datagrams.group_of`) its /48."""
-    return source[:_SITE_SIZE] if isinstance(source, bytes) and len(source) > _SITE_SIZE else source
-
-
 class Slices:
     """The long work of one reactor."""
 
@@ -63,7 +57,6 @@ class Slices:
         "_due",
         "_ended_at",
         "_fresh",
-        "_is_drawn",
         "_is_due",
         "_jobs",
         "_reactor",
@@ -81,10 +74,8 @@ class Slices:
         """The same by site, with the source of each."""
         self._active: Final[OrderedDict[Hashable, None]] = OrderedDict()
         """The sources that take turns, whose turn comes first. The first job of each has its turn."""
-        self._waiting: Final[OrderedDict[Hashable, dict[Hashable, None]]] = OrderedDict()
-        """All other sources, by site; who had a turn first, then in the order in which they came."""
-        self._is_drawn = False
-        """Who was next last."""
+        self._waiting: Final[Lots[dict[Hashable, None]]] = Lots(dict)
+        """All other sources, by site."""
         self._fresh: Final[dict[Job, Hashable]] = {}
         """Jobs without a step yet, each the only one of its site when it came."""
         self._size = 0
@@ -111,7 +102,7 @@ class Slices:
         if site not in self._sites:
             self._fresh[job] = source
         if source not in self._jobs:
-            self._waiting.setdefault(site, {})[source] = None
+            self._waiting.enter(site)[source] = None
         self._jobs.setdefault(source, {})[job] = None
         self._sites.setdefault(site, {})[job] = source
         self._size += 1
@@ -155,8 +146,7 @@ class Slices:
         if had_turn:
             del self._active[source]
             if jobs:
-                self._waiting.setdefault(site, {})[source] = None
-                self._waiting.move_to_end(site, last=False)
+                self._waiting.enter(site)[source] = None
         if not jobs:
             del self._jobs[source]
             if not had_turn:
@@ -164,10 +154,10 @@ class Slices:
 
     def _leave(self, site: Hashable, source: Hashable) -> None:
         """Take a source out of those that wait."""
-        waiting = self._waiting[site]
+        waiting = self._waiting.sites[site]
         del waiting[source]
         if not waiting:
-            del self._waiting[site]
+            self._waiting.leave(site)
 
     def clear(self, source: Hashable) -> None:
         """Forget all jobs of a source."""
@@ -218,12 +208,8 @@ class Slices:
             job = next(iter(self._fresh))
             return self._fresh.pop(job), job
         while waiting and len(active) < ACTIVE_MOST:
-            self._is_drawn = not self._is_drawn
-            if len(self._jobs) <= ACTIVE_MOST:
-                site = next(iter(waiting))
-            else:
-                site = choice(list(waiting)) if self._is_drawn else next(reversed(waiting))
-            source = next(iter(waiting[site]))
+            site = waiting.draw() if len(self._jobs) > ACTIVE_MOST else next(iter(waiting.sites))
+            source = next(iter(waiting.sites[site]))
             self._leave(site, source)
             active[source] = None
         source = next(iter(active))

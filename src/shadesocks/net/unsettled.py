@@ -1,23 +1,19 @@
 """Packets that wait until it is known whose they are (`wire/packet.py`, `Unsettled`), as jobs of `Slices`.
 
-All of one port are one job there: an address of a datagram is whatever its sender wrote. As with jobs, the next packet
-is one of the address that came last, and every other time the address is drawn; where there is no room a random one of
-whoever has most gives way. So beside noise of few addresses a newcomer is found soon, and beside that of many he has a
-chance in proportion. The packet that is looked at stays.
+All of one port are one job there: an address of a datagram is whatever its sender wrote. Lots say whose packet is next
+(`lots.py`), and where there is no room a random one of whoever has most gives way. So beside noise of few addresses a
+newcomer is found soon, and beside that of many he has a chance in proportion. The packet that is looked at stays.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from secrets import choice, randbelow
 from typing import TYPE_CHECKING, Final
 
 from ..core.reasons import reason
-from .slices import site_of
+from .lots import Lots, site_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from ..wire.packet import Unsettled
     from .packets import PacketRelay
 
@@ -30,14 +26,12 @@ EACH_MOST: Final = 16
 class Waiting:
     """The packets of one port. A job of `Slices`, each of whose turns is one packet's."""
 
-    __slots__ = ("_is_drawn", "_is_over", "_now", "_packets", "_relay", "_size")
+    __slots__ = ("_is_over", "_now", "_packets", "_relay", "_size")
 
     def __init__(self, relay: PacketRelay) -> None:
         self._relay = relay
-        self._packets: Final[OrderedDict[Hashable, list[Unsettled]]] = OrderedDict()
-        """By address, or /48; who had a turn first, then in the order in which they came."""
-        self._is_drawn = False
-        """Who was next last."""
+        self._packets: Final[Lots[list[Unsettled]]] = Lots(list)
+        """By address, or /48."""
         self._size = 0
         self._now: Unsettled | None = None
         """Whose turn it is."""
@@ -46,15 +40,15 @@ class Waiting:
 
     def add(self, search: Unsettled) -> None:
         """Take one more, in place of a random one where there is no room."""
-        site = site_of(search.group)
-        own = self._packets.setdefault(site, [])
+        own = self._packets.enter(site_of(search.group))
         own.append(search)
         self._size += 1
         if len(own) > EACH_MOST:
             self._give_up(own)
         elif self._size > WAITING_MOST:
-            most = max(map(len, self._packets.values()))
-            self._give_up(choice([each for each in self._packets.values() if len(each) == most]))
+            all_of_them = self._packets.sites.values()
+            most = max(map(len, all_of_them))
+            self._give_up(choice([each for each in all_of_them if len(each) == most]))
 
     def _give_up(self, packets: list[Unsettled]) -> None:
         self._take(packets, randbelow(len(packets)))
@@ -64,16 +58,13 @@ class Waiting:
         search = packets.pop(at)
         self._size -= 1
         if not packets:
-            del self._packets[site_of(search.group)]
+            self._packets.leave(site_of(search.group))
         return search
 
     def step(self) -> bool:
         """See `slices.Job`."""
         if self._now is None:
-            self._is_drawn = not self._is_drawn
-            site = choice(list(self._packets)) if self._is_drawn else next(reversed(self._packets))
-            self._packets.move_to_end(site, last=False)
-            self._now = self._take(self._packets[site], 0)
+            self._now = self._take(self._packets.sites[self._packets.draw()], 0)
         self._is_over = self._now.step()
         return self._is_over
 
