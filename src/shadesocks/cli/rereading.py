@@ -104,6 +104,7 @@ class Rereading:
         log.info("the config was read again; servers: %d", len(service.servers))
         return listening(service.addresses)
 
+
 def _watch(service: Service) -> FileWatch:
     """Return what looks at the files of a service."""
     from ..process.watch import FileWatch
