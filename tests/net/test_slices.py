@@ -311,6 +311,22 @@ def test_the_first_step_of_whoever_is_new_waits_for_no_long_job(world: World) ->
     turns(world)
 
 
+def test_those_who_come_all_the_time_leave_half_of_the_steps_to_the_others(world: World) -> None:
+    slices = Slices(world.reactor)
+    long = [Work(world, 10_000) for _ in range(40)]
+    for number, job in enumerate(long):
+        slices.add(number, job)
+    turn(world)
+    before = sum(job.left for job in long)
+    for number in range(400):
+        slices.add(f"new {number}", Work(world, 10_000))
+        turn(world)
+    assert before - sum(job.left for job in long) >= 190
+    for source in list(slices._jobs):
+        slices.clear(source)
+    turns(world)
+
+
 def test_who_comes_to_many_that_wait_is_soon_next(world: World) -> None:
     """A thousand that were opened once and hold on keep nobody out."""
     slices = Slices(world.reactor)

@@ -63,6 +63,7 @@ class Slices:
         "_sites",
         "_size",
         "_waiting",
+        "_was_fresh",
     )
 
     def __init__(self, reactor: Reactor, clock: Callable[[], float] | None = None) -> None:
@@ -78,6 +79,8 @@ class Slices:
         """All other sources, by site."""
         self._fresh: Final[dict[Job, Hashable]] = {}
         """Jobs without a step yet, each the only one of its site when it came."""
+        self._was_fresh = False
+        """Whether the last step was for one of them."""
         self._size = 0
         self._is_due = False
         self._ended_at = 0.0
@@ -188,23 +191,22 @@ class Slices:
 
     def _slice(self, until: float) -> None:
         clock, jobs = self._clock, self._jobs
-        is_fresh = True
         while jobs:
-            source, job = self._next(is_fresh)
-            is_fresh = not is_fresh
+            source, job = self._next()
             if self._step(job):
                 self.drop(source, job)
                 self._reactor.guard(job.done)
             if clock() >= until:
                 break
 
-    def _next(self, is_fresh: bool) -> tuple[Hashable, Job]:
+    def _next(self) -> tuple[Hashable, Job]:
         """Return whose turn it is; where many wait, every other is the first step of somebody who came lately.
 
         That is where most are found whose key was used lately, so these do not wait for long searches.
         """
         active, waiting = self._active, self._waiting
-        if is_fresh and self._fresh and len(self._jobs) > ACTIVE_MOST:
+        self._was_fresh = not self._was_fresh
+        if self._was_fresh and self._fresh and len(self._jobs) > ACTIVE_MOST:
             job = next(iter(self._fresh))
             return self._fresh.pop(job), job
         while waiting and len(active) < ACTIVE_MOST:
