@@ -34,7 +34,7 @@ METHODS: Final = ("2022-blake3-aes-128-gcm", "aes-256-gcm")
 MIB: Final = 1 << 20
 QUOTA: Final = 6 * MIB
 OVERSHOOT_MOST: Final = MIB
-"""One read more at most (docs/adr/0023)."""
+"""One read more at most (docs/adr/0022)."""
 DEADLINE: Final = 3.0
 """Seconds that a handshake may take, and so a stranger's silence lasts."""
 ENDING_MOST: Final = 1.0 + 1.0

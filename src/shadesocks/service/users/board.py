@@ -23,7 +23,7 @@ now (connections, sessions, wants) has the number of its process's life in it, s
 the one from the last batch that had this user, and the one before. Which of them holds is the store's to say
 (`Store.last`). So whoever takes a dead process's seat, or looks after it, knows to the byte what it counted and did
 not write, and writes that under the same name, going on with its numbers; if it dies as well, the next one does.
-See docs/adr/0024-board.md.
+See docs/adr/0023-board.md.
 """
 
 from __future__ import annotations
