@@ -114,9 +114,31 @@ def test_those_who_are_known_do_not_wait_for_a_search() -> None:
     run(story)
 
 
-@pytest.mark.parametrize("bound", ["WAITING_MOST", "EACH_MOST"])
-def test_so_many_wait_and_no_more(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unsettled, bound, 3)
+def test_all_newcomers_of_one_address_are_found() -> None:
+    """A house full of them after a restart. Each datagram is replayed, and comes spoilt, before anybody is known."""
+
+    async def story(rig: Rig) -> None:
+        relay, target = port(rig, keyring_of(AEAD, 100)), rig.socket()
+        newcomers = [client(rig, relay, 50 + number) for number in range(16)]
+        for number, one in enumerate(newcomers):
+            packet = one.sealed(target, b"from %d" % number)
+            for each in (packet, packet, packet[:-1] + bytes([packet[-1] ^ 1])):
+                one.sock.sendto(each, one.server)
+        await rig.settle()
+        await settled(rig)
+        for _ in newcomers:
+            _, outlet = await heard(target)
+            target.sendto(b"answer", outlet)
+        for one in newcomers:
+            assert (await one.hear())[1] == b"answer"
+        assert len(relay.sessions) == 16
+        assert relay.dropped == {"auth": 16, "replay": 16}, "what was spoilt, and what was replayed"
+
+    run(story)
+
+
+def test_so_many_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unsettled, "WAITING_MOST", 3)
 
     async def story(rig: Rig) -> None:
         relay, target = port(rig, keyring_of(AEAD, 600)), rig.socket()
@@ -253,7 +275,11 @@ def test_the_64s_of_a_48_have_the_places_of_one() -> None:
         waiting = Waiting(relay)
         for number in range(100):
             waiting.add(Packet(b"\x20\x01\x0d\xb8\x00\x01" + number.to_bytes(2)))
-        assert relay.dropped == {"auth": 100 - unsettled.EACH_MOST}
+        assert relay.dropped == {"auth": 100 - unsettled.WAITING_MOST}
+        mine = [Packet(address(1)) for _ in range(unsettled.WAITING_MOST // 2)]
+        for each in mine:
+            waiting.add(each)
+        assert waiting._packets.sites[address(1)] == mine, "none of these gave way"
 
     run(story)
 

@@ -3,6 +3,8 @@
 All of one port are one job there: an address of a datagram is whatever its sender wrote. Lots say whose packet is next
 (`lots.py`), and where there is no room a random one of whoever has most gives way. So beside noise of few addresses a
 newcomer is found soon, and beside that of many he has a chance in proportion. The packet that is looked at stays.
+
+As long as there is room nobody gives way: behind one address there may be a house full of newcomers.
 """
 
 from __future__ import annotations
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
 WAITING_MOST: Final = 64
 """Packets of one port; 4 MiB, and what a burst of newcomers sends."""
-EACH_MOST: Final = 16
-"""Of them, those from the same addresses: what one newcomer sends before he is found. Who lies can have more."""
 
 
 class Waiting:
@@ -40,19 +40,14 @@ class Waiting:
 
     def add(self, search: Unsettled) -> None:
         """Take one more, in place of a random one where there is no room."""
-        own = self._packets.enter(site_of(search.group))
-        own.append(search)
+        self._packets.enter(site_of(search.group)).append(search)
         self._size += 1
-        if len(own) > EACH_MOST:
-            self._give_up(own)
-        elif self._size > WAITING_MOST:
+        if self._size > WAITING_MOST:
             all_of_them = self._packets.sites.values()
             most = max(map(len, all_of_them))
-            self._give_up(choice([each for each in all_of_them if len(each) == most]))
-
-    def _give_up(self, packets: list[Unsettled]) -> None:
-        self._take(packets, randbelow(len(packets)))
-        drop(self._relay)
+            packets = choice([each for each in all_of_them if len(each) == most])
+            self._take(packets, randbelow(most))
+            drop(self._relay)
 
     def _take(self, packets: list[Unsettled], at: int) -> Unsettled:
         search = packets.pop(at)
