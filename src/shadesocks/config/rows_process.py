@@ -38,7 +38,7 @@ ROWS: Final = (
         "Read the config again when its file changes, or that of an access list; else at SIGHUP and SIGUSR1 only.",
         default=False,
         flags=("--watch",),
-        since="0.2",
+        since="0.3",
     ),
     Setting(
         "log_file",

@@ -17,7 +17,8 @@ ROWS: Final = (
     Setting(
         "control",
         Kind.TEXT,
-        "Path of the Unix socket at which `shadesocks servers` asks this process, or of its directory; empty for none.",
+        "Path of the Unix socket at which commands such as `shadesocks status` ask this process, or of its directory; "
+        "empty for none.",
         default_text="$RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/shadesocks, else the user's state directory",
         flags=("--control",),
         since="0.2",
@@ -28,7 +29,7 @@ ROWS: Final = (
         "Name the targets of connections to who asks at the control socket, as `shadesocks sessions` does.",
         default=False,
         flags=("--control-targets",),
-        since="0.2",
+        since="0.3",
     ),
     Setting(
         "store",
@@ -59,7 +60,7 @@ ROWS: Final = (
         "further worker has the next port. It needs the extra `metrics`.",
         default_text="none",
         flags=("--metrics",),
-        since="0.2",
+        since="0.3",
     ),
     Setting(
         "metrics_users",

@@ -1,7 +1,8 @@
 """Whose key opens what: one sealed message, and many keys that it may have been sealed with (AEAD, protocol §6).
 
-A key costs what a datagram costs: a subkey and a cipher of its own, some 6 us, of which nothing can be made beforehand,
-since the salt is the sender's. Ways of deriving by hand, with copied states of SHA-1, are no faster than the library's.
+A key costs what a datagram costs: a subkey and a cipher of its own, some 8 us, of which nothing can be made beforehand,
+since the salt is the sender's. Ways of deriving by hand, with copied states of SHA-1, are no faster than the library's
+(docs/adr/0025-tried-keys.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The manager: commands of old programs' tools to ports of a running service, and the statistics they wait for.
 
-    a datagram -> Request -> add, remove, ... -> an answer to whoever sent it
+    a datagram -> Command -> add, remove, ... -> an answer to whoever sent it
     every ten seconds -> what passed -> whoever asked before
 
 What the four programs did differently is in `wire/manager/`; how one is reached, in `socket.py`. Mended:
