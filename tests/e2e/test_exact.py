@@ -40,7 +40,7 @@ from .traffic import Client, Member, Sums, Targets, key_of
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no control sockets")
 
-SHARED, SEARCHED, ALONE = 160, 0, 40
+SHARED, SEARCHED, ALONE = 120, 50, 30
 """Users on one port of 2022, on one AEAD port, and with ports of their own."""
 METHOD_SHARED: Final = "2022-blake3-aes-128-gcm"
 METHOD: Final = "aes-256-gcm"
@@ -70,8 +70,9 @@ class Site:
                 key = key_of(name, METHOD_SHARED)
                 member = Member(number, name, METHOD_SHARED, shared, key, PASSWORDS[METHOD_SHARED])
             else:
-                port = searched if number < SHARED + SEARCHED else own.pop()
-                member = Member(number, name, METHOD, port, key_of(name, METHOD))
+                is_searched = number < SHARED + SEARCHED
+                port = searched if is_searched else own.pop()
+                member = Member(number, name, METHOD, port, key_of(name, METHOD), is_searched=is_searched)
             self.members.append(member)
         self.port = shared
         self.file = folder / "c.json"
@@ -80,13 +81,13 @@ class Site:
 
     def _config(self, shared: int, searched: int) -> dict[str, Any]:
         common = {"server": HOST, "mode": "tcp_and_udp"}
-        several: list[dict[str, Any]] = [
+        several: tuple[dict[str, Any], ...] = (
             {"server_port": shared, "method": METHOD_SHARED, "password": PASSWORDS[METHOD_SHARED]},
             {"server_port": searched, "method": METHOD},
-        ]
+        )
         servers: list[dict[str, Any]] = [
             {**common, **each, "users": [_user(member) for member in self._of_file(each["server_port"])]}
-            for each in several[: 1 + bool(SEARCHED)]
+            for each in several
         ]
         own = {**common, "method": METHOD}
         servers += [

@@ -62,6 +62,8 @@ class Member:
     password: str
     server: str = ""
     """The server's key, where his is one of several of 2022."""
+    is_searched: bool = False
+    """His key is found by trial, so an end before the first answer is the end of it all."""
 
     def crafter(self) -> _Own:
         return _Known(self.method, self.server, self.password) if self.server else _Own(self.method, self.password)
@@ -348,11 +350,19 @@ class Client:
             stream.close()
             self._wire.add(self._member.number, stream.wire_up, stream.wire_down)
 
+    def _be_found(self, stream: Stream) -> None:
+        """Wait for an answer, where nothing else was one."""
+        if self._member.is_searched and not stream.wire_down:
+            stream.send(order(PASS, 0, 1))
+            stream.receive(1)
+
     def finish(self, stream: Stream) -> None:
+        self._be_found(stream)
         stream.sock.shutdown(socket.SHUT_WR)
         stream.receive_all()
 
     def finish_first(self, stream: Stream) -> None:
+        self._be_found(stream)
         down = self._source.choice(self._sizes)
         stream.send(order(HALF, 0, down) + bytes(self._source.choice(self._sizes)))
         stream.sock.shutdown(socket.SHUT_WR)
