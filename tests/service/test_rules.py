@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError
 from shadesocks.core.nameserver import NameServer, Transport
 from shadesocks.net.origin import OriginPolicy
+from shadesocks.proxy.acl import Acl
 from shadesocks.proxy.targets import TargetRules
-from shadesocks.service.rules import AclShelf, has_rules, origin_policy, read_acl, target_judge
+from shadesocks.service import rules
+from shadesocks.service.rules import AclShelf, has_rules, origin_policy, read_acl, read_shelf, target_judge
 from shadesocks.service.service import Service
 from tests.dns_server import Name, dns_server
 
@@ -48,6 +51,28 @@ class TestShelf:
         assert shelf.at(path) is shelf.at(path)
         assert shelf.at(path) is not shelf.at(other)
         assert shelf.at(None) is None
+
+    def test_others_are_served_while_lists_are_read(self, acl: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        turned = threading.Event()
+
+        def slow(path: str, dialect: str) -> Acl:
+            assert turned.wait(5), "the loop waits for it"
+            return read_acl(path, dialect)
+
+        monkeypatch.setattr(rules, "read_acl", slow)
+        config = Config(servers=(replace(server_config(), acl=acl("[bypass_list]\n192.0.2.1\n")),))
+
+        async def story() -> None:
+            reading = asyncio.create_task(read_shelf(config))
+            await asyncio.sleep(0)
+            turned.set()
+            shelf = await reading
+            assert shelf.at(config.servers[0].acl) is not None
+            bad = replace(config, servers=(replace(config.servers[0], acl="/nowhere/at.acl"),))
+            with pytest.raises(ConfigError):
+                await read_shelf(bad)
+
+        run(story())
 
     def test_every_problem_of_every_file_is_told_and_nothing_starts(self, acl: Any) -> None:
         bad = acl("[bypass_list]\n192.0.2.1/99\n(\n", "bad.acl")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .follow import OF_NAMES, OF_PORTS, differ
 from .names import make_resolver
-from .rules import AclShelf, origin_policy
+from .rules import origin_policy, read_shelf
 from .sockets import check_sockets
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ async def renew(shared: Shared, before: Config, after: Config, own_ports: set[in
     Raises:
         ConfigError: a list cannot be used, or an option or a library is missing. Nothing changed.
     """
-    fresh = AclShelf(after)
+    fresh = await read_shelf(after)
     if differ(before, after, OF_PORTS):
         check_sockets(after)
     resolver = make_resolver(after) if differ(before, after, OF_NAMES) else None
