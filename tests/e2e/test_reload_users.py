@@ -162,10 +162,10 @@ class Site:
     def _see(self, number: int, target: Echo) -> None:
         """See that who came is served, and by his new key who has one; and that who has gone is not.
 
-        One process serves it once it has answered. Others, and all of them after a signal, take their moment.
+        All processes serve it once one has answered. After a signal they take their moment.
         """
         came, gone, other = self.member(f"p{number}"), self.member(f"p{number - 1}"), self._rotated(self.rotations)
-        if self.workers > 1 or (number % 4 != 3 and number % 3):
+        if number % 4 != 3 and number % 3:
             eventually(lambda: all(came.name in names for names in self.names()), f"round {number}")
         visit(came, target.port)
         visit(other, target.port)
@@ -266,3 +266,23 @@ def test_nobody_is_dropped_and_none_refused_but_who_is_gone(workers: int, tmp_pa
         assert program.alive
         assert "Traceback" not in program.log()
         sys.stdout.write(f"{live} live, {visits.count} visits, {rounds} rounds, the longest {longest:.1f} s\n")
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_who_is_new_is_served_by_every_worker_once_a_reload_has_an_answer(tmp_path: Path, is_stored: bool) -> None:
+    site = Site(tmp_path, 2)
+    config = json.loads(site.text)
+    command = (*PEERS["ours"].server, "-c", str(site.file))
+    with echo() as target, start(command, site.port, tmp_path) as program:
+        eventually(site.ready, "its control sockets are there")
+        for number in range(5):
+            name = f"n{number}"
+            if is_stored:
+                site.put(name)
+            else:
+                config["servers"][0]["users"].append({"name": name, "password": key_of(name, METHOD)})
+                site.file.write_text(json.dumps(config))
+            site._tell(program, 3)
+            for _ in range(10):
+                visit(site.member(name), target.port)
+            assert all(name in names for names in site.names())

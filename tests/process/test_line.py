@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from shadesocks.config.model import Config
+from shadesocks.config.user import Credential, UserConfig
 from shadesocks.core.errors import Problem
 from shadesocks.core.secret import Secret
 from shadesocks.process import line as said
 from shadesocks.process.line import SOCKETS_MOST, Line, make_line, mark_of, pack, resident, unpack
+from tests.service.rig import server_config
 
 
 @pytest.fixture
@@ -101,10 +105,15 @@ def test_sockets_come_before_what_they_are_for(ends: tuple[Line, Line]) -> None:
     ]
 
 
-def test_equal_values_have_one_mark() -> None:
-    assert mark_of(("a", Secret("b"))) == mark_of(("a", Secret("b")))
-    assert mark_of("a") != mark_of("b")
-    assert 0 <= mark_of(-1) < 1 << 64
+def test_equal_configs_have_one_mark_and_other_users_another_one() -> None:
+    def config(*names: str, timeout: float = 60.0) -> Config:
+        users = tuple(UserConfig(name, (Credential(Secret("b")),)) for name in names)
+        return Config(servers=(replace(server_config(), users=users),), idle_timeout=timeout)
+
+    marks = [mark_of(config("a")), mark_of(config("a", "b")), mark_of(config("b")), mark_of(config("a", timeout=61.0))]
+    assert mark_of(config("a")) == marks[0]
+    assert len({*marks}) == len(marks)
+    assert all(0 <= mark < 1 << 64 for mark in marks)
 
 
 def test_a_process_knows_what_it_has_resident() -> None:

@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from shadesocks.process.places import Place, how_ended
+from shadesocks.process.line import make_line
+from shadesocks.process.places import Member, Place, how_ended
 
 
 @pytest.mark.parametrize(
@@ -22,3 +23,18 @@ def test_a_place_wants_a_worker_at_once_and_each_has_a_patience_of_its_own() -> 
     assert one.due_at == 0.0
     assert one.worker is None
     assert one.backoff is not other.backoff
+
+
+def test_a_place_is_current_when_its_worker_serves_all_that_it_was_told() -> None:
+    ours, theirs = make_line()
+    place, worker = Place(0), Member(0, 100, ours, 0.0, 0.0, 0)
+    seen = [place.is_current]
+    place.worker = worker
+    seen.append(place.is_current)
+    worker.serves = True
+    seen.append(place.is_current)
+    worker.behind = 1
+    seen.append(place.is_current)
+    assert seen == [False, False, True, False]
+    ours.close()
+    theirs.close()

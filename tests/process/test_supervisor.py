@@ -9,12 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shadesocks.cli.running import find
 from tests.e2e.crowd import Echo, echo, eventually
 from tests.e2e.herd import Stream, trip, write
 from tests.peers import ROOT, free_port
@@ -169,4 +171,78 @@ def test_a_config_that_is_the_same_changes_nothing(tmp_path: Path, target: Echo)
         running.until_told("READY=1", 2)
         assert trip(running.port, target.port)
         assert stream.lives()
+        assert running.workers() == before
+
+
+class Talk:
+    """A talk with one worker, and the reload that it was asked for."""
+
+    def __init__(self, folder: Path, pid: int) -> None:
+        self.answers: list[dict[str, Any]] = []
+        services = find(f"{folder}/").services
+        self.service = next(service for service in services if service.pid == pid)
+        for service in services:
+            if service is not self.service:
+                service.close()
+        self.service.sock.settimeout(60)
+        self._thread = threading.Thread(target=self._ask)
+
+    def _ask(self) -> None:
+        self.answers.append(self.service.ask("reload"))
+
+    def reload(self) -> None:
+        self._thread.start()
+
+    def answer(self) -> dict[str, Any]:
+        self._thread.join(60)
+        return self.answers[0]
+
+    def close(self) -> None:
+        self.service.close()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGCONT, signal.SIGKILL])
+def test_a_reload_is_over_when_all_of_them_serve_it(tmp_path: Path, ending: signal.Signals, target: Echo) -> None:
+    """Also whoever was stopped meanwhile, and whoever takes the place of one that died."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with herd(tmp_path, control=f"{folder}/", idle_timeout=60) as running, contextlib.ExitStack() as stack:
+        running.until_told("READY=1")
+        eventually(lambda: len(list(folder.glob("*.sock"))) == 2, "both may be asked")
+        asked, late = running.workers()
+        one, other = (stack.enter_context(contextlib.closing(Talk(folder, asked))) for _ in range(2))
+        new = free_port()
+        write(tmp_path / "c.json", new, workers=2, state_dir=str(tmp_path), control=f"{folder}/", idle_timeout=70)
+        os.kill(late, signal.SIGSTOP)
+        one.reload()
+        eventually(lambda: other.service.ask("status")["reloaded"] is not None, "one of them serves it")
+        running.until_told("RELOADING=1")
+        assert not one.answers, "but it is not over"
+        assert running.told.count("READY=1") == 1
+        os.kill(late, ending)
+        answer = one.answer()
+        assert (answer["applied"], answer["settings"], answer["problems"]) == (True, ["idle_timeout"], [])
+        assert all(trip(new, target.port) for _ in range(10))
+        running.until_told("READY=1", 2)
+        assert len(running.workers()) == 2
+        assert (late in running.workers()) is (ending is signal.SIGCONT)
+
+
+def test_a_bad_file_changes_nothing_and_the_answer_says_why(tmp_path: Path, target: Echo) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with herd(tmp_path, control=f"{folder}/") as running:
+        running.until_told("READY=1")
+        before = running.workers()
+        eventually(lambda: len(list(folder.glob("*.sock"))) == 2, "both may be asked")
+        (tmp_path / "c.json").write_text("{")
+        with contextlib.closing(Talk(folder, before[0])) as talk:
+            talk.reload()
+            answer = talk.answer()
+        assert not answer["applied"]
+        assert "c.json:1" in answer["problems"][0]
+        for pid in before:
+            with contextlib.closing(Talk(folder, pid)) as talk:
+                assert talk.service.ask("status")["reloaded"] == answer, "all know it"
+        assert all(trip(running.port, target.port) for _ in range(4))
         assert running.workers() == before

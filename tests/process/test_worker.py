@@ -25,6 +25,7 @@ from shadesocks.net.listen import bind
 from shadesocks.net.options import TcpOptions
 from shadesocks.process import line as said
 from shadesocks.process.line import Line, Message, make_line, mark_of, pack, unpack
+from shadesocks.process.rereads import answer
 from shadesocks.process.worker import DIED, Work, problems_of, run_worker
 from shadesocks.service.manager.change import Change
 from shadesocks.service.manager.tally import Share, Tally
@@ -192,7 +193,8 @@ def test_it_serves_the_config_that_it_reads_again_on_the_sockets_that_come_with_
             master.until(said.READY)
             master.line.send(said.SOCKETS, 0, [second.fileno()])
             master.line.send(said.CONFIG, mark_of(after))
-            eventually(lambda: not accepts(old), "the old port is given up")
+            master.until(said.SERVES)
+            assert not accepts(old), "the old port is given up when that is said"
             assert trip(new, target.port)
             second.close()
             assert trip(new, target.port), "it has its own"
@@ -209,9 +211,26 @@ def test_one_that_reads_another_config_than_its_master_makes_room(tmp_path: Path
     def story(master: Master) -> None:
         master.until(said.READY)
         master.line.send(said.CONFIG, mark_of(config) ^ 1)
+        master.until(said.LEFT)
+        assert said.SERVES not in {message.kind for message in master.heard}
 
     with mastered(story) as line:
         assert run_worker(config, [sock], Siblings(), line, Work(reread=lambda: config)) == 0
+
+
+def test_one_that_cannot_follow_makes_room(tmp_path: Path) -> None:
+    sock = listening()
+    before = config_of(sock, state=tmp_path)
+    after = replace(before, servers=(replace(before.servers[0], acl=str(tmp_path / "none.acl")),))
+
+    def story(master: Master) -> None:
+        master.until(said.READY)
+        master.line.send(said.CONFIG, mark_of(after))
+        master.until(said.LEFT)
+        assert said.SERVES not in {message.kind for message in master.heard}
+
+    with mastered(story) as line:
+        assert run_worker(before, [sock], Siblings(), line, Work(reread=lambda: after)) == 0
 
 
 def test_the_log_is_opened_again_when_it_is_told(tmp_path: Path) -> None:
@@ -243,20 +262,16 @@ def test_it_has_its_master_read_the_config_for_whoever_asks(tmp_path: Path) -> N
         answers.append(found.services[0].ask("reload"))
         found.close()
 
-    def answer(master: Master, applied: bool, problems: tuple[Problem, ...]) -> None:
-        told = pack(problems)
-        master.line.send(said.REREAD, int(applied), (told,))
-        os.close(told)
-
     def story(master: Master) -> None:
         master.until(said.READY)
         for number, wrong in enumerate(((), (Problem("c.json", 3, "method", "no"),)), 1):
             asking = threading.Thread(target=ask)
             asking.start()
-            master.until(said.ASK, number)
+            assert master.until(said.ASK, number).number == number
             if not wrong:
                 master.line.send(said.CONFIG, mark_of(after))
-            answer(master, not wrong, wrong)
+                master.until(said.SERVES)
+            answer(master.line, number, applied=not wrong, problems=wrong)
             asking.join(20)
         master.line.send(said.STOP, 0)
 

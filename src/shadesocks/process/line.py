@@ -1,7 +1,7 @@
 """The line between a master and one worker: short messages both ways, and descriptors with them.
 
     master   STOP QUIT HANGUP SOCKETS CONFIG REREAD CHANGE CHANGED  ->  worker
-    worker   READY BEAT LEFT FAILED ASK WANT DONE                   ->  master
+    worker   READY BEAT LEFT FAILED ASK SERVES WANT DONE            ->  master
 
 A message is a letter and a number, so that none is ever cut, and no side waits: a line that is full belongs to a
 process that hangs. The end of the line is the end of the process at its other end, however that came: the master that
@@ -21,10 +21,13 @@ import pickle
 import socket
 import struct
 import tempfile
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from socket import SCM_RIGHTS, SOL_SOCKET, SocketType
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from ..config.model import Config
 
 STOP: Final = b"T"
 """Accept no more, drain for so many milliseconds at most, end."""
@@ -36,9 +39,11 @@ SOCKETS: Final = b"S"
 """Further sockets of this worker, for the config or the change that follows."""
 CONFIG: Final = b"C"
 """Read the config again, and serve it; the number is `mark_of` the one that the master read."""
+SERVES: Final = b"s"
+"""It serves that config. Who cannot leaves instead."""
 REREAD: Final = b"R"
-"""The config was read: 1, to who asked, where all workers serve it; 0, to all, where it has mistakes. The problems are
-in the file."""
+"""The config was read: whether it is served, and the problems, are in the file. To who asked, by his number, once all
+workers serve it; where it has mistakes at once, and by 0 to all."""
 WANT: Final = b"w"
 """A manager's commands want changes of ports, which are in the file."""
 CHANGE: Final = b"c"
@@ -56,7 +61,7 @@ LEFT: Final = b"l"
 FAILED: Final = b"e"
 """It cannot start: the problems are in the file."""
 ASK: Final = b"a"
-"""Somebody wants the config read again, as by SIGHUP."""
+"""Somebody wants the config read again, as by SIGHUP; REREAD with the number tells him what came of it."""
 
 SOCKETS_MOST: Final = 64
 """Descriptors of one message; Linux takes 253 (SCM_MAX_FD), others fewer."""
@@ -127,9 +132,9 @@ class Line:
         self._sock.close()
 
 
-def mark_of(value: Hashable) -> int:
-    """Return a number by which forked processes know that they have equal values."""
-    return hash(value) & (1 << 64) - 1
+def mark_of(config: Config) -> int:
+    """Return a number by which forked processes know that they have equal configs, with equal users."""
+    return hash((config, *(server.users for server in config.servers))) & (1 << 64) - 1
 
 
 def make_line() -> tuple[Line, Line]:

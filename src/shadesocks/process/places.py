@@ -28,6 +28,8 @@ class Member:
     """It was told to end."""
     left: bool = False
     """It accepts no more."""
+    behind: int = 0
+    """Configs that it was told to serve, and does not yet."""
 
 
 @dataclass(slots=True)
@@ -41,6 +43,11 @@ class Place:
     """When a worker is to begin; None while there is one."""
     served: bool = False
     """Whether one of its workers has served, be it that it was told to end at once."""
+
+    @property
+    def is_current(self) -> bool:
+        """True where its worker serves all that it was told, or what it began with."""
+        return self.worker is not None and self.worker.serves and not self.worker.behind
 
 
 def how_ended(code: int) -> str:

@@ -6,7 +6,7 @@
     SIGQUIT          all listen no more, and each ends with its last connection
     SIGHUP SIGUSR1   the config is read and its ports bound here, then by the workers; one with mistakes changes nothing
     a file changed   the same, with `watch`
-    a worker asks    the same, and it is told what came of it
+    a worker asks    the same, and it is told what came of it once all serve it (`rereads.py`)
     a manager wants  ports are bound or given up here, then by the workers (`commanded.py`)
     a worker's end   another one takes its sockets over: after 0.1 s, and later each time it ends soon again
     no sign of life  it is killed, and so replaced
@@ -40,11 +40,12 @@ from ..service.siblings import Desk, Siblings
 from ..service.sockets import check_sockets
 from ..service.users.board import make_board
 from . import line as said
-from .line import Line, Message, make_line, mark_of, pack
+from .line import Line, Message, make_line, mark_of
 from .notify import listening
 from .orphan import die_behind
 from .passed import Sums
 from .places import Member, Place, how_ended
+from .rereads import Rereads, answer, refuse
 from .watch import EVERY, FileWatch
 from .worker import Work, problems_of, run_worker
 
@@ -60,6 +61,7 @@ MARGIN: Final = 10.0
 """Seconds beyond the drain limit after which a worker that was told to stop, or lost its master, is killed."""
 MEBIBYTE: Final = 1 << 20
 
+_ENDS: Final = Problem("config", None, "", "the service ends")
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 _REREADS: Final = (signal.SIGHUP, signal.SIGUSR1)
 _WATCHED: Final = (*_STOPS, signal.SIGQUIT, *_REREADS, signal.SIGCHLD)
@@ -77,6 +79,7 @@ class Supervisor:
         tally = Tally(slots.count) if slots.manager or config.manager_address else None
         self._siblings: Final = Siblings(board=make_board(slots.count), tally=tally)
         self._slots: Final = [Place(number) for number in range(slots.count)]
+        self._rereads: Final = Rereads(self._slots, self._serving)
         self._workers: Final[dict[int, Member]] = {}
         """By process, also those that leave."""
         self._sums: Final = Sums(config, tally)
@@ -86,7 +89,7 @@ class Supervisor:
         """True once every worker has served: from then on a start that fails is tried again."""
         self._ends = ""
         """`stop` or `quit`, once it ends."""
-        self._kill_at: float | None = None
+        self._kill_at = math.inf
         self._pinged_at = 0.0
         self._looked_at = time.monotonic()
         self._files: Final = FileWatch(lambda: files_of(self._config)) if config.watch and orders.reread else None
@@ -146,7 +149,7 @@ class Supervisor:
                 self._look(now)
             elif not self._workers:
                 return 0
-            elif self._kill_at is not None and now >= self._kill_at:
+            elif now >= self._kill_at:
                 self._kill()
             for key, _ in self._selector.select(self._pause(time.monotonic())):
                 if key.data is not None:
@@ -159,17 +162,17 @@ class Supervisor:
 
     def _pause(self, now: float) -> float | None:
         """Return how long nothing is to be done."""
-        due = [] if self._kill_at is None else [self._kill_at]
-        due += [] if self._sums.due_at == math.inf else [self._sums.due_at]
+        due = [self._kill_at, self._sums.due_at]
         if not self._ends:
             due += [slot.due_at for slot in self._slots if slot.due_at is not None and self._may_begin(slot)]
             timeout = self._config.worker_hang_timeout
             due += [worker.heard_at + timeout for worker in self._workers.values()] if timeout else []
             due += [now + timeout / 2] if timeout else []  # `_look` tells a stop from a wait
             due += [self._files_at] if self._files is not None else []
+            due.append(self._rereads.due_at)
         if self._orders.notifier.interval and self._settled:
             due.append(self._pinged_at + self._orders.notifier.interval)
-        return max(0.0, min(due) - now) if due else None
+        return None if min(due) == math.inf else max(0.0, min(due) - now)
 
     # -- workers that begin -------------------------------------------------------------------------
 
@@ -265,7 +268,9 @@ class Supervisor:
                 self._commanded.ended(worker, self._config)
                 self._part()
             elif message.kind == said.ASK:
-                self._answer(worker)
+                self._answer(worker, message.number)
+            elif message.kind == said.SERVES:
+                worker.behind -= 1
             elif message.kind == said.FAILED:
                 self._on_failed(worker, problems_of(message.descriptors[0]))
 
@@ -274,7 +279,7 @@ class Supervisor:
         self._orders.speaker.say("worker", number=worker.slot + 1, process=worker.pid)
         if not self._settled and all(slot.served for slot in self._slots):
             self._settled = True
-            self._orders.notifier.serving(self._status(), pings=False)
+            self._serving()
 
     def _on_failed(self, worker: Member, problems: tuple[Problem, ...]) -> None:
         if not self._settled:
@@ -318,6 +323,7 @@ class Supervisor:
                 log.error("worker %d gave no sign of life for %g s: it is killed", worker.slot + 1, timeout)
                 worker.heard_at = now
                 os.kill(worker.pid, signal.SIGKILL)
+        self._rereads.look(now)
         if self._files is not None and now >= self._files_at:
             self._files_at = now + EVERY
             if self._files.look():
@@ -396,12 +402,13 @@ class Supervisor:
             self._sockets.close()
 
     def _kill(self) -> None:
-        self._kill_at = None
+        self._kill_at = math.inf
         for worker in self._workers.values():
             log.error("worker %d did not end in time: it is killed", worker.slot + 1)
             os.kill(worker.pid, signal.SIGKILL)
 
     def _tell_all(self, kind: bytes, number: int = 0) -> None:
+        self._rereads.end([_ENDS])
         for worker in self._workers.values():
             worker.leaves = True
             if not worker.line.send(kind, number):
@@ -415,27 +422,25 @@ class Supervisor:
         self._read_again()
 
     def _read_again(self) -> tuple[bool, tuple[Problem, ...]]:
-        """Serve what the config says now; return whether that is done, and what is wrong."""
+        """Let all serve what the config says now; return whether they were told to, and what is wrong."""
         if self._orders.reread is None:
             return False, (Problem("config", None, "", "there is no file to read again"),)
         self._orders.notifier.reloading()
         came = applied, problems = self._reload(self._orders.reread)
-        if not applied:
-            for worker in self._workers.values():
-                self._say(worker, applied, problems)
-        self._orders.notifier.serving(self._status(), pings=False)
+        if applied:
+            self._rereads.begin(time.monotonic())
+        else:
+            refuse(self._workers.values(), problems)
+            self._serving()
         return came
 
-    def _answer(self, worker: Member) -> None:
+    def _answer(self, worker: Member, number: int) -> None:
         """Read the config for a worker whom somebody asked to have that done."""
-        applied, problems = (False, ()) if self._ends else self._read_again()
-        if applied or self._ends or self._orders.reread is None:  # else all were told
-            self._say(worker, applied, problems)
-
-    def _say(self, worker: Member, applied: bool, problems: tuple[Problem, ...]) -> None:
-        told = pack(problems)
-        worker.line.send(said.REREAD, int(applied), (told,))
-        os.close(told)
+        applied, problems = (False, (_ENDS,)) if self._ends else self._read_again()
+        if applied:
+            self._rereads.asked(worker.line, number, problems)
+        else:
+            answer(worker.line, number, applied=False, problems=problems)
 
     def _reload(self, reread: Callable[[], Config]) -> tuple[bool, tuple[Problem, ...]]:
         """Bind what a config wants, and let the workers serve it."""
@@ -464,6 +469,7 @@ class Supervisor:
                 worker.line.send(said.CONFIG, mark)  # for the limits of those who are left there
                 continue
             new = [sock.fileno() for sock in self._sockets.added(before, worker.slot)]
+            worker.behind += 1
             if not worker.line.give(new, said.CONFIG, mark):
                 os.kill(worker.pid, signal.SIGKILL)  # it reads no more; its follower has the new config
         self._commanded.follow(self._config)
@@ -479,6 +485,10 @@ class Supervisor:
         workers = list(self._workers.values())
         for deaf in self._commanded.begin(asker.line, message, self._config, workers):
             os.kill(deaf.pid, signal.SIGKILL)  # it reads no more; its follower has all
+
+    def _serving(self) -> None:
+        if self._settled and not self._ends:
+            self._orders.notifier.serving(self._status(), pings=False)
 
     def _status(self) -> str:
         where = listening([server.address for server in self._commanded.all_of(self._config).servers])

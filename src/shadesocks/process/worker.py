@@ -106,11 +106,10 @@ class _Worker:
         """Sockets for jobs that are not done."""
         self._rereads = 0
         """Configs that are to be read."""
-        self._rests: Final = asyncio.Event()
-        """Set while no config is to be read."""
-        self._rests.set()
-        self._asked: list[asyncio.Future[tuple[bool, tuple[Problem, ...]]]] = []
-        """Those who wait for what the master did: whether it took the config, and what is wrong."""
+        self._asked: Final[dict[int, asyncio.Future[tuple[bool, Problems]]]] = {}
+        """Those who wait until all serve the config, by the number that the master was told: whether, and what is
+        wrong."""
+        self._ask_number = 0
         self._wanted: Final[dict[int, asyncio.Future[list[Problems]]]] = {}
         """Those who wait for changes of ports, by the number that the master was told."""
         self._want_number = 0
@@ -217,7 +216,6 @@ class _Worker:
                 self._waiting.update(sockets)
             elif message.kind == said.CONFIG:
                 self._rereads += 1
-                self._rests.clear()
                 self._put(None, message.number)
             elif message.kind == said.CHANGE:
                 self._put(unpack(message.descriptors[0]), message.number)
@@ -226,7 +224,7 @@ class _Worker:
                 if not wanted.done():
                     wanted.set_result(outcomes)
             elif message.kind == said.REREAD:
-                self._on_reread(bool(message.number), problems_of(message.descriptors[0]))
+                self._on_reread(message.number, *unpack(message.descriptors[0]))
 
     def _on_signal(self) -> None:
         if self._stops.is_set():
@@ -266,15 +264,15 @@ class _Worker:
                 if not isinstance(error, ConfigError):
                     log.error("internal error: %r", error, exc_info=error)
                 self._quit()
-                if job.changes is not None:
-                    continue
+                is_done = False
+            else:
+                is_done = True
             self._waiting.difference_update(job.sockets)
             self._given.close_unused(self._waiting)
-            if job.changes is None:
+            if is_done and job.changes is None:
                 self._rereads -= 1
-                if not self._rereads:
-                    self._rests.set()
-            else:
+                self._line.send(said.SERVES)
+            elif is_done:
                 self._say_done(job.number)
 
     def _say_done(self, number: int) -> None:
@@ -288,14 +286,21 @@ class _Worker:
 
     async def _reread(self, mark: int) -> None:
         """Serve what the config says; raises ConfigError where it is not the master's, as its mark says."""
-        assert self._work.reread is not None, "the master has read it, too"
-        config = await read_again(self._work.reread, self._service.config)
-        if mark_of(config) != mark:
-            raise ConfigError([])
-        for problem in await self._service.reload(self._work.fit(config)):
+        config = await read_again(partial(self._read, mark), self._service.config)
+        problems = await self._service.reload(self._work.fit(config))
+        for problem in problems:
             if not self._service.speaker.is_silent:
                 log.error("%s", problem)
+        if self._service.reloaded is not None and not self._service.reloaded.applied:
+            raise ConfigError(problems)
         self._work.took(config)
+
+    def _read(self, mark: int) -> Config:
+        assert self._work.reread is not None, "the master has read it, too"
+        config = self._work.reread()
+        if mark_of(config) != mark:
+            raise ConfigError([])
+        return config
 
     async def _change(self, changes: Sequence[Change]) -> None:
         """Change ports as a manager's commands want it."""
@@ -322,23 +327,22 @@ class _Worker:
 
     async def _ask(self) -> dict[str, Any]:
         """Let the master have the config read by all, and return what came of it here: the same as everywhere."""
-        outcome: asyncio.Future[tuple[bool, tuple[Problem, ...]]] = asyncio.get_running_loop().create_future()
-        self._asked.append(outcome)
-        self._line.send(said.ASK)
+        self._ask_number += 1
+        outcome: asyncio.Future[tuple[bool, Problems]] = asyncio.get_running_loop().create_future()
+        self._asked[self._ask_number] = outcome
+        self._line.send(said.ASK, self._ask_number)
         applied, problems = await outcome
         if not applied:
             return refused(problems).told()
-        await self._rests.wait()  # what the master told all workers came before its answer
-        mine = self._service.reloaded or Reloaded()
+        mine = (None if self._rereads else self._service.reloaded) or Reloaded()  # it may be among those who do not
         return replace(mine, problems=(*map(str, problems), *mine.problems)).told()
 
-    def _on_reread(self, applied: bool, problems: tuple[Problem, ...]) -> None:
+    def _on_reread(self, number: int, applied: bool, problems: Problems) -> None:
         if not applied:
             self._service.reloaded = refused(problems)
-        asked, self._asked = self._asked, []
-        for outcome in asked:
-            if not outcome.done():
-                outcome.set_result((applied, problems))
+        outcome = self._asked.pop(number, None)
+        if outcome is not None and not outcome.done():
+            outcome.set_result((applied, problems))
 
     # -- the end -----------------------------------------------------------------------------------
 
