@@ -63,6 +63,7 @@ NO_TEST_OF_THEIR_OWN: Final = {
     "service/port.py": "values, no behaviour",
     "service/roles/seam.py": "a protocol, no behaviour",
     "net/lookup.py": "a protocol and a value, no behaviour",
+    "net/packet_seams.py": "protocols, no behaviour",
     "config/model.py": "values, no behaviour; tests/config/test_load.py makes and compares them",
     **{f"config/rows_{topic}.py": "rows; tests/config/test_settings.py checks the whole table" for topic in ROWS},
     "cli/command.py": "what every command shares; tests/cli/test_programs.py runs it with each",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from shadesocks.net.lookup import Found
-    from shadesocks.net.packets import Session
+    from shadesocks.net.packet_session import Session
     from shadesocks.wire.packet import PacketShadow, Talk
 
 HOST: Final = "127.0.0.1"

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from ..wire.packet import PacketShadow, Span
     from .connect import Judge, Names, Rights
     from .lookup import Found
-    from .packets import PacketRelay, Session
+    from .packet_session import Session
+    from .packets import PacketRelay
 
 HELD_MOST: Final = 16
 """Messages of one session that wait for names: a program sends one, and a few again before the answer is late."""
@@ -56,7 +57,7 @@ class DirectBack:
         self._senders: dict[Hashable, bytes] = {}
 
     def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         middle = self.datagrams.middle
         start, payload, end = span
         address = middle.memory[start:payload]
@@ -109,7 +110,7 @@ class DirectBack:
         return give(relay, session, partial(open_outlet, self._options, towards=towards))
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
-        """See `packets.Back`: whoever sent it is put before what was sent."""
+        """See `packet_seams.Back`: whoever sent it is put before what was sent."""
         inward = self.datagrams.inward
         address = self._senders.get(source)
         if address is None:
@@ -121,7 +122,7 @@ class DirectBack:
         return inward, (begin, start, end)
 
     def tick(self) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         self._routes.clear()
         self._refusals.clear()
 
@@ -135,15 +136,15 @@ class ClosedBack:
         self.datagrams = datagrams
 
     def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         raise DialError("unreachable")
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
-        """See `packets.Back`: there is no socket that anything could come from."""
+        """See `packet_seams.Back`: there is no socket that anything could come from."""
         raise DialError("unreachable")
 
     def tick(self) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
 
 
 class ShadowBack:
@@ -166,7 +167,7 @@ class ShadowBack:
         self._options = options
 
     def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         datagrams = self.datagrams
         middle, outward = datagrams.middle, datagrams.outward
         _, payload, end = span
@@ -188,14 +189,14 @@ class ShadowBack:
         datagrams.put(outlet, None, outward, at, far.seal(middle.view, span, outward.view, at, now))
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         middle = self.datagrams.middle
         assert session.far is not None, "a session has its outlet for what it sent"
         packet = self.datagrams.inward.view[start:end]
         return middle, session.far.open(packet, middle.view, middle.at + HEADROOM, now)
 
     def tick(self) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
 
 
 def connect_outlet(options: DatagramOptions, found: tuple[Found, ...], port: int) -> SocketType:

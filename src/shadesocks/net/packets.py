@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
 from ..core.errors import DialError, LimitError, RemoteProtocolError
@@ -28,8 +28,9 @@ from ..core.later import later
 from ..core.reasons import reason
 from ..wire.packet import UnsettledError
 from .crowd import Crowd
-from .datagrams import Arena, Datagrams, DatagramSocket, Received, group_of
+from .datagrams import group_of
 from .listen import PAUSE
+from .packet_session import Session
 from .poller import READ
 
 if TYPE_CHECKING:
@@ -37,152 +38,13 @@ if TYPE_CHECKING:
 
     from ..wire.packet import PacketHost, Span, Talk
     from .connect import Rights
+    from .datagrams import Arena, Datagrams, DatagramSocket, Received
+    from .packet_seams import Back, PacketLedger, PacketMeter
     from .reactor import Reactor
 
 _wait: Final = later(__package__, ".unsettled", "wait")
 DNS_IDLE: Final = 20.0
 """Seconds after which a socket that only spoke to port 53 is closed: an answer comes within 10, or never."""
-
-
-class Session:
-    """One client's datagrams: who it is, where it is, its own socket towards the targets, and its account."""
-
-    __slots__ = (
-        "back",
-        "down_bytes",
-        "down_packets",
-        "down_wire",
-        "far",
-        "forward",
-        "group",
-        "held",
-        "key",
-        "meter",
-        "on_close",
-        "only_dns",
-        "outlet",
-        "relay",
-        "seen_at",
-        "source",
-        "started_at",
-        "talk",
-        "up_bytes",
-        "up_packets",
-        "up_wire",
-        "user",
-        "via",
-    )
-
-    def __init__(self, relay: PacketRelay, key: Hashable, source: Hashable, talk: Talk, group: bytes) -> None:
-        self.relay = relay
-        self.key = key
-        self.source = source
-        """The token of the address that answers go to."""
-        self.talk = talk
-        self.user: Any = getattr(talk, "user", relay.owner) or relay.owner
-        """Whose session it is, where a port has users: their talks know."""
-        self.group = group
-        self.back: Back = relay.back
-        """What leads on from here."""
-        self.forward = relay.forward
-        """Its `forward`; of a user who may reach less than others, that of a back which knows it."""
-        self.far: Talk | None = None
-        """The talk with the next server, where there is one."""
-        self.via: Via | None = None
-        """Of several backs that could serve it, the one that was chosen for its socket."""
-        self.outlet: DatagramSocket | None = None
-        self.on_close: Callable[[], None] | None = None
-        """Closes what its way lives by beside its socket, when that closes."""
-        self.only_dns = True
-        self.held = 0
-        """Messages that wait for a name."""
-        self.seen_at = self.started_at = relay.time()
-        self.up_packets = self.up_bytes = self.down_packets = self.down_bytes = 0
-        self.up_wire = self.down_wire = 0
-        """Bytes of the packets from its client, and of those to it."""
-        self.meter: PacketMeter | None = None
-        """Who counts it for a user, where there are users."""
-
-    def carried(self) -> tuple[int, int, int, int]:
-        """Return payload bytes up and down, and the bytes of packets from the client and to it."""
-        return self.up_bytes, self.down_bytes, self.up_wire, self.down_wire
-
-    def on_event(self, _events: int) -> None:
-        """Take what came for the session to where its client is."""
-        relay, outlet = self.relay, self.outlet
-        if outlet is None:
-            return
-        datagrams, front, source = relay.datagrams, relay.front, self.source
-        read, seal, put, outward = self.back.read, self.talk.seal, datagrams.put, datagrams.outward
-        now, before = relay.now, self.down_packets
-        for sender, start, end in datagrams.receive(outlet):
-            at = outward.at
-            try:
-                arena, span = read(self, sender, start, end, now)
-                stop = seal(arena.view, span, outward.view, at, now)
-            except (RemoteProtocolError, LimitError) as error:
-                relay.dropped[reason(error.code).word] += 1
-                continue
-            put(front, source, outward, at, stop)
-            self.down_packets += 1
-            self.down_bytes += span[2] - span[1]
-            self.down_wire += stop - at
-        if self.down_packets != before:  # an ICMP error, or a forged answer, keeps no session alive
-            relay.sessions.move_to_end(self.key)
-            self.seen_at = relay.time()
-
-    def crash(self) -> None:
-        """A handler raised, and the reactor took it away: the session ends."""
-        self.relay.end(self, "internal")
-
-
-class Back(Protocol):
-    """What leads on from a front."""
-
-    room: int
-    """Bytes kept free before a message in `middle`."""
-
-    def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
-        """Send the message at `span` of `middle` on, and count it; raises DialError, LimitError."""
-
-    def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
-        """Return the message that a datagram of the outlet, in `inward`, is or holds; raises RemoteProtocolError."""
-
-    def tick(self) -> None:
-        """A second or so has passed."""
-
-
-class Via(Back, Protocol):
-    """One of several backs, which counts the sessions that go through it."""
-
-    def began(self) -> None:
-        """A session chose it."""
-
-    def ended(self) -> None:
-        """The session is over, or chose another."""
-
-    def failed(self, word: str) -> None:
-        """What a message waited for failed: the name of a server, or the way to it."""
-
-
-class PacketMeter(Protocol):
-    """Whom sessions of one user are counted for."""
-
-    def welcome(self, group: bytes) -> None:
-        """A session is to begin, from an address of that group; raises LimitError if it may not."""
-
-    def met(self, relay: PacketRelay, session: Session, size: int) -> None:
-        """It has begun, with a message of so much payload; raises LimitError if that may not pass."""
-
-    def parted(self, session: Session) -> None:
-        """It is over."""
-
-
-class PacketLedger(Protocol):
-    """Who is told of sessions that end; the service's journal."""
-
-    def session_ended(self, client: tuple[str, int], session: Session, word: str) -> None:
-        """A session is over."""
 
 
 class PacketRelay:

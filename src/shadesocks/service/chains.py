@@ -23,7 +23,7 @@ from .sockets import datagram_options
 
 if TYPE_CHECKING:
     from ..config.model import ServerConfig
-    from ..net.packets import Back
+    from ..net.packet_seams import Back
     from ..proxy.seams import Dialer
     from ..wire.packet import PacketShadow
     from .rules import TargetJudge

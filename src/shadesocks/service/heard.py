@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from socket import SocketType
 
     from ..net.datagrams import Arena, Datagrams
-    from ..net.packets import Back, PacketRelay, Session
+    from ..net.packet_seams import Back
+    from ..net.packet_session import Session
+    from ..net.packets import PacketRelay
     from ..proxy.seams import Inbound, Request
     from ..proxy.users.allowed import Allowed
     from ..wire.packet import Span
@@ -53,7 +55,7 @@ class HeardBack:
         self.room = back.room
 
     def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         start, payload, _ = span
         address = bytes(self._datagrams.middle.view[start:payload])
         # What is passed on to a server behind this one has no address that could be read here.
@@ -68,11 +70,11 @@ class HeardBack:
         return HeardBack(narrowed_back(self._back, allowed, self._datagrams.middle), self._datagrams, self._journal)
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         return self._back.read(session, source, start, end, now)
 
     def tick(self) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         self._back.tick()
 
 

@@ -11,7 +11,7 @@ from .shared import wall
 if TYPE_CHECKING:
     from socket import SocketType
 
-    from ..net.packets import Back
+    from ..net.packet_seams import Back
     from ..wire.packet import PacketHost
     from .shared import Shared
 

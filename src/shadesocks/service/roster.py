@@ -21,7 +21,7 @@ from ..proxy.balance.policies import PROBED
 
 if TYPE_CHECKING:
     from ..config.model import ServerConfig
-    from ..net.packets import Back
+    from ..net.packet_seams import Back
     from ..proxy.balance.prober import Prober
     from ..proxy.seams import Dialer
     from .shared import Shared

@@ -19,8 +19,8 @@ from ..core.networks import Network
 
 if TYPE_CHECKING:
     from ..core.address import Address
+    from ..net.packet_session import Session as PacketSession
     from ..net.packets import PacketRelay
-    from ..net.packets import Session as PacketSession
     from ..net.relay import Relay
     from ..net.story import Story
     from ..proxy.flow import Flow, Visit

@@ -11,7 +11,8 @@ from shadesocks.core.address import Address
 from shadesocks.core.errors import DialError
 from shadesocks.net.backs import DirectBack
 from shadesocks.net.datagrams import DatagramOptions
-from shadesocks.net.packets import DNS_IDLE, Back, PacketRelay
+from shadesocks.net.packet_seams import Back
+from shadesocks.net.packets import DNS_IDLE, PacketRelay
 from shadesocks.proxy.acl_file import parse_acl
 from shadesocks.proxy.balance.balancer_packets import BalancerBack
 from shadesocks.proxy.balance.member import Member, MemberBack

@@ -16,13 +16,15 @@ from .group import UDP
 
 if TYPE_CHECKING:
     from ...net.datagrams import Arena
-    from ...net.packets import PacketRelay, Session, Via
+    from ...net.packet_seams import Via
+    from ...net.packet_session import Session
+    from ...net.packets import PacketRelay
     from ...wire.packet import Span
     from .group import Group
 
 
 class BalancerBack:
-    """A `packets.Back` of a group."""
+    """A `packet_seams.Back` of a group."""
 
     room = HEADROOM
 
@@ -34,7 +36,7 @@ class BalancerBack:
         self._wanted = wanted
 
     def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         via = session.via
         if via is None or (session.outlet is None and not session.held):  # what waits, waits for the one chosen
             self._choose(relay, session, span, now)
@@ -66,12 +68,12 @@ class BalancerBack:
             del error  # it holds this frame by its traceback: a cycle, if the frame held it too
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         assert session.via is not None, "a session has its outlet for what it sent"
         return session.via.read(session, source, start, end, now)
 
     def tick(self) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         for member in self._group.members:
             if member.back is not None:
                 member.back.tick()

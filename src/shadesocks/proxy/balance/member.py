@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from ...net.datagrams import Arena
-    from ...net.packets import Back, Session
+    from ...net.packet_seams import Back
+    from ...net.packet_session import Session
     from ...net.relay import Relay
     from ...wire.packet import Span
     from ..seams import Dialer
@@ -169,7 +170,7 @@ def _nobody() -> bool:
 
 
 class MemberBack:
-    """A server's `net.packets.Via`, which also counts the answers that came by it."""
+    """A server's `net.packet_seams.Via`, which also counts the answers that came by it."""
 
     __slots__ = ("_read", "_time", "answers", "forward", "inner", "member", "room", "tick")
 
@@ -185,20 +186,20 @@ class MemberBack:
         self.answers = 0
 
     def began(self) -> None:
-        """See `net.packets.Via`."""
+        """See `net.packet_seams.Via`."""
         self.member.udp.live += 1
 
     def ended(self) -> None:
-        """See `net.packets.Via`."""
+        """See `net.packet_seams.Via`."""
         self.member.udp.live -= 1
 
     def failed(self, word: str) -> None:
-        """See `net.packets.Via`."""
+        """See `net.packet_seams.Via`."""
         if word not in NOT_THE_SERVERS:
             self.member.udp.health.missed(self._time(), word)
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         answer = self._read(session, source, start, end, now)
         self.answers += 1
         return answer

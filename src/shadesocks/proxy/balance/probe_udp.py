@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from ...core.errors import DialError, LimitError, RemoteProtocolError
 from ...net.crowd import Crowd
 from ...net.datagrams import DatagramOptions, open_socket
-from ...net.packets import PacketRelay, Session
+from ...net.packet_session import Session
+from ...net.packets import PacketRelay
 from ...net.story import until
 from ...wire.dns_question import ID_SIZE, is_answer, pack_question
 from ...wire.packet_plain import SOCKS5_PACKETS
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ...core.address import Address
     from ...net.datagrams import Datagrams
     from ...net.lane import Lane
-    from ...net.packets import Back
+    from ...net.packet_seams import Back
     from ...net.reactor import Reactor
     from ...wire.packet import Span
     from ...wire.shadow import Random, WallClock
@@ -53,10 +54,10 @@ class _Ear:
 
 
 class _Nobody:
-    """The `packets.PacketLedger` of sessions that nobody keeps an account of."""
+    """The `packet_seams.PacketLedger` of sessions that nobody keeps an account of."""
 
     def session_ended(self, client: tuple[str, int], session: Session, word: str) -> None:
-        """See `packets.PacketLedger`."""
+        """See `packet_seams.PacketLedger`."""
 
 
 _NOBODY: Final = _Nobody()

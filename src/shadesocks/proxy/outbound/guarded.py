@@ -21,7 +21,9 @@ from ...net.resolve import fold
 if TYPE_CHECKING:
     from ...core.address import Address
     from ...net.datagrams import Arena
-    from ...net.packets import Back, PacketRelay, Session
+    from ...net.packet_seams import Back
+    from ...net.packet_session import Session
+    from ...net.packets import PacketRelay
     from ...wire.packet import Span
     from ..seams import Dialer, Dialing, First
     from ..users.allowed import Allowed
@@ -67,7 +69,7 @@ class GuardedDialer:
 
 
 class GuardedBack:
-    """A `packets.Back` before another. What was judged is remembered until the next tick."""
+    """A `packet_seams.Back` before another. What was judged is remembered until the next tick."""
 
     def __init__(self, judge: Judge, back: Back, arena: Arena) -> None:
         self.room = back.room
@@ -77,7 +79,7 @@ class GuardedBack:
         self._good: set[bytes] = set()
 
     def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         address = self._middle.memory[span[0] : span[1]]
         if address not in self._good:
             judge_target(self._judge, parse_address(address)[0])
@@ -87,11 +89,11 @@ class GuardedBack:
         self._back.forward(relay, session, span, now)
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         return self._back.read(session, source, start, end, now)
 
     def tick(self) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         self._good.clear()
         self._back.tick()
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from ...net.datagrams import Arena, DatagramOptions, Datagrams, DatagramSocket
     from ...net.end import End
     from ...net.lookup import Found
-    from ...net.packets import PacketRelay, Session
+    from ...net.packet_session import Session
+    from ...net.packets import PacketRelay
     from ...net.pipe import Scratch
     from ...net.reactor import Reactor
     from ...net.story import Story, Wait
@@ -50,7 +51,7 @@ Opened = tuple["tuple[Found, ...]", int, "Talk"]
 
 
 class ChainBack:
-    """A `packets.Back` through hops that all take datagrams."""
+    """A `packet_seams.Back` through hops that all take datagrams."""
 
     room = HEADROOM
 
@@ -80,7 +81,7 @@ class ChainBack:
         self._failed: set[Session] = set()
 
     def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         outlet = session.outlet
         if outlet is None:
             outlet = self._enter(relay, session, span)
@@ -148,14 +149,14 @@ class ChainBack:
         self._failed.discard(session)
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         middle = self.datagrams.middle
         assert session.far is not None, "a session has its outlet for what it sent"
         packet = self.datagrams.inward.view[start:end]
         return middle, session.far.open(packet, middle.view, middle.at + HEADROOM, now)
 
     def tick(self) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         for session in list(self._failed):
             self.forget(session)
 

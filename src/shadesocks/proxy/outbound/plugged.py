@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from ...net.datagrams import Arena
     from ...net.end import End
     from ...net.lane import Lane
-    from ...net.packets import Back, PacketRelay, Session
+    from ...net.packet_seams import Back
+    from ...net.packet_session import Session
+    from ...net.packets import PacketRelay
     from ...net.reactor import Reactor
     from ...wire.packet import Span
     from ..seams import First
@@ -71,7 +73,7 @@ class PluggedConnect:
 
 
 class PluggedBack:
-    """A `packets.Back` to a server behind a plugin that carries datagrams. They do not wait: what is lost is lost."""
+    """A `packet_seams.Back` to a server behind a plugin that carries datagrams. None waits: what is lost is lost."""
 
     room = HEADROOM
 
@@ -83,7 +85,7 @@ class PluggedBack:
         self._back: Back | None = None
 
     def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
-        """See `packets.Back`. A socket that leads to where the plugin was is closed by whoever it told of its move."""
+        """See `packet_seams.Back`. A socket to where the plugin was is closed by whoever it told of its move."""
         address = self._carrier.address
         if address is None:
             raise DialError("plugin_down")
@@ -94,11 +96,11 @@ class PluggedBack:
         back.forward(relay, session, span, now)
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         assert self._back is not None, "a session has its outlet for what it sent"
         return self._back.read(session, source, start, end, now)
 
     def tick(self) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         if self._back is not None:
             self._back.tick()

@@ -12,7 +12,8 @@ from ...wire.relayed import RelayTalk
 if TYPE_CHECKING:
     from ...net.connect import Names
     from ...net.datagrams import Arena, DatagramOptions, Datagrams
-    from ...net.packets import PacketRelay, Session
+    from ...net.packet_session import Session
+    from ...net.packets import PacketRelay
     from ...wire.packet import Span
 
 
@@ -27,7 +28,7 @@ class RelayedBack:
         self._options = options
 
     def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
-        """See `packets.Back`. The message has no address: where it goes is in the session's talk."""
+        """See `packet_seams.Back`. The message has no address: where it goes is in the session's talk."""
         _, payload, end = span
         outlet = session.outlet
         if outlet is None:
@@ -45,8 +46,8 @@ class RelayedBack:
         self.datagrams.put(outlet, None, self.datagrams.middle, payload, end)
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         return self.datagrams.inward, (start, start, end)
 
     def tick(self) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""

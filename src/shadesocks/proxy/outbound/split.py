@@ -14,13 +14,15 @@ from ..acl import Way
 if TYPE_CHECKING:
     from ...net.datagrams import Arena, Datagrams
     from ...net.lookup import Found
-    from ...net.packets import Back, PacketRelay, Session
+    from ...net.packet_seams import Back
+    from ...net.packet_session import Session
+    from ...net.packets import PacketRelay
     from ...wire.packet import Span
     from ..route import Ways
 
 
 class SplitBack:
-    """A `packets.Back` over two others. What bypasses the server does so as a session of its own, with its own socket.
+    """A `packet_seams.Back` over two others. What bypasses the server does so as a session with a socket of its own.
 
     Which way a target goes is remembered by its wire form until the next tick, as a direct target's address is.
     """
@@ -34,7 +36,7 @@ class SplitBack:
         self._known: dict[bytes, Way] = {}
 
     def forward(self, relay: PacketRelay, session: Session, span: Span, now: int) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         address = self.datagrams.middle.memory[span[0] : span[1]]
         way = self._known.get(address) or self._find(relay, session, address, span)
         if way is Way.PROXY:
@@ -78,11 +80,11 @@ class SplitBack:
         self._known[address] = way
 
     def read(self, session: Session, source: Hashable, start: int, end: int, now: int) -> tuple[Arena, Span]:
-        """See `packets.Back`. What bypasses is read by its own back."""
+        """See `packet_seams.Back`. What bypasses is read by its own back."""
         return self._proxied.read(session, source, start, end, now)
 
     def tick(self) -> None:
-        """See `packets.Back`."""
+        """See `packet_seams.Back`."""
         self._known.clear()
         self._direct.tick()
         self._proxied.tick()

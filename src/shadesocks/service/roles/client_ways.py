@@ -27,7 +27,7 @@ from ..sockets import datagram_options
 
 if TYPE_CHECKING:
     from ...config.model import ServerConfig
-    from ...net.packets import Back
+    from ...net.packet_seams import Back
     from ...proxy.balance.prober import Prober
     from ...proxy.outbound.pool import WarmPool
     from ...proxy.outbound.shadowsocks import Connect

@@ -21,7 +21,7 @@ from .client_ways import client_back, client_dialer
 
 if TYPE_CHECKING:
     from ...config.model import LocalConfig
-    from ...net.packets import Back
+    from ...net.packet_seams import Back
     from ...proxy.seams import Inbound, Router
     from ..port import Port
     from ..shared import Shared

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from socket import SocketType
 
     from ...config.model import ServerConfig
-    from ...net.packets import Back, PacketRelay
+    from ...net.packet_seams import Back
+    from ...net.packets import PacketRelay
     from ...proxy.users.table import UserTable
     from ...proxy.users.user import User
     from ...wire.packet import PacketHost

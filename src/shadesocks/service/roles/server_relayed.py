@@ -18,7 +18,7 @@ from ..users.tables import destinations_of
 
 if TYPE_CHECKING:
     from ...config.model import ServerConfig
-    from ...net.packets import Back
+    from ...net.packet_seams import Back
     from ...proxy.seams import Dialer
     from ...proxy.users.destination import Destination
     from ...proxy.users.table import UserTable
