@@ -32,6 +32,10 @@ class Ledger:
         self.relays: set[Relay] = set()
         self.words: Counter[str] = Counter()
         self.stages: list[tuple[str, str]] = []
+        self.sizes: list[int] = []
+        """Bytes that each stranger sent."""
+        self.dials: list[tuple[str, float]] = []
+        self.searches: list[bool] = []
 
     def ended(self, relay: Relay, word: str) -> None:
         self.relays.discard(relay)
@@ -41,8 +45,15 @@ class Ledger:
         self.words[word] += 1
         self.stages.append((stage, word))
 
-    def stranger(self, client: Any, word: str) -> None:
+    def stranger(self, client: Any, word: str, size: int) -> None:
         self.failed(client, None, "handshake", word)
+        self.sizes.append(size)
+
+    def dialled(self, word: str, seconds: float) -> None:
+        self.dials.append((word, seconds))
+
+    def searched(self, _seconds: float, *, is_found: bool) -> None:
+        self.searches.append(is_found)
 
 
 class Salts:
@@ -99,7 +110,7 @@ class Stage:
 
     def strangers(self, deadline: float, limit: int = 100, policy: str = "silent") -> Strangers:
         lane = self.reactor.lane(deadline)
-        return Strangers(self.reactor, self.scratch, lane, limit, self.ledger.stranger, policy)
+        return Strangers(self.reactor, self.scratch, lane, limit, self.ledger, policy)
 
     def enter(self, inbound: Inbound, client: Any = CLIENT) -> socket:
         """Begin a connection; return the client's socket."""

@@ -52,7 +52,7 @@ def test_the_line_ends_of_unicode_forge_nothing_either(heard: pytest.LogCaptureF
 
 def test_times_are_the_lines_own(heard: pytest.LogCaptureFixture) -> None:
     journal = Journal(show_targets=False)
-    journal.stranger(CLIENT, "auth")
+    journal.stranger(CLIENT, "auth", 9)
     (line,) = lines(journal, heard)
     assert line[4] == line[7] == "-"
     assert line.endswith(" INFO 192.0.2.7:5000 up 0 down 0 0.000s handshake auth")
@@ -62,7 +62,7 @@ def test_a_flood_is_counted_not_written(heard: pytest.LogCaptureFixture, monkeyp
     monkeypatch.setattr(module, "LINES_MAX", 2)
     journal = Journal(show_targets=False, show_times=False)
     for _ in range(5):
-        journal.stranger(CLIENT, "auth")
+        journal.stranger(CLIENT, "auth", 9)
     assert lines(journal, heard)[2:] == ["INFO 3 more connections ended in this second"]
     assert journal.reasons == {"auth": 5}
 
@@ -70,7 +70,7 @@ def test_a_flood_is_counted_not_written(heard: pytest.LogCaptureFixture, monkeyp
 def test_nobody_listens_and_nothing_is_kept(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="shadesocks.access")
     journal = Journal(show_targets=False)
-    journal.stranger(CLIENT, "auth")
+    journal.stranger(CLIENT, "auth", 9)
     assert lines(journal, caplog) == []
     assert journal.totals() == (0, 0, 0)
     assert journal.accepted == 1
@@ -78,14 +78,14 @@ def test_nobody_listens_and_nothing_is_kept(caplog: pytest.LogCaptureFixture) ->
 
 def test_a_stranger_whose_relay_was_reported_is_not_counted_again() -> None:
     journal = Journal(show_targets=False)
-    journal.stranger(None, "bad_chunk")
+    journal.stranger(None, "bad_chunk", 9)
     assert not journal.reasons
 
 
 def test_who_leaves_without_a_word_is_counted_and_no_line(heard: pytest.LogCaptureFixture) -> None:
     """Each client that keeps connections ready lets go of some each half a minute."""
     journal = Journal(show_targets=False, show_times=False)
-    journal.stranger(CLIENT, "unused")
-    journal.stranger(CLIENT, "left_early")
+    journal.stranger(CLIENT, "unused", 9)
+    journal.stranger(CLIENT, "left_early", 9)
     assert lines(journal, heard) == ["INFO 192.0.2.7:5000 up 0 down 0 0.000s handshake left_early"]
     assert journal.reasons == {"unused": 1, "left_early": 1}

@@ -45,7 +45,7 @@ def test_the_end_of_the_silence_is_no_second_failure() -> None:
     journal = Journal(show_targets=False, speaker=speaker())
     assert journal.suspect is not None
     journal.suspect(CLIENT, AuthenticationError())
-    journal.stranger(CLIENT, "auth")
+    journal.stranger(CLIENT, "auth", 9)
     assert journal.reasons == {"auth": 1}
     assert speaker().told([(CLIENT, None, "handshake", 0, 0, 0.0, "auth")], ALL) == (0, [])
 

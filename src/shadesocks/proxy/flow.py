@@ -42,6 +42,9 @@ class Ledger(Protocol):
     def failed(self, client: Any, target: Address | None, stage: str, word: str, user: User | None = None) -> None:
         """A connection ended before its relay began."""
 
+    def dialled(self, word: str, seconds: float) -> None:
+        """A target was reached (`done`) or not."""
+
 
 class Visit:
     """A connection that has not come to its relay: whose it is, and how far it is."""
@@ -90,6 +93,7 @@ class Flow:
         visit = self.visits[story] = Visit(client, started_at)
         request: Request | None = None
         meter: Metering | None = None
+        dialled_at: float | None = None
         mine = [sock]
         try:
             request = await self._inbound.handshake(sock, client)
@@ -106,7 +110,9 @@ class Flow:
                 dialer = _narrowed_dialer(dialer, meter.account.allowed)
             if meter is not None and meter.account.up_bucket is not None:
                 await meter.turn(len(request.first))
+            dialled_at = reactor.loop.time()
             far = await dialer.dial(request.target, request.first)
+            self._ledger.dialled("done", reactor.loop.time() - dialled_at)
             mine.append(far.sock)
             if request.answer is not None:
                 request.answer("done")
@@ -130,6 +136,8 @@ class Flow:
             stage = error.stage if isinstance(error, DialError) else "dial"
             target, user = (None, None) if request is None else (request.target, request.user)
             self._ledger.failed(client, target, stage, word, user)
+            if dialled_at is not None:
+                self._ledger.dialled(word, reactor.loop.time() - dialled_at)
         except (RemoteProtocolError, TimeoutError, OSError) as error:
             word = reason(error.code).word if isinstance(error, RemoteProtocolError) else "left_early"
             self._ledger.failed(client, None, "handshake", word)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
 from socket import MSG_PEEK, SHUT_WR, SO_LINGER, SOL_SOCKET
 from struct import pack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..net.options import NOW
 from ..net.pipe import READ_MIN
@@ -36,14 +36,21 @@ _FINAL_READS: Final = 64
 EVICTION_SHARE: Final = 64
 """A full house evicts a 64th of the limit at once: one scan of all strangers, 64 look-ups for each that is let in."""
 
-OnEnd = Callable[[Any, str], None]
-"""(client address, reason word): a stranger is gone."""
+
+class StrangerLedger(Protocol):
+    """Who is told of strangers; the service's journal."""
+
+    def stranger(self, client: Any, word: str, size: int) -> None:
+        """One is gone who sent so many bytes; `client` is None for who had authenticated once."""
+
+    def searched(self, seconds: float, *, is_found: bool) -> None:
+        """It was tried whose key one has."""
 
 
 class Stranger:
     """One connection that has not authenticated, from its accept to its handshake's success or its end."""
 
-    __slots__ = ("_house", "_word", "client", "has_spoken", "sock", "story")
+    __slots__ = ("_house", "_word", "client", "received", "sock", "story")
 
     def __init__(self, house: Strangers, sock: SocketType, client: Any) -> None:
         self._house = house
@@ -52,8 +59,8 @@ class Stranger:
         self.client = client
         self.story: Story | None = None
         """The handshake in progress, if there is one."""
-        self.has_spoken = False
-        """True once something was read from it."""
+        self.received = 0
+        """Bytes that were read from it."""
 
     def turn_silent(self, word: str) -> None:
         """The handshake failed: from here on the peer learns nothing."""
@@ -72,13 +79,14 @@ class Stranger:
             return
         except OSError:
             size = 0
+        self.received += size
         if not size:
             self.end(self._word)
 
     @property
     def waits(self) -> bool:
         """True for a client that has connected and said nothing: it keeps the connection ready for a request."""
-        if self.story is None or self.has_spoken:
+        if self.story is None or self.received:
             return False
         try:
             self.sock.recv(1, MSG_PEEK | NOW)
@@ -92,8 +100,10 @@ class Stranger:
         """The deadline: close by FIN, whatever was going on."""
         for _ in range(_FINAL_READS):
             try:
-                if not self.sock.recv_into(self._house.scratch.inward, READ_MIN, NOW):
+                size = self.sock.recv_into(self._house.scratch.inward, READ_MIN, NOW)
+                if not size:
                     break
+                self.received += size
             except OSError:
                 break
         self.end(self._word or "short")
@@ -111,7 +121,7 @@ class Stranger:
         if story is not None:
             house.reactor.queue.append(story.abort)  # this may run inside another story (reactor rule 3)
         house.reactor.close(self.sock)
-        house.on_end(self.client, word)
+        house.ledger.stranger(self.client, word, self.received)
 
     def crash(self) -> None:
         """A handler raised; the reactor logged it."""
@@ -138,16 +148,16 @@ _POLICIES: Final[dict[str, Callable[[Stranger], None]]] = {
 class Strangers:
     """All strangers of a process: their deadline, their number, and who goes when there are too many."""
 
-    __slots__ = ("lane", "limit", "on_end", "policy", "reactor", "scratch")
+    __slots__ = ("lane", "ledger", "limit", "policy", "reactor", "scratch")
 
     def __init__(
-        self, reactor: Reactor, scratch: Scratch, lane: Lane, limit: int, on_end: OnEnd, policy: str = "silent"
+        self, reactor: Reactor, scratch: Scratch, lane: Lane, limit: int, ledger: StrangerLedger, policy: str = "silent"
     ) -> None:
         self.reactor = reactor
         self.scratch = scratch
         self.lane = lane
         self.limit = limit
-        self.on_end = on_end
+        self.ledger = ledger
         self.policy = policy
 
     def __len__(self) -> int:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ..net.options import apply_late
-from .histogram import DURATIONS, Histogram
+from .histogram import DIALS, DURATIONS, PROBES, SEARCHES, Histogram, Histograms
 from .voices import CONNECTING, DATAGRAM, SUSPECT
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..core.address import Address
     from ..core.errors import RemoteProtocolError
     from ..net.options import TcpOptions
-    from ..net.packets import Session
+    from ..net.packet_session import Session
     from ..net.relay import Relay
     from ..proxy.users.user import User
     from .speaker import Note, Speaker
@@ -68,8 +68,12 @@ class Journal:
         """Seconds that relays lived."""
         self.reasons: Counter[str] = Counter()
         """Ended connections by reason word."""
-        self.undialled: Counter[str] = Counter()
-        """Connections whose target, or whose server, was not reached, by reason word."""
+        self.dials: Final = Histograms(DIALS)
+        """Seconds until a target, or a server, was reached (`done`), or was not, by reason word."""
+        self.searches: Final = Histograms(SEARCHES)
+        """Seconds that it took to find whose key a stranger has, by whether it was found."""
+        self.probes: Final = Histograms(PROBES)
+        """Bytes that strangers sent, from their accept to their end, by reason word."""
         self.show_targets = show_targets
         """Whether lines name the target."""
         self._show_times = show_times
@@ -135,15 +139,25 @@ class Journal:
         """A connection ended before its relay began."""
         self.accepted += 1
         self.reasons[word] += 1
-        if target is not None:
-            self.undialled[word] += 1
         if self._wanted and (word not in _NO_LINE or self._speaker is not None):
             self._note((client, target, stage, 0, 0, 0.0, word), user)
 
-    def stranger(self, client: Any, word: str) -> None:
-        """A connection ended without having authenticated; client is None where its relay was reported already."""
+    def dialled(self, word: str, seconds: float) -> None:
+        """A target, or a server, was reached (`done`) or not."""
+        self.dials.add(word, seconds)
+
+    def searched(self, seconds: float, *, is_found: bool) -> None:
+        """It was tried whose key a stranger has."""
+        self.searches.add("true" if is_found else "false", seconds)
+
+    def stranger(self, client: Any, word: str, size: int) -> None:
+        """A connection ended without having authenticated, after so many bytes.
+
+        The client is None where its relay was reported already.
+        """
         if client is not None:
             self.failed(client, None, "handshake", word)
+            self.probes.add(word, size)
 
     @property
     def is_spoken(self) -> bool:

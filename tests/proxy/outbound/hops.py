@@ -186,7 +186,7 @@ class Net:
         """A Shadowsocks server, of streams."""
         shadow = shadow_of(method)
         lane = self.reactor.lane(20.0, of="strangers")
-        strangers = Strangers(self.reactor, self.scratch, lane, 100, self.ledger.stranger, "silent")
+        strangers = Strangers(self.reactor, self.scratch, lane, 100, self.ledger, "silent")
         inbound = ShadowsocksInbound(shadow, Salts(), strangers, lambda: NOW, os.urandom, strict_first_read=False)
         flow = Flow(self.reactor, self.scratch, inbound, OneWay(Noting(self, "ss")), self.ledger)
         listener = socket.create_server((HOST, port))

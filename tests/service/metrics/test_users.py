@@ -85,6 +85,38 @@ def test_what_passed_is_told_by_name_and_what_is_left() -> None:
     run(story())
 
 
+def test_how_long_something_of_a_user_lived_is_told_while_it_lives() -> None:
+    async def story() -> None:
+        time = asyncio.get_running_loop().time
+        name = "ss_tunnel_time_seconds_total", "a"
+        async with service(limited()) as far, rig.target(rig.echo) as target, test_service_udp.echo() as other:
+            async with connected(far, "a") as near:
+                assert own(far)[name] == 0
+                begins_at = time()
+                open_ = [await rig.socks(near, target) for _ in range(2)]
+                for reader, writer, _ in open_:
+                    writer.write(b"x")
+                    assert await reader.readexactly(1) == b"x"
+                began_at = time()
+                await asyncio.sleep(0.05)
+                least = 2 * (time() - began_at)
+                lived = own(far)[name]
+                assert least - 0.001 <= lived <= 2 * (time() - begins_at) + 0.001
+                for _, writer, _ in open_:
+                    writer.close()
+                await until(lambda: not far.totals[0])
+                over = own(far)[name]
+                assert lived <= over <= 2 * (time() - begins_at) + 0.001
+                await asyncio.sleep(0.02)
+                assert own(far)[name] == over, "what is over has lived"
+                assert len(await datagrams(near, other, b"x")) == 1
+                await asyncio.sleep(0.02)
+                assert own(far)[name] > over + 0.019, "a session lives as well"
+            assert own(far)["ss_tunnel_time_seconds_total", "b"] == 0
+
+    run(story())
+
+
 def test_who_is_refused_is_counted_by_the_word() -> None:
     async def story() -> None:
         server = replace(limited(limits=Limits(enabled=False)), handshake_timeout=0.3)

@@ -14,7 +14,7 @@ and with it his stream; but if he has a key, his address is known from then on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from ...core.errors import RemoteProtocolError
 from ...net.options import NOW
@@ -25,12 +25,10 @@ from ...wire.reader import Reader
 from ..users.sources import group_at
 
 if TYPE_CHECKING:
-    from socket import SocketType
-
     from ...wire.aead_users import AeadUsersShadow, Sought
     from ...wire.search import Search
     from ...wire.shadow import Random, ShadowRequest, WallClock
-    from ..silent import Strangers
+    from ..silent import Stranger, Strangers
 
 KEPT_EACH: Final = READ_MIN
 """Bytes that are kept of each, whatever others keep."""
@@ -46,15 +44,15 @@ burst are what others would wait for."""
 class Seeking:
     """One search. For `Slices` it is a job."""
 
-    __slots__ = ("_fd", "_is_over", "_is_waiting", "_search", "_sock", "_strangers", "has_lost", "kept")
+    __slots__ = ("_fd", "_is_over", "_is_waiting", "_search", "_stranger", "_strangers", "has_lost", "kept")
 
     kept_by_all: ClassVar[int] = 0
     """Bytes that are kept by those that are under way."""
 
-    def __init__(self, strangers: Strangers, sock: SocketType, search: Search) -> None:
+    def __init__(self, stranger: Stranger, strangers: Strangers, search: Search) -> None:
+        self._stranger = stranger
         self._strangers = strangers
-        self._sock = sock
-        self._fd: int = sock.fileno()
+        self._fd: int = stranger.sock.fileno()
         self._search = search
         self._is_over = False
         self._is_waiting = False
@@ -83,11 +81,12 @@ class Seeking:
         """Keep what came; False: it was the end."""
         scratch = self._strangers.scratch.inward
         try:
-            size = self._sock.recv_into(scratch, READ_MIN, NOW)
+            size = self._stranger.sock.recv_into(scratch, READ_MIN, NOW)
         except BlockingIOError:
             return True
         except OSError:
             return False
+        self._stranger.received += size
         most = KEPT_MOST if Seeking.kept_by_all < KEPT_ALL else KEPT_EACH
         if self.has_lost or len(self.kept) + size > most:
             self.has_lost = True
@@ -115,27 +114,28 @@ async def go_on(
     shadow: AeadUsersShadow,
     sought: Sought,
     rest: bytes,
+    stranger: Stranger,
     strangers: Strangers,
-    sock: SocketType,
-    client: Any,
     wall: WallClock,
     random: Random,
-) -> tuple[Reader[ShadowRequest], ShadowRequest | None, int]:
-    """Find whose stream it is; return what reads on, what it has read if that is all, and the bytes that came.
+) -> tuple[Reader[ShadowRequest], ShadowRequest | None]:
+    """Find whose stream it is; return what reads on, and what it has read if that is all.
 
     Raises:
         RemoteProtocolError: nobody's; or what follows is against the rules, or more than could be kept.
     """
-    search = shadow.search(sought, group_at(client))
+    search = shadow.search(sought, group_at(stranger.client))
     more: bytes | bytearray = b""
     has_lost = False
-    slices = strangers.reactor.slices
+    slices, time = strangers.reactor.slices, strangers.reactor.loop.time
+    began_at = time()
     if not (search.step() if len(slices) < AT_ONCE_MOST else search.step_near()):
-        seeking = Seeking(strangers, sock, search)
+        seeking = Seeking(stranger, strangers, search)
         await seeking.over()
         more, has_lost = seeking.kept, seeking.has_lost
+    strangers.ledger.searched(time() - began_at, is_found=bool(search.key))
     reader = Reader(shadow.go_on(sought, search, wall, random))
     request = reader.feed(rest + more)
     if has_lost:
         raise RemoteProtocolError("limit")
-    return reader, request, len(more)
+    return reader, request

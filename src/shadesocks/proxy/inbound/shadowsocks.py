@@ -108,7 +108,6 @@ class ShadowsocksInbound:
         )
         least = self._first_read_size
         shadow = None
-        received = 0
         try:
             while shadow is None:
                 try:
@@ -121,20 +120,18 @@ class ShadowsocksInbound:
                     size = 0
                 if not size:
                     stranger.story = None
-                    stranger.end("left_early" if stranger.has_spoken else "unused")
+                    stranger.end("left_early" if stranger.received else "unused")
                     return None
-                stranger.has_spoken = True
+                stranger.received += size
                 if size < least:
                     raise RemoteProtocolError("short_first_read")
                 least = 1
-                received += size
                 shadow = reader.feed(scratch[:size])
                 if seek is not None and shadow is not None:
                     seek, sought = None, shadow
-                    reader, shadow, size = await _go_on(
-                        self._shadow, sought, reader.rest, strangers, sock, client, self._wall, self._fresh
+                    reader, shadow = await _go_on(
+                        self._shadow, sought, reader.rest, stranger, strangers, self._wall, self._fresh
                     )
-                    received += size
             if shadow.salt and not self._salts.insert(shadow.salt, shadow.stamp):
                 raise ReplayError
         except RemoteProtocolError as error:
@@ -156,7 +153,7 @@ class ShadowsocksInbound:
         if shadow.opener is None:  # nothing is to be opened: what came in one read leaves in one write
             first, end.held = bytes(first) + end.held, b""
         end.moved = len(first)
-        end.taken = received
+        end.taken = stranger.received
         return Request(end, shadow.target, first, meter=meter, user=user)
 
     def _tell_skew(self, client: Any, error: RemoteProtocolError) -> None:

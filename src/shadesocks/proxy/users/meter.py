@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from ...core.limits import Limits
     from ...net.end import End
-    from ...net.packets import PacketRelay, Session
+    from ...net.packet_session import Session
+    from ...net.packets import PacketRelay
     from ...net.pipe import Pipe, Scratch
     from ...net.reactor import Reactor
     from ...net.relay import Relay
@@ -134,7 +135,7 @@ class Pace:
 class Meter:
     """One user's relays and sessions, and the account that they are counted for."""
 
-    __slots__ = ("_down", "_now", "_reactor", "_relays", "_sessions", "_turns", "_up", "_wall", "account")
+    __slots__ = ("_down", "_lived", "_now", "_reactor", "_relays", "_sessions", "_turns", "_up", "_wall", "account")
 
     def __init__(self, reactor: Reactor, account: Account, wall: Callable[[], int]) -> None:
         self.account: Final = account
@@ -146,6 +147,8 @@ class Meter:
         """Made when a speed first needs them: of ten thousand users few have one."""
         self._turns = 0
         """Requests that wait."""
+        self._lived = 0.0
+        """Seconds that all lived that is over."""
         self._relays: dict[Relay, None] = {}
         self._sessions: dict[Session, Talk] = {}
         """With the talk that each began with."""
@@ -215,6 +218,7 @@ class Meter:
     def ended(self, relay: Relay, word: str) -> None:
         """See `net.end.Via`."""
         self._relays.pop(relay, None)
+        self._lived += self._now() - relay.started_at
         self.account.ended(relay)
         self.account.leave()
 
@@ -257,14 +261,14 @@ class Meter:
     # -- datagrams -----------------------------------------------------------------------------
 
     def welcome(self, group: bytes) -> None:
-        """See `net.packets.PacketMeter`."""
+        """See `net.packet_seams.PacketMeter`."""
         word = self.account.welcome(group, self._now, self._wall)
         if word is not None:
             self.account.refused(word)
             raise LimitError(word)
 
     def met(self, relay: PacketRelay, session: Session, size: int) -> None:
-        """See `net.packets.PacketMeter`."""
+        """See `net.packet_seams.PacketMeter`."""
         account = self.account
         self._sessions[session] = session.talk
         account.began(session, session.group, partial(relay.end, session), is_session=True)
@@ -284,8 +288,9 @@ class Meter:
                     session.relay.end(session, "revoked")
 
     def parted(self, session: Session) -> None:
-        """See `net.packets.PacketMeter`."""
+        """See `net.packet_seams.PacketMeter`."""
         self._sessions.pop(session, None)
+        self._lived += self._now() - session.started_at
         self.account.ended(session)
 
     def _pay(self, bucket: TokenBucket | None, size: int) -> None:
@@ -298,6 +303,15 @@ class Meter:
         account.left -= size
         if account.left <= 0:
             self._exceed()
+
+    # -- what is told ---------------------------------------------------------------------------
+
+    @property
+    def lived(self) -> float:
+        """Seconds that connections and sessions have lived, each by itself, those that live among them."""
+        now = self._now()
+        streams = sum(now - relay.started_at for relay in self._relays)
+        return self._lived + streams + sum(now - session.started_at for session in self._sessions)
 
     # -- other limits --------------------------------------------------------------------------
 

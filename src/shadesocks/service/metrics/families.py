@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -60,14 +60,19 @@ def families(service: Service, lags: Histogram) -> Iterator[Metric]:
     yield CounterMetricFamily("ss_connections_opened", "Connections and UDP sessions that began.", opened)
     ended = [((word,), count) for word, count in journal.reasons.items()]
     yield _counter("ss_connections_closed", "Connections and UDP sessions that ended, by why.", ("status",), ended)
-    failed = [(words, count) for words, count in ended if words[0] in REASONS and REASONS[words[0]].silent]
-    yield _counter("ss_handshake_failures", "Strangers: handshakes that came to nothing.", ("reason",), failed)
+    failed = _silent(journal.reasons)
+    yield _counted("ss_handshake_failures", "Strangers: handshakes that came to nothing.", "reason", failed)
     yield CounterMetricFamily("ss_replays", "Handshakes whose salt was seen before.", journal.reasons["replay"])
-    dialled = {"done": journal.durations.count + live, **journal.undialled}
-    yield _counted("ss_dials", "Connections to targets, or to servers: made, or why not.", "result", dialled)
+    text = "Bytes that those sent whose handshake came to nothing, by why."
+    yield _histograms("ss_probe_bytes", text, "reason", _silent(journal.probes.words))
+    text = "How long it took to find whose key somebody has, where several users share a port."
+    yield _histograms("ss_key_search_seconds", text, "found", journal.searches.words)
+    text = "How long it took to connect to targets, or to servers: done, or why not."
+    yield _histograms("ss_dial_seconds", text, "result", journal.dials.words)
     yield from _names(service)
     if service.role == "local":
-        yield _counted("ss_probes", "Questions through servers, to learn how they are.", "result", service.probes)
+        text = "Questions through servers, to learn how they are."
+        yield _counted("ss_server_checks", text, "result", service.probes)
     yield _histogram("ss_connection_duration_seconds", "How long TCP connections lived.", journal.durations)
     yield _histogram("ss_event_loop_lag_seconds", "How late the loop was, once a second.", lags)
     if service.reloaded is not None:
@@ -88,6 +93,7 @@ def _names(service: Service) -> Iterator[Metric]:
     yield SummaryMetricFamily("ss_dns_seconds", "How long look-ups took.", answered, names.seconds)
 
 
+_Value = TypeVar("_Value")
 _Samples = Iterable[tuple[tuple[str, ...], float]]
 
 
@@ -110,8 +116,23 @@ def _gauge(name: str, text: str, labels: tuple[str, ...], samples: _Samples) -> 
 
 
 def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
-    buckets = [("+Inf" if bound == inf else repr(bound), float(count)) for bound, count in histogram.buckets()]
-    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=histogram.sum)
+    return HistogramMetricFamily(name, text, buckets=_buckets(histogram), sum_value=histogram.sum)
+
+
+def _histograms(name: str, text: str, label: str, histograms: Mapping[str, Histogram]) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=(label,))
+    for word, histogram in histograms.items():
+        family.add_metric((word,), _buckets(histogram), histogram.sum)
+    return family
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    return [("+Inf" if bound == inf else repr(bound), float(count)) for bound, count in histogram.buckets()]
+
+
+def _silent(words: Mapping[str, _Value]) -> dict[str, _Value]:
+    """Return what is counted by words for strangers."""
+    return {word: value for word, value in words.items() if word in REASONS and REASONS[word].silent}
 
 
 def _version() -> str:

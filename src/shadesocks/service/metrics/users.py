@@ -21,53 +21,66 @@ if TYPE_CHECKING:
 SLICE: Final = 200
 """Users whose lines of one family are made in one turn of the loop: half a millisecond."""
 
-_Samples = Sequence[tuple[str, int]]
+_Samples = Sequence[tuple[str, float]]
 """More labels, and a value."""
+
+
+class _Told(NamedTuple):
+    """One user, and when: what a family is told of."""
+
+    label: str
+    account: Account
+    lived: float
+    at: int
 
 
 class _Family(NamedTuple):
     name: str
     kind: str
     text: str
-    samples: Callable[[Account, int], _Samples]
+    samples: Callable[[_Told], _Samples]
 
 
-def _payload(account: Account, _at: int) -> _Samples:
-    return (',dir="up"', account.counts.up), (',dir="down"', account.counts.down)
+def _payload(told: _Told) -> _Samples:
+    return (',dir="up"', told.account.counts.up), (',dir="down"', told.account.counts.down)
 
 
-def _wire(account: Account, _at: int) -> _Samples:
-    return (',dir="up"', account.counts.wire_up), (',dir="down"', account.counts.wire_down)
+def _wire(told: _Told) -> _Samples:
+    return (',dir="up"', told.account.counts.wire_up), (',dir="down"', told.account.counts.wire_down)
 
 
-def _connections(account: Account, _at: int) -> _Samples:
-    return (("", account.connections),)
+def _connections(told: _Told) -> _Samples:
+    return (("", told.account.connections),)
 
 
-def _associations(account: Account, _at: int) -> _Samples:
-    return (("", account.live_sessions),)
+def _associations(told: _Told) -> _Samples:
+    return (("", told.account.live_sessions),)
 
 
-def _sources(account: Account, _at: int) -> _Samples:
-    return (("", account.live_sources),)
+def _sources(told: _Told) -> _Samples:
+    return (("", told.account.live_sources),)
 
 
-def _refusals(account: Account, _at: int) -> _Samples:
-    return [(f',reason="{word}"', count) for word, count in (account.refusals or {}).items()]
+def _refusals(told: _Told) -> _Samples:
+    return [(f',reason="{word}"', count) for word, count in (told.account.refusals or {}).items()]
 
 
-def _quota(account: Account, _at: int) -> _Samples:
-    quota = account.limits.quota
+def _lived(told: _Told) -> _Samples:
+    return (("", round(told.lived, 3)),)
+
+
+def _quota(told: _Told) -> _Samples:
+    quota = told.account.limits.quota
     return () if quota is None else (("", quota.size),)
 
 
-def _used(account: Account, at: int) -> _Samples:
-    return () if account.limits.quota is None else (("", account.used(at)),)
+def _used(told: _Told) -> _Samples:
+    return () if told.account.limits.quota is None else (("", told.account.used(told.at)),)
 
 
-def _remaining(account: Account, at: int) -> _Samples:
-    quota = account.limits.quota
-    return () if quota is None else (("", max(0, quota.size - account.used(at))),)
+def _remaining(told: _Told) -> _Samples:
+    quota = told.account.limits.quota
+    return () if quota is None else (("", max(0, quota.size - told.account.used(told.at))),)
 
 
 _FAMILIES: Final = (
@@ -77,6 +90,7 @@ _FAMILIES: Final = (
     _Family("ss_user_udp_associations", "gauge", "UDP sessions of a user that are open.", _associations),
     _Family("ss_user_sources", "gauge", "Addresses from which something of a user is open.", _sources),
     _Family("ss_user_refused_total", "counter", "Connections and datagrams of a user that were refused.", _refusals),
+    _Family("ss_tunnel_time_seconds_total", "counter", "Seconds that connections and sessions have lived.", _lived),
     _Family("ss_quota_bytes", "gauge", "Payload bytes that the quota of a user allows in its window.", _quota),
     _Family("ss_quota_used_bytes", "gauge", "Payload bytes that count against it now.", _used),
     _Family("ss_quota_remaining_bytes", "gauge", "Payload bytes that it leaves.", _remaining),
@@ -108,19 +122,21 @@ def slices(accounting: Accounting, most: int) -> Iterator[bytes]:
     if len(accounting.users) > most:
         return
     names, at = list(accounting.users), wall()
-    accounts: list[tuple[str, Account]] = []
+    accounts: list[_Told] = []
     for first in range(0, len(names), SLICE):
         part = names[first : first + SLICE]
-        accounts += [(_label(name), accounting.accounts.find(name) or _ABSENT) for name in part]
+        accounts += [
+            _Told(_label(name), accounting.accounts.find(name) or _ABSENT, accounting.lived(name), at) for name in part
+        ]
         yield b""
     for family in _FAMILIES:
         name, samples = family.name, family.samples
         yield f"# HELP {name} {family.text}\n# TYPE {name} {family.kind}\n".encode()
         for first in range(0, len(accounts), SLICE):
             lines = (
-                f"{name}{{{label}{more}}} {value}\n"
-                for label, account in accounts[first : first + SLICE]
-                for more, value in samples(account, at)
+                f"{name}{{{told.label}{more}}} {value}\n"
+                for told in accounts[first : first + SLICE]
+                for more, value in samples(told)
             )
             yield "".join(lines).encode()
 

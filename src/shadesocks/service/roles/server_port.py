@@ -71,7 +71,7 @@ def shadow_inbound(shared: Shared, server: ServerConfig, users: UserTable[User] 
         shared.scratch,
         shared.reactor.lane(server.handshake_timeout, of="strangers"),  # its length is their number
         shared.silent_limit,
-        shared.journal.stranger,
+        shared.journal,
         shared.config.bad_handshake,
     )
     strict = shared.config.strict_first_read

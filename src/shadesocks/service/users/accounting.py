@@ -345,6 +345,11 @@ class Accounting:
         words = (user.limits.refuse(at) if account is None else account.refuse(at) for user, account in accounts)
         return Counter(word for word in words if word is not None)
 
+    def lived(self, name: str) -> float:
+        """Return the seconds that connections and sessions of a user have lived."""
+        meter = self._meters.get(name)
+        return 0.0 if meter is None else meter.lived
+
     async def rows(self, name: str | None = None) -> list[dict[str, Any]]:
         """Return what is to be told of each user, or of one; bytes are all that ever passed, if that is known."""
         sums = {} if self.kept is None else await self.kept.sums()
