@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def keep(path: Path, *commands: Command) -> KeptPorts:
     async def story() -> None:
         for command in commands:
             kept.add(command)
-        kept.close()
+        await kept.close()
 
     run(story())
     return kept
@@ -53,7 +54,7 @@ def test_what_was_removed_or_replaced_is_not_kept(tmp_path: Path) -> None:
         kept.remove(8001)
         kept.remove(9999)
         kept.add(Command("add", 8002, "another"))
-        kept.close()
+        await kept.close()
 
     run(story())
     assert KeptPorts(str(path)).read() == [Command("add", 8002, "another")]
@@ -63,11 +64,10 @@ def test_commands_gather_before_they_are_written(tmp_path: Path, monkeypatch: py
     path = tmp_path / "ports.json"
     monkeypatch.setattr(kept_file, "DELAY", 0.02)
     written: list[str] = []
-    write = write_private
 
     def count(place: Path, text: str) -> None:
         written.append(text)
-        write(place, text)
+        write_private(place, text)
 
     monkeypatch.setattr(kept_file, "write_private", count)
 
@@ -78,11 +78,36 @@ def test_commands_gather_before_they_are_written(tmp_path: Path, monkeypatch: py
             kept.add(Command("add", port, "p"))
         await until(lambda: bool(written))
         kept.add(Command("add", 1, "p"))  # which is there
-        kept.close()
+        await kept.close()
 
     run(story())
     assert len(written) == 1
     assert len(KeptPorts(str(path)).read()) == 100
+
+
+def test_a_slow_disk_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said while it writes is written afterwards, and before the end."""
+    path = tmp_path / "ports.json"
+    monkeypatch.setattr(kept_file, "DELAY", 0.01)
+    began, goes_on = threading.Event(), threading.Event()
+
+    def slow(place: Path, text: str) -> None:
+        began.set()
+        assert goes_on.wait(5), "the loop waits for it"
+        write_private(place, text)
+
+    monkeypatch.setattr(kept_file, "write_private", slow)
+
+    async def story() -> None:
+        kept = KeptPorts(str(path))
+        kept.add(ONE)
+        await until(began.is_set)
+        kept.add(TWO)
+        goes_on.set()
+        await kept.close()
+
+    run(story())
+    assert KeptPorts(str(path)).read() == [ONE, TWO]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +131,7 @@ def test_of_a_file_with_mistakes_the_good_ports_are_taken(tmp_path: Path) -> Non
     async def story() -> None:
         kept = KeptPorts(str(path))
         assert kept.read() == [Command("add", 1, "p")]
-        kept.close()
+        await kept.close()
 
     run(story())
     assert len(list(tmp_path.iterdir())) == 2  # the old one is aside
@@ -124,7 +149,7 @@ def test_whatever_stands_in_the_file_is_read_or_set_aside(tmp_path: Path, data: 
     async def story() -> None:
         kept = KeptPorts(str(path))
         assert all(command.name == "add" for command in kept.read())
-        kept.close()
+        await kept.close()
 
     run(story())
 
@@ -132,18 +157,25 @@ def test_whatever_stands_in_the_file_is_read_or_set_aside(tmp_path: Path, data: 
 def test_a_file_that_cannot_be_written_is_told_once_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(kept_file, "DELAY", 0.01)
     monkeypatch.setattr(kept_file, "RETRY", 0.01)
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "ports.json"
+    tries: list[str] = []
+
+    def count(place: Path, text: str) -> None:
+        tries.append(text)
+        write_private(place, text)
+
+    monkeypatch.setattr(kept_file, "write_private", count)
 
     async def story() -> None:
         kept = KeptPorts(str(path))
         kept.add(ONE)
-        kept.write()
-        kept.write()
+        await until(lambda: len(tries) > 2)
         (tmp_path / "file").unlink()
         await until(path.exists)
-        kept.close()
+        await kept.close()
 
     run(story())
     assert caplog.text.count("are not kept") == 1
@@ -167,7 +199,7 @@ def test_the_next_worker_writes_what_the_last_one_could_not(tmp_path: Path, monk
     async def story() -> None:
         nothing = PassedOn(str(path), {})
         assert nothing.read() == []
-        nothing.close()
+        await nothing.close()
         assert not path.exists(), "no ports, no file"
         kept = PassedOn(str(path), known)
         assert kept.read() == [], "all serve it"
@@ -175,10 +207,10 @@ def test_the_next_worker_writes_what_the_last_one_could_not(tmp_path: Path, monk
         written = path.stat().st_mtime_ns
         again = PassedOn(str(path), known)
         again.read()
-        again.close()
+        await again.close()
         assert path.stat().st_mtime_ns == written, "what is there is not written again"
         kept.remove(8001)
-        kept.close()
+        await kept.close()
 
     run(story())
     assert KeptPorts(str(path)).read() == []

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from shadesocks.config.files import write_private
 from shadesocks.config.load import load
 from shadesocks.service.manager.figures import AllFigures
 from shadesocks.service.manager.kept import KeptPorts, PassedOn
@@ -44,14 +45,14 @@ METHODS = ("aes-256-gcm", "chacha20-ietf-poly1305")
 class Disk(KeptPorts):
     """Kept ports that are written when the test says so."""
 
-    def _write_soon(self, _delay: float) -> None:
+    def _write_soon(self) -> None:
         pass
 
 
 class NextDisk(PassedOn):
     """The same in a worker after another one."""
 
-    def _write_soon(self, _delay: float) -> None:
+    def _write_soon(self) -> None:
         pass
 
 
@@ -254,7 +255,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def write(self) -> None:
-        self.disk.write()
+        write_private(self.disk.path, self.disk._text())
         self.written = dict(self.kept)
 
     @initialize()

@@ -39,7 +39,11 @@ class KeptPorts:
         """Touch nothing yet."""
         self.path: Final = Path(path)
         self._ports: Final[dict[int, dict[str, Any]]] = {}
-        self._writing: asyncio.TimerHandle | None = None
+        self._is_behind = False
+        """True while the file does not say what is to stand in it."""
+        self._writing: asyncio.Task[None] | None = None
+        """Writes, until it does."""
+        self._closes: Final = asyncio.Event()
         self._is_told = False
         """True once it was said that the file cannot be written."""
 
@@ -65,7 +69,7 @@ class KeptPorts:
         if len(commands) < len(entries):
             log.error("manager_keep: %d ports in %s make no sense", len(entries) - len(commands), self.path)
             self._set_aside()
-            self._write_soon(DELAY)
+            self._write_soon()
         return commands
 
     def _set_aside(self) -> None:
@@ -82,44 +86,48 @@ class KeptPorts:
         entry = _entry(command)
         if self._ports.get(command.port or 0) != entry:
             self._ports[command.port or 0] = entry
-            self._write_soon(DELAY)
+            self._write_soon()
 
     def remove(self, port: int) -> None:
         """Keep a port no longer."""
         if self._ports.pop(port, None) is not None:
-            self._write_soon(DELAY)
+            self._write_soon()
 
-    def _write_soon(self, delay: float) -> None:
+    def _write_soon(self) -> None:
+        self._is_behind = True
         if self._writing is None:
             with suppress(RuntimeError):  # no loop: a master reads what its workers write
-                self._writing = asyncio.get_running_loop().call_later(delay, self.write)
+                self._writing = asyncio.get_running_loop().create_task(self._write())
 
-    def write(self) -> None:
-        """Write the file now."""
-        if self._writing is not None:
-            self._writing.cancel()
-            self._writing = None
-        try:
-            write_private(self.path, self._text())
-        except ConfigError as error:
-            if not self._is_told:
-                self._is_told = True
-                log.error("manager_keep: added ports are not kept: %s", error)
-            self._write_soon(RETRY)
-        else:
-            self._is_told = False
+    async def _write(self) -> None:
+        """Write what has changed, in a thread: a disk that is busy takes seconds to be sure of a file."""
+        delay = DELAY
+        while self._is_behind:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closes.wait(), delay)
+            self._is_behind = False
+            try:
+                await asyncio.to_thread(write_private, self.path, self._text())
+            except ConfigError as error:
+                if not self._is_told:
+                    self._is_told = True
+                    log.error("manager_keep: added ports are not kept: %s", error)
+                if self._closes.is_set():
+                    break
+                self._is_behind, delay = True, RETRY
+            else:
+                self._is_told, delay = False, DELAY
+        self._writing = None
 
     def _text(self) -> str:
         lines = ",\n".join(json.dumps(entry) for entry in self._ports.values())
         return f'{{"format": {FORMAT}, "ports": [\n{lines}\n]}}\n'
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Write what is not written yet, for the last time."""
+        self._closes.set()
         if self._writing is not None:
-            self.write()
-        if self._writing is not None:
-            self._writing.cancel()
-            self._writing = None
+            await self._writing
 
 
 class PassedOn(KeptPorts):
@@ -137,7 +145,7 @@ class PassedOn(KeptPorts):
         except OSError:
             is_there = not self._ports
         if not is_there:
-            self._write_soon(DELAY)
+            self._write_soon()
         return []
 
 

@@ -332,7 +332,7 @@ class ManagerSocket:
             await self._work
         await self._manager.close()
         if self._kept is not None:
-            self._kept.close()
+            await self._kept.close()
         self._reactor.close_shared(self._sock)
         self._reactor.settle()
         if isinstance(self.address, str) and self._file and self._file == identity(self.address):
