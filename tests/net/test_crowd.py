@@ -22,7 +22,7 @@ class Port:
 
     def enter(self, number: int, group: bytes = b"g") -> None:
         self._crowd.enter(self, group)  # type: ignore[arg-type]  # as above
-        self.sessions[number] = SimpleNamespace(key=number, group=group)
+        self.sessions[number] = SimpleNamespace(key=number, group=group, relay=self, seen_at=number)
 
     def sweep(self) -> None:
         self.sweeps += 1
@@ -34,7 +34,7 @@ class Port:
         assert word == "crowded"
         del self.sessions[session.key]
         self.gone.append(session.key)
-        self._crowd.leave(session.group)
+        self._crowd.leave(self, session.group)  # type: ignore[arg-type]  # as above
 
     def sums(self) -> tuple[int, int, int, int]:
         return 1, 20, 3, 40
@@ -67,7 +67,9 @@ def test_a_source_too_busy_gives_up_its_own_here_or_elsewhere() -> None:
     here.enter(3, b"busy")
     assert (here.gone, there.gone) == ([], [1])
     here.enter(4, b"busy")
-    assert (here.gone, there.gone) == ([3], [1])
+    assert (here.gone, there.gone) == ([], [1, 2]), "the one unused for longest, not the one of the same port"
+    there.enter(5, b"busy")
+    assert (here.gone, there.gone) == ([3], [1, 2])
     assert crowd.live == 3
 
 

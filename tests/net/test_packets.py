@@ -202,6 +202,30 @@ def test_other_sources_are_not_touched_by_one() -> None:
     run(story, limits={"per_source": 2})
 
 
+def test_a_source_that_is_full_can_use_another_port() -> None:
+    """Those who come there from the same address do not end each other's sessions while older ones stand elsewhere."""
+
+    async def story(rig: Rig) -> None:
+        packets = rig.packets(AEAD)
+        full, other = rig.relay(packets), rig.relay(packets)
+        target = rig.socket()
+        for _ in range(4):
+            await rig.client(full, packets).say(target, b"x")
+            await heard(target)
+        rig.now += 1
+        clients = [rig.client(other, packets) for _ in range(3)]
+        outlets = []
+        for client in clients:
+            await client.say(target, b"question")
+            outlets.append((await heard(target))[1])
+        for client, outlet in zip(clients, outlets, strict=True):
+            target.sendto(b"answer", outlet)
+            assert (await client.hear())[1] == b"answer"
+        assert (len(full.sessions), len(other.sessions)) == (1, 3)
+
+    run(story, limits={"per_source": 4})
+
+
 def test_the_fullest_port_gives_way_to_another() -> None:
     async def story(rig: Rig) -> None:
         packets = rig.packets(AEAD)

@@ -1,13 +1,13 @@
 """How many UDP sessions there may be, and what passed through all of them.
 
 One `Crowd` for a process. A session enters when its first packet proved good, and leaves when it ends; where one is
-too many, the one unused for longest goes: of the same source, of the same port, or of the fullest port.
+too many, the one unused for longest goes: of the same source, wherever it is; of the same port; or of the fullest port.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,29 +42,34 @@ class Crowd:
         self.relays: list[PacketRelay] = []
         self._awake: dict[PacketRelay, None] = {}
         """Those that had a session since they were looked at last: of thousands of ports hardly any has."""
-        self._groups: Counter[bytes] = Counter()
+        self._groups: dict[bytes, Counter[PacketRelay]] = {}
+        """How many sessions a source has, and where."""
         self._gone = [0, 0, 0, 0]
         """Of sessions of relays that are closed."""
         self._dropped: Counter[str] = Counter()
 
     def enter(self, relay: PacketRelay, group: bytes) -> None:
         """Count one in; where it is one too many, the one unused for longest goes."""
-        if self._groups[group] >= self.per_source:
-            self._evict_from(relay, group)
+        own = self._groups.get(group)
+        if own is not None and own.total() >= self.per_source:
+            _evict_from(own, group)
         if len(relay.sessions) >= self.each:
             relay.evict()
         elif self.live >= self.most:
             max(self.relays, key=lambda other: len(other.sessions)).evict()
         self.live += 1
-        self._groups[group] += 1
+        self._groups.setdefault(group, Counter())[relay] += 1
         self._awake[relay] = None
 
-    def leave(self, group: bytes) -> None:
+    def leave(self, relay: PacketRelay, group: bytes) -> None:
         """Count one out."""
         self.live -= 1
-        self._groups[group] -= 1
-        if not self._groups[group]:
-            del self._groups[group]
+        own = self._groups[group]
+        own[relay] -= 1
+        if not own[relay]:
+            del own[relay]
+            if not own:
+                del self._groups[group]
 
     def sweep(self) -> None:
         """End what was unused for too long, at every relay; one without sessions costs nothing."""
@@ -89,9 +94,9 @@ class Crowd:
         self._gone = [total + more for total, more in zip(self._gone, relay.sums(), strict=True)]
         self._dropped += relay.dropped
 
-    def _evict_from(self, relay: PacketRelay, group: bytes) -> None:
-        for other in (relay, *self.relays):
-            for session in other.sessions.values():
-                if session.group == group:
-                    other.end(session, "crowded")
-                    return
+
+def _evict_from(relays: Iterable[PacketRelay], group: bytes) -> None:
+    """End the session of a source that was unused for longest: of a port that it came to lately the oldest is in use."""
+    oldest = (next(each for each in relay.sessions.values() if each.group == group) for relay in relays)
+    session = min(oldest, key=lambda each: each.seen_at)
+    session.relay.end(session, "crowded")

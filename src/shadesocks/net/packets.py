@@ -234,7 +234,7 @@ class PacketRelay:
         if self.sessions.get(session.key) is not session:
             return
         del self.sessions[session.key]
-        self._crowd.leave(session.group)
+        self._crowd.leave(self, session.group)
         self.close_outlet(session)
         if session.via is not None:
             session.via.ended()
