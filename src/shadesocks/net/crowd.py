@@ -96,7 +96,7 @@ class Crowd:
 
 
 def _evict_from(relays: Iterable[PacketRelay], group: bytes) -> None:
-    """End the session of a source that was unused for longest: of a port that it came to lately the oldest is in use."""
+    """End the session of a source that was unused for longest; the oldest of a port that it just came to is in use."""
     oldest = (next(each for each in relay.sessions.values() if each.group == group) for relay in relays)
     session = min(oldest, key=lambda each: each.seen_at)
     session.relay.end(session, "crowded")
