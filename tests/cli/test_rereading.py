@@ -141,3 +141,18 @@ def test_nobody_looks_at_files_unless_told_to() -> None:
             assert readings._watch is None
 
     run(story())
+
+
+@pytest.mark.parametrize("after", [CONFIG, MORE, replace(CONFIG, servers=())])
+def test_what_the_start_made_is_looked_at_again_where_a_port_is_gone(
+    after: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released: list[int] = []
+    monkeypatch.setattr(rereading, "release", lambda: released.append(1))
+
+    async def story() -> None:
+        async with reading(lambda: after) as (_, readings, _, _):
+            assert (await readings.ask())["applied"]
+
+    run(story())
+    assert bool(released) is not bool(after.servers)

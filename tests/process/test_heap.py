@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shadesocks.process.heap import lasting, release
+from shadesocks.process.heap import lasting, release, unswept
 
 
 class Ring:
@@ -62,3 +62,13 @@ def test_a_collector_that_was_off_stays_off() -> None:
     with lasting():
         pass
     assert not gc.isenabled()
+
+
+def test_nothing_is_collected_while_much_is_made() -> None:
+    with unswept():
+        assert not gc.isenabled()
+        ring = lost()
+    assert gc.isenabled()
+    assert ring() is not None
+    gc.collect()
+    assert ring() is None

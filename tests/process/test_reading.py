@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ def test_many_users_are_read_in_a_thread_and_mistakes_are_raised(count: int, asi
 
     def reread() -> Config:
         seen.append(threading.current_thread() is not threading.main_thread())
+        assert gc.isenabled() is not aside
         if len(seen) > 1:
             raise ConfigError([Problem("c.json", 3, "method", "no such method")])
         return config

@@ -93,8 +93,10 @@ class Rereading:
             service.reloaded = Reloaded(applied=False, problems=("internal error; the log says more",))
             return "internal error: all goes on as before"
         warn_of(config.warnings)
+        ports = {*service.ports}
         problems = await service.reload(config)
-        release()  # of what the start made, some may be gone
+        if not ports <= {*service.ports}:  # else all that the start made is there, but for users, who are no cycles
+            release()
         for problem in problems:
             log.error("%s", problem)
         if service.reloaded is not None and not service.reloaded.applied:

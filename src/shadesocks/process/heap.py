@@ -13,19 +13,26 @@ from contextlib import contextmanager
 
 
 @contextmanager
+def unswept() -> Iterator[None]:
+    """Make much inside, be it in another thread: nothing is collected there."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@contextmanager
 def lasting() -> Iterator[None]:
     """Make what stays inside: nothing is collected there, and what there is at the end is not looked at any more.
 
     Until `release`. An error leaves all as it was.
     """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    with unswept():
         yield
         gc.freeze()
-    finally:
-        if collects:
-            gc.enable()
 
 
 def release() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import ConfigError
 from ..net.datagrams import make_datagrams
-from .follow import follow
+from .follow import as_before, follow
 from .plugins.behind import bind_behind
 from .plugins.plugins import check_plugin
 from .ports import close_sockets, not_bound
@@ -119,6 +119,7 @@ async def reload(house: House, role: Role, config: Config) -> tuple[Reloaded, tu
             config = await house.people(config)
     except ConfigError as error:
         return refused(error.problems), tuple(error.problems)
+    config = await as_before(before, config)
     goes_by, _ = follow(before, config, role.followed)
     try:
         house.shared, lists = await renew(house.shared, before, goes_by, house.numbers)

@@ -137,7 +137,7 @@ def _who(before: tuple[UserConfig, ...], now: tuple[UserConfig, ...]) -> str:
     kinds = (
         ("added", [name for name in new if name not in old]),
         ("removed", [name for name in old if name not in new]),
-        ("changed", [name for name in new if name in old and new[name] != old[name]]),
+        ("changed", [name for name in new if name in old and new[name] is not old[name] and new[name] != old[name]]),
     )
     return (
         ", ".join(

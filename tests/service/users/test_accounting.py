@@ -6,6 +6,7 @@ import asyncio
 import base64
 import logging
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -15,13 +16,14 @@ from typing import Any
 import pytest
 
 from shadesocks.config.model import Config, Mode, ServerConfig
-from shadesocks.config.user import Credential, UserConfig
+from shadesocks.config.user import Credential, UserConfig, parse_user
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError
 from shadesocks.core.limits import FREE, Limits, Quota
 from shadesocks.core.secret import Secret
 from shadesocks.proxy.users.table import UserTable
 from shadesocks.proxy.users.user import User
+from shadesocks.service import follow
 from shadesocks.service.service import Service
 from shadesocks.service.shared import wall
 from shadesocks.service.store.roll import write_user
@@ -568,3 +570,47 @@ def test_a_definition_that_makes_no_sense_leaves_one_user_out(tmp_path: Path, ca
 
     run(story())
     assert "store: odd is left out: quota is a number of bytes" in caplog.text
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_reload_compares_users_beside_the_loop(
+    is_stored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of thousands it would stand still: so the loop itself compares only those who are another."""
+    count = 2 * follow.MANY
+    definitions = {
+        f"u{number}": {"password": base64.b64encode(number.to_bytes(16)).decode()} for number in range(count)
+    }
+    compared, compare = [0], UserConfig.__eq__
+
+    def counted(one: UserConfig, other: object) -> bool:
+        if threading.current_thread() is threading.main_thread():
+            compared[0] += 1
+        return compare(one, other)
+
+    def read(note: str) -> Config:
+        """Return what the file says, or the store."""
+        users = [parse_user(name, {**members, "note": note * (name == "u7")}) for name, members in definitions.items()]
+        if not is_stored:
+            return Config(servers=(replace(server, users=tuple(users)),))
+        store = SqliteStore(tmp_path / "users.db")
+        store.open()
+        for user in users if not store.users() else [users[7]]:
+            write_user(store, user)
+        store.close()
+        return Config(servers=(server,), store=Secret(str(tmp_path / "users.db")))
+
+    server = shared(names="")
+
+    async def story() -> None:
+        async with started(Service.server(read(""))) as far:
+            monkeypatch.setattr(UserConfig, "__eq__", counted)
+            assert not await far.reload(read("new"))
+            monkeypatch.undo()
+            (found,) = await users_of(far).rows("u7")
+            assert found["note"] == "new"
+            assert far.reloaded is not None
+            assert "(users: u7 changed)" in far.reloaded.changed[0]
+        assert compared[0] <= 10
+
+    run(story())
