@@ -106,7 +106,7 @@ def test_a_reload_is_asked_of_one_worker_of_each_master(
     ("answer", "words"),
     [
         (Reloaded(applied=False, problems=("c.json:3: no",)).told(), "  nothing changed\n  problem: c.json:3: no"),
-        (Reloaded(problems=("port 1 is taken",)).told(), "  problem: port 1 is taken"),
+        (Reloaded(problems=("port 1 is taken", "b")).told(), "  problem: port 1 is taken\n  problem: b\n"),
         (SilentError("the service has ended"), "the service has ended"),
     ],
 )

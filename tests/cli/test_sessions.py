@@ -123,7 +123,7 @@ def test_all_of_something_are_kicked_everywhere(
     assert stubs[0].asked == [("kick", {"source": "192.0.2.0/24", "user": "bob", "port": 8388})]
     monkeypatch.setattr(asking, "find", found(Stub(5, kick=ControlError(ARGUMENTS, "source: no IP address"))))
     assert call("kick", "--source", "x") == NOTHING
-    assert "no IP address" in capsys.readouterr().err
+    assert "--source: no IP address" in capsys.readouterr().err
     monkeypatch.setattr(asking, "find", found(Stub(5, kick={"ended": 0})))
     assert call("kick", "--server", "x") == NOTHING
 

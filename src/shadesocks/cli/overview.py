@@ -159,10 +159,10 @@ def _reloaded(answer: Report, start: str) -> Iterator[str]:
             ("lists", "changed access lists"),
             ("settings", "in force now"),
             ("restart", "in force after a restart only"),
-            ("problems", "problem"),
         )
         if answer.get(key)
     ]
+    rows += [f"problem: {shown(problem)}" for problem in answer.get("problems") or ()]
     if not answer.get("applied"):
         rows.insert(0, "nothing changed")
     for row in rows or ["all is as before"]:

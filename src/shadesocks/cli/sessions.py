@@ -169,7 +169,7 @@ def _kick_all(found: Sequence[Running], wanted: dict[str, Any]) -> int:
             ended += int(service.ask("kick", **wanted)["ended"])
         except ControlError as error:
             if error.code == ARGUMENTS:
-                raise Failed(str(error), NOTHING) from None
+                raise Failed(f"--{error}", NOTHING) from None
             if error.code != NOT_FOUND:
                 tell(f"warning: {called(service)}: {error}")
         except SilentError as error:

@@ -27,7 +27,7 @@ def link_in(text: str) -> str:
 
 
 def test_a_user_is_made_with_a_key_and_a_link(site: Site) -> None:
-    assert site.call("add", "anna", "--server", "example.org") == OK
+    assert site.call("add", "anna", "--host", "example.org") == OK
     user = site.user("anna")
     [credential] = user.credentials
     assert (user.limits, user.note, user.port) == (Limits(), "", None)
@@ -113,6 +113,17 @@ def test_what_is_refused(words: tuple[str, ...], code: int, sentence: str, site:
     assert sentence.format(config=site.config) in site.out + site.err
     assert "canary" not in site.err
     assert site.roll() == before
+
+
+def test_who_is_not_served_at_once_is_told_of(site: Site) -> None:
+    for words, why in (
+        (("--expires", "2020-01-01"), "expired"),
+        (("--valid-from", "2100-01-01"), "no valid password"),
+    ):
+        assert site.call("add", why, *words) == OK
+        assert f"note: he is not served now: {why}" in site.err
+    assert site.call("add", "dan", "--disabled") == OK
+    assert "not served" not in site.err, "that was asked for"
 
 
 def test_a_config_without_a_list_of_users_has_no_room_but_ports(site: Site) -> None:

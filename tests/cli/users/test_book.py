@@ -42,6 +42,14 @@ def test_a_store_in_the_place_of_the_configs(site: Site) -> None:
     assert book.store is None
 
 
+def test_a_store_that_is_misspelled_is_made_by_nobody_but_add(site: Site) -> None:
+    path = site.folder / "usres.db"
+    for words in (("del", "fay"), ("set", "fay", "--quota", "1G"), ("reset", "fay"), ("link", "fay"), ("list",)):
+        assert site.bare(*words, "--store", str(path)) == CONFIG
+        assert f"there is no store at {path}" in site.err
+    assert not path.exists()
+
+
 def test_a_config_with_mistakes(site: Site) -> None:
     site.config.write_text('{"servers": [')
     assert site.call("list") == CONFIG

@@ -68,6 +68,23 @@ def test_passwords_come_and_go(anna: Site) -> None:
     assert parse_link(link).password.endswith(KEYS[2])
 
 
+def test_who_has_no_valid_password_is_not_served(anna: Site) -> None:
+    assert anna.call("set", "anna", "--password", KEYS[1], "--valid-until", "2020-01-01") == OK
+    assert "  state     refused: no valid password" in anna.out
+    assert anna.json("show", "anna")["refused"] is None
+
+
+def test_another_link_is_told(anna: Site) -> None:
+    assert anna.call("set", "anna", "--note", "y") == OK
+    assert "another link" not in anna.out
+    assert anna.call("set", "anna", "--rotate", "7d") == OK
+    assert anna.out.endswith("another link: shadesocks user link anna\n")
+    assert anna.call("set", "anna", "--rotate", "7d", "--keys") == OK
+    assert "another link" not in anna.out
+    assert anna.call("set", "anna", "--drop-password", "1") == OK
+    assert "another link" not in anna.out, "it has the newest one"
+
+
 def test_a_rotation_lets_the_old_one_hold_for_a_while(anna: Site) -> None:
     assert anna.call("set", "anna", "--rotate", "7d") == OK
     old, new = anna.user("anna").credentials
@@ -91,6 +108,7 @@ def test_a_rotation_lets_the_old_one_hold_for_a_while(anna: Site) -> None:
         (("anna", "--add-password", FAY), 1, "anna: has a key that is another one's"),
         (("anna", "--add-password", "canary"), 1, "anna: the key of 2022-blake3-aes-256-gcm"),
         (("anna", "--port", "8389"), 1, "so only one can use it"),
+        (("anna",), USAGE, "say what is to change"),
         (("anna", "--port", "0"), USAGE, "--port: a number from 1 to 65535"),
         (("anna", "--quota", "none", "--day", "3"), USAGE, "there is to be none"),
         (("anna", "--valid-from", "2d", "--add-password", "new", "--valid-until", "1d"), USAGE, "before --valid-until"),
@@ -200,6 +218,7 @@ def test_what_lives_of_somebody_ends_before_he_is_deleted(anna: Site) -> None:
 def test_one_who_is_unknown_or_in_the_file_deletes_nobody(anna: Site) -> None:
     for names in (("anna", "ben"), ("anna", "fay")):
         assert anna.call("del", *names) == 1
+        assert anna.err.endswith("; nothing is deleted\n")
     assert set(anna.roll().users) == {"anna"}
     anna.on_store(lambda store: store.put("odd", "{"))
     assert anna.call("set", "odd", "--disable") == 1

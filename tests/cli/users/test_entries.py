@@ -50,7 +50,10 @@ def test_a_window_is_of_a_quota(given: dict[str, str | None]) -> None:
 def test_instants_and_times() -> None:
     assert instant("1w", NOW) == 1_800_000_000 + 7 * 86_400
     assert instant("30 D", NOW, ago=True) == 1_800_000_000 - 30 * 86_400
-    assert instant("5", NOW) == 5
+    assert instant("5", NOW, ago=True) == 5
+    for text in ("0", "30", "20270131"):
+        with pytest.raises(click.UsageError, match=f"{text} is no date: write 2027-01-31, or 30d"):
+            instant(text, NOW)
     assert instant("tomorrow", NOW) == "tomorrow"
     assert (seconds("0"), seconds("15m"), seconds("7d")) == (0, 900, 7 * 86_400)
     for text in ("", "7", "d", "-1d", "\u0667d"):

@@ -15,7 +15,7 @@ def test_a_user_of_the_config_and_one_of_the_store(site: Site) -> None:
     assert site.call("link", "fay") == OK
     link = parse_link(site.out)
     assert (link.host, link.port, link.method, link.password) == ("127.0.0.1", 8388, METHOD, f"{KEY}:{FAY}")
-    assert site.call("link", "8389", "--server", "example.org") == OK
+    assert site.call("link", "8389", "--host", "example.org") == OK
     link = parse_link(site.out)
     assert (link.host, link.port, link.password) == ("example.org", 8389, "mVt5-kd93Qpz_0Lr2")
     assert site.call("add", "anna") == OK
@@ -29,7 +29,7 @@ def test_one_for_each_server(site: Site) -> None:
     shared = {"method": METHOD, "password": KEY, "users": []}
     site.write(servers=[{"server": "::", "server_port": port, **shared} for port in (1, 2)])
     assert site.call("add", "anna") == OK
-    assert site.call("link", "anna", "--server", "example.org") == OK
+    assert site.call("link", "anna", "--host", "example.org") == OK
     assert [parse_link(line).port for line in site.out.splitlines()] == [1, 2]
     assert site.call("link", "anna") == OK
     assert "--host NAME" in site.err, "an address was guessed"
@@ -39,7 +39,7 @@ def test_one_for_each_server(site: Site) -> None:
     ("words", "code", "sentence"),
     [
         (("ann",), 1, "there is no user ann"),
-        (("fay", "--server", "a b"), USAGE, "--server: this is no host name"),
+        (("fay", "--host", "a b"), USAGE, "--host: this is no host name"),
     ],
 )
 def test_what_has_no_link(words: tuple[str, ...], code: int, sentence: str, site: Site) -> None:

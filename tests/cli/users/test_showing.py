@@ -147,7 +147,10 @@ def test_without_a_store_the_config_has_users(site: Site) -> None:
     site.running()
     site.write(servers=[], store="")
     assert site.call("list") == OK
-    assert site.out == "there are no users; `shadesocks user add NAME` makes one\n"
+    assert site.out.endswith('c.json; for such as come and go add "store": "users.db" to it\n')
+    site.write(servers=[])
+    assert site.call("list") == OK
+    assert site.out == f"there are no users in {site.path}; `shadesocks user add NAME` makes one\n"
 
 
 def test_a_store_that_is_not_there_is_not_made(site: Site) -> None:

@@ -48,9 +48,7 @@ shadesocks user add --from users.csv --json --keys > made.json
 @entry_options
 @click.option("--disabled", is_flag=True, help="Serve it later: `shadesocks user set NAME --enable`.")
 @click.option("--from", "source", metavar="FILE", help="Make all users of a CSV or JSON file; - reads stdin.")
-@click.option(
-    "--server", "host", metavar="HOST", help="Name or address by which others reach the server, for the link."
-)
+@click.option("--host", metavar="NAME", help="Name or address by which others reach the server, for the link.")
 @click.option("--no-qr", is_flag=True, help="Draw no QR code.")
 @json_option
 @click.option("--keys", is_flag=True, help="With --json: the passwords and links, too.")
@@ -94,7 +92,7 @@ def command_add(
         raise click.UsageError("--password and its dates are of one user; a file has a column for passwords")
     password = typed(password)
     wanted = [(name, common)] if name is not None else read_users(source or "", common, now)
-    with opened(file, store, change=True) as book, living(book, path) as live:
+    with opened(file, store, change=True, new=True) as book, living(book, path) as live:
         roll = book.roll()
         users = [_user(book, roll, each, members, password, (valid_from, valid_until), now) for each, members in wanted]
         _check(book, roll, users)
@@ -197,6 +195,8 @@ def _tell(
         say("their links: shadesocks user link NAME; the keys of all, for programs: shadesocks user list --json --keys")
         return
     say(f"made: {shown(users[0].name)}, in {book.named}")
+    if users[0].limits.enabled and (word := told.unserved(users[0], now)) is not None:
+        tell(f"note: he is not served now: {word}")
     its = links_of(book, users[0], host)
     if its:
         say("link, which holds the key, so treat it as a password:")

@@ -110,8 +110,10 @@ _NO_STORE: Final = (
 
 
 @contextmanager
-def opened(file: str | None, store: str | None, *, change: bool = False) -> Iterator[Book]:
-    """Find the users, open their store, and close it in the end; to `change` it, it is made where there is none.
+def opened(file: str | None, store: str | None, *, change: bool = False, new: bool = False) -> Iterator[Book]:
+    """Find the users, open their store, and close it in the end.
+
+    To `change` it, it is made where there is none; one that was named on the command line, by what makes `new` users.
 
     Raises:
         click.UsageError: nothing is named, and no config was found.
@@ -122,11 +124,12 @@ def opened(file: str | None, store: str | None, *, change: bool = False) -> Iter
     book = _find(file, store)
     if change and not book.path:
         raise Failed(f"{book.file} {_NO_STORE}", CONFIG)
-    if not change and not _is_there(book.path):
+    if not new and not _is_there(book.path):
         if store is not None:
             raise Failed(f"there is no store at {store}; `shadesocks user add --store {store} NAME` makes one", CONFIG)
-        yield book
-        return
+        if not change:
+            yield book
+            return
     from ...service.store.choose import is_url, open_store
 
     made = open_store(book.path)

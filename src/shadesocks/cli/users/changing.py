@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -159,6 +160,9 @@ def command_set(
     from .people import somebody
 
     now = time.time()
+    words = (enabled, port, password, added, valid_from, valid_until, rotate, *given.values())
+    if not dropped and all(each is None for each in words):
+        raise click.UsageError("say what is to change, as with --quota 10G")
     if sum(each is not None for each in (password, added, rotate)) > 1:
         raise click.UsageError("one of --password, --add-password and --rotate is enough")
     if password is None and added is None and rotate is None and (valid_from is not None or valid_until is not None):
@@ -186,7 +190,7 @@ def command_set(
             )
             its = (fresh,) if added is None else (*its, fresh)
         if before.credentials and not its:
-            raise click.UsageError("a user has a password; to let him in no more: --disable")
+            raise click.UsageError("a user keeps one password at least; to let him in no more: --disable")
         user = replace(user, credentials=its)
         if user == before and not dropped:
             say("all is as before")
@@ -194,8 +198,11 @@ def command_set(
         write_user(book.ready, checked(book, roll, user))
         good = no_reload or live.serve([user])
         person = somebody(book, name, live.rows(name))
+        moved = (user.credentials, user.port) != (before.credentials, before.port)
+        links = [link for link, _ in links_of(book, user, None)] if keys or moved else []
+        another = moved and links != [link for link, _ in links_of(book, before, None)]
         if keys:
-            person.links = [link for link, _ in links_of(book, user, None)]
+            person.links = links
     person.days = None
     if as_json:
         say(json.dumps(told.members(person, now, keys=keys), indent=2))
@@ -203,6 +210,8 @@ def command_set(
         say("\n".join(told.lines(person, now, keys=keys)))
         for link in person.links or ():
             say(f"  {'link':<9} {link}")
+        if another and not keys:
+            say(f"another link: shadesocks user link {quote(name)}")
     return OK if good else NOBODY
 
 
@@ -226,17 +235,15 @@ def command_del(
 
     Exit code 1 where there is no such user, or where a server that runs refuses the change.
     """
-    from .people import user_named
-
     good = True
     with opened(file, store, change=True) as book, living(book, path) as live:
         roll = book.roll()
-        for name in names:
-            not_in_file(book, name)
-            if name not in roll.faults and not (forget and name in roll.stored):
-                user_named(book, roll, name)
-            if name in book.by_number and name not in roll.users and not forget:
-                raise Failed(f"{shown(name)} {_BY_PORT}", NOBODY)
+        try:
+            for name in names:
+                _may_go(book, roll, name, forget=forget)
+        except Failed as failed:
+            more = "; nothing is deleted" if len(names) > 1 else ""
+            raise Failed(f"{failed}{more}", NOBODY) from None
         if not no_reload and live.services:
             _end(book, roll, names)
             good = live.reload()
@@ -251,6 +258,16 @@ def command_del(
                 book.ready.drop(name, forget=True)
             say(f"deleted: {shown(name)}{', and all that passed' if forget else ''}")
     return OK if good else NOBODY
+
+
+def _may_go(book: Book, roll: Roll, name: str, *, forget: bool) -> None:
+    from .people import user_named
+
+    not_in_file(book, name)
+    if name not in roll.faults and not (forget and name in roll.stored):
+        user_named(book, roll, name)
+    if name in book.by_number and name not in roll.users and not forget:
+        raise Failed(f"{shown(name)} {_BY_PORT}", NOBODY)
 
 
 def _end(book: Book, roll: Roll, names: Sequence[str]) -> None:

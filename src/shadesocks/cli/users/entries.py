@@ -19,6 +19,8 @@ NONE: Final = ("none", "never", "unlimited", "")
 _UNITS: Final = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _FROM_NOW: Final = re.compile(r"([0-9]{1,6}) ?([mhdw])")
 _WHOLE: Final = re.compile(r"[0-9]{1,18}")
+_LATE: Final = 100_000_000
+"""Unix seconds in 1973. Who writes a smaller number thinks of days, or of 20270131."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -35,7 +37,7 @@ _OPTIONS: Final = (
     ("--source-grace", "source_grace", "SECONDS", "For which an address too many is borne with."),
     ("--ports", "ports", "PORTS", "Target ports that it may reach: 80,443,8000-8999."),
     ("--targets", "targets", "TARGETS", "Names with all below them, addresses, networks: example.org,10.0.0.0/8."),
-    ("--note", "note", "TEXT", "For people."),
+    ("--note", "note", "TEXT", "For people; an empty one takes it away."),
 )
 """Flag, name of the member, what is expected, help."""
 
@@ -108,10 +110,17 @@ def _number(text: str) -> int | str:
 
 
 def instant(text: str, now: float, *, ago: bool = False) -> int | str:
-    """Return the instant that a text is: `30d` is so long from now, or `ago`; another date is for others to judge."""
+    """Return the instant that a text is: `30d` is so long from now, or `ago`; another date is for others to judge.
+
+    Raises:
+        click.UsageError: it is a number that stands for none.
+    """
     found = _FROM_NOW.fullmatch(text.strip().lower())
     if found is None:
-        return _number(text)
+        number = _number(text)
+        if not ago and isinstance(number, int) and number < _LATE:
+            raise click.UsageError(f"{number} is no date: write 2027-01-31, or 30d for 30 days from now")
+        return number
     distance = int(found[1]) * _UNITS[found[2]]
     return int(now) + (-distance if ago else distance)
 

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 @command(
     "link",
-    usage="NAME [-q] [--server HOST] [-c FILE] [--store FILE]",
+    usage="NAME [-q] [--host NAME] [-c FILE] [--store FILE]",
     examples="""
 shadesocks user link anna
-shadesocks user link anna -q --server example.org
+shadesocks user link anna -q --host example.org
 """,
 )
 @click.argument("name", metavar="NAME")
 @click.option("-q", "--qrcode", "qr", is_flag=True, help="Draw each link as a QR code as well.")
-@click.option("--server", "host", metavar="HOST", help="Name or address by which others reach the server.")
+@click.option("--host", metavar="NAME", help="Name or address by which others reach the server.")
 @place_options
 def command_link(name: str, qr: bool, host: str | None, file: str | None, store: str | None) -> int:
     """Print the link of a user: one for each server of the config at which he is.
@@ -73,7 +73,7 @@ def links_by_name(book: Book, users: Iterable[UserConfig], host: str | None) -> 
     try:
         host = None if host is None else check_host(host)
     except UnfitError as unfit:
-        raise click.UsageError(f"--server: {unfit}") from None
+        raise click.UsageError(f"--host: {unfit}") from None
     names = {user.name for user in users}
     found: dict[str, list[tuple[str, str]]] = {}
     now = time.time()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from ..command import command
 from ..exits import OK, say
 from .book import opened, place_options
 from .live import living
+
+if TYPE_CHECKING:
+    from .book import Book
 
 
 @command(
@@ -44,8 +48,14 @@ def command_list(as_json: bool, keys: bool, file: str | None, store: str | None,
     elif people:
         say("\n".join(told.table(people, now)))
     else:
-        say("there are no users; `shadesocks user add NAME` makes one")
+        say(_nobody(book))
     return OK
+
+
+def _nobody(book: Book) -> str:
+    if book.path:
+        return f"there are no users in {book.named}; `shadesocks user add NAME` makes one"
+    return f'there are no users in {book.file}; for such as come and go add "store": "users.db" to it'
 
 
 @command(

@@ -26,6 +26,7 @@ _LIMITS: Final = (
     *("ports", "targets"),
 )
 _SERVED: Final = "served"
+_NONE_VALID: Final = "no valid password"
 
 
 @dataclass(slots=True)
@@ -51,12 +52,23 @@ class Person:
         quota = self.user.limits.quota
         return None if quota is None or self.used is None else max(0, quota.size - self.used)
 
+    def state(self, now: float) -> str:
+        """Say for people whether he is served: the word for why not, or that none of his passwords is valid now."""
+        return self.refused(now) or unserved(self.user, now) or _SERVED
+
     def refused(self, now: float) -> str | None:
         """Return the word for why he is not served, None if he is."""
         if self.row is not None:
             word = self.row["refused"]
             return None if word is None else shown(word)
         return self.user.limits.refuse(now) or ("quota" if self.left == 0 else None)
+
+
+def unserved(user: UserConfig, now: float) -> str | None:
+    """Return why a user is not served, as far as he himself says; None where he is."""
+    if (word := user.limits.refuse(now)) is not None:
+        return word
+    return _NONE_VALID if user.credentials and not any(each.is_valid(now) for each in user.credentials) else None
 
 
 def members(person: Person, now: float, *, keys: bool = False) -> dict[str, Any]:
@@ -124,7 +136,7 @@ def _cells(person: Person, now: float) -> list[str]:
     ports = person.ports or ((user.port,) if user.port is not None else ())
     return [
         shown(user.name),
-        person.refused(now) or _SERVED,
+        person.state(now),
         ",".join(map(str, ports[:3])) + (",…" if len(ports) > 3 else ""),
         "" if row is None else str(int(row["connections"])),
         "" if row is None else str(int(row["sessions"])),
@@ -167,8 +179,8 @@ def _facts(person: Person, now: float) -> Iterator[tuple[str, str]]:
     user, row = person.user, person.row
     limits = user.limits
     yield "stands in", place_text(person.stands)
-    word = person.refused(now)
-    yield "state", _SERVED if word is None else f"refused: {word}"
+    state = person.state(now)
+    yield "state", state if state == _SERVED else f"refused: {state}"
     if row is not None:
         live = [f"{int(row[name])} {noun}" for name, noun in (("connections", "TCP"), ("sessions", "UDP"))]
         yield "now", f"{', '.join(live)}, from {_count(int(row['sources']), 'address', 'addresses')}"
