@@ -188,9 +188,9 @@ def test_two_hundred_ports_in_one_go(tmp_path: Path, target: Echo) -> None:
 )
 def test_a_port_that_cannot_be_had_is_refused_by_all(dialect: str, answer: bytes, tmp_path: Path, target: Echo) -> None:
     with managed(tmp_path, dialect, 2) as program, tool(tmp_path) as panel, socket.socket() as other:
-        other.bind((HOST, 0))
+        taken = lasting_port()
+        other.bind((HOST, taken))
         other.listen()
-        taken = other.getsockname()[1]
         assert panel.ask(add(taken)).startswith(answer)
         assert panel.ports() == [program.port]
         other.close()
