@@ -30,6 +30,8 @@ NAME_MAX: Final = 255
 ADDRESS_MAX: Final = 1 + 1 + NAME_MAX + 2
 """Bytes of the longest address."""
 
+MAPPED_TEXT: Final = "::ffff:"
+"""How the text of an IPv4 address begins at a socket of both families (RFC 4291 §2.5.5.2)."""
 CONTROLS: Final = bytes([*range(0x21), 0x7F])
 """Bytes no host name holds; NUL would cut the name in C libraries, line ends would forge log lines."""
 

@@ -25,6 +25,7 @@ from mmap import mmap
 from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOL_SOCKET, SocketType, inet_ntop, inet_pton
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from ..core.address import MAPPED_TEXT
 from ..wire.packet import HEADROOM, OVERHEAD_MAX, PACKET_MAX
 from .options import NONBLOCK, NOW, SYSTEM_ROUTE, Route, apply_route, split_zone
 
@@ -203,11 +204,11 @@ class PlainDatagrams:
             except OSError:
                 return None
             return (base, port, 0, scope) if wide else None
-        return (f"::ffff:{ip}", port, 0, 0) if wide else (ip, port)
+        return (f"{MAPPED_TEXT}{ip}", port, 0, 0) if wide else (ip, port)
 
     def name_of(self, token: Any) -> tuple[str, int]:
         """See `Datagrams`."""
-        return token[0].removeprefix("::ffff:").partition("%")[0], token[1]
+        return token[0].removeprefix(MAPPED_TEXT).partition("%")[0], token[1]
 
     def pack(self, token: Any) -> bytes:
         """See `Datagrams`."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_TCP, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, SocketType
 from typing import Any, Final
 
+from ..core.address import MAPPED_TEXT
+
 NOW: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
 """The flag of a receive or send that must not block. It spares every accepted socket one system call."""
 
@@ -121,7 +123,7 @@ def apply_route(sock: SocketType, towards: int, route: Route) -> None:
     source = route.bind_ipv6 if towards == AF_INET6 else route.bind_ipv4 if towards == AF_INET else ""
     if source:
         if sock.family == AF_INET6 and ":" not in source:
-            source = f"::ffff:{source}"  # a socket of both families
+            source = f"{MAPPED_TEXT}{source}"  # a socket of both families
         if LINUX and sock.type == SOCK_STREAM:
             sock.setsockopt(IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
         sock.bind(socket_address(source, 0))

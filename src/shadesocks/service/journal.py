@@ -17,6 +17,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from ..core.address import MAPPED_TEXT
 from ..net.options import apply_late
 from .histogram import DIALS, DURATIONS, PROBES, SEARCHES, Histogram, Histograms
 from .voices import CONNECTING, DATAGRAM, SUSPECT
@@ -41,8 +42,6 @@ LINES_MAX: Final = 10_000
 _NO_LINE: Final = frozenset(("unused",))
 """Is counted, and no more: a client keeps connections ready and lets go of them each half a minute, and whoever looks
 whether a port is open says nothing either."""
-_MAPPED: Final = "::ffff:"
-"""How an IPv4 client looks to a listener of both families."""
 _ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))} | {
     code: f"\\u{code:04x}" for code in (0x2028, 0x2029)
 }
@@ -225,7 +224,7 @@ class Journal:
     def _render(
         self, client: Any, target: Address | None, stage: str, up: int, down: int, seconds: float, word: str, user: str
     ) -> str:
-        name = f"{client[0].removeprefix(_MAPPED)}:{client[1]}" if isinstance(client, tuple) else "-"
+        name = f"{client[0].removeprefix(MAPPED_TEXT)}:{client[1]}" if isinstance(client, tuple) else "-"
         to = f" to {str(target).translate(_ESCAPES)}" if target is not None and self.show_targets else ""
         by = f" user {user.translate(_ESCAPES)}" if user else ""
         return f"{name}{by}{to} up {up} down {down} {seconds:.3f}s {stage} {word}"

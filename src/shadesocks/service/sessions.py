@@ -14,7 +14,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core.address import pack_ip
+from ..core.address import MAPPED_TEXT, pack_ip
 from ..core.networks import Network
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ HALF_CLOSED: Final = "half-closed"
 ENDING: Final = "ending"
 STAGES: Final = (HANDSHAKE, DIALLING, RELAYING, HALF_CLOSED, ENDING)
 """How far a connection is: nothing is known of it; its target is being reached; bytes go both ways; one way; none."""
-
-_MAPPED: Final = "::ffff:"
 
 
 class Numbers:
@@ -216,7 +214,7 @@ def _name_of(via: object) -> str:
 
 
 def _source(client: Any) -> tuple[str, int] | None:
-    return (client[0].removeprefix(_MAPPED).partition("%")[0], client[1]) if isinstance(client, tuple) else None
+    return (client[0].removeprefix(MAPPED_TEXT).partition("%")[0], client[1]) if isinstance(client, tuple) else None
 
 
 def _text(source: tuple[str, int]) -> str:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..core.address import MAPPED_TEXT
+
 DEBUG: Final = logging.DEBUG
 INFO: Final = logging.INFO
 WARNING: Final = logging.WARNING
@@ -315,10 +317,6 @@ def _escape(code: int) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-_MAPPED: Final = "::ffff:"
-"""How an IPv4 client looks to a listener of both families."""
-
-
 def place(host: str, port: Any) -> str:
     """Return a host and a port as all of these programs wrote them: without brackets."""
     return f"{plain(host)}:{port}"
@@ -326,4 +324,4 @@ def place(host: str, port: Any) -> str:
 
 def client_place(client: Any) -> str:
     """Return the address of a client, an IPv4 one as such, for that is what is banned."""
-    return place(client[0].removeprefix(_MAPPED), client[1]) if isinstance(client, tuple) else "-"
+    return place(client[0].removeprefix(MAPPED_TEXT), client[1]) if isinstance(client, tuple) else "-"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from socket import SocketType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ...core.address import Address
+from ...core.address import MAPPED_TEXT, Address
 from ...core.errors import LimitError, RemoteProtocolError
 from ...net.options import NOW
 from ...net.packets import PacketRelay
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ...net.pipe import Scratch
     from ...net.reactor import Reactor
 
-_MAPPED: Final = "::ffff:"
 _ANYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared to, not bound
 _DISCARD: Final = 4096
 
@@ -100,7 +99,7 @@ class Associations:
         Raises:
             LimitError: no socket can be made for it. The connection is still the caller's.
         """
-        host = client[0].removeprefix(_MAPPED).partition("%")[0]
+        host = client[0].removeprefix(MAPPED_TEXT).partition("%")[0]
         if self.bind is None:
             assert self._shared is not None, "a port that serves datagrams has a socket for them"
             relay, (bound, port) = self._shared
@@ -119,7 +118,7 @@ class Associations:
             return Address(self._answer.host, self._answer.port or port)
         if bound in _ANYWHERE:
             bound = sock.getsockname()[0]
-        return Address(bound.removeprefix(_MAPPED).partition("%")[0], port)
+        return Address(bound.removeprefix(MAPPED_TEXT).partition("%")[0], port)
 
     def close(self) -> None:
         """End every association. Their relays are the service's to close."""

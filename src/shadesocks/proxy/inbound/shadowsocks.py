@@ -10,6 +10,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
+from ...core.address import MAPPED_TEXT
 from ...core.errors import RemoteProtocolError, ReplayError
 from ...core.later import later
 from ...core.reasons import reason
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MAPPED: Final = "::ffff:"
-"""How an IPv4 client looks to a listener of both families."""
 _go_on: Final = later(__package__, ".seeking", "go_on")
 SKEW_INTERVAL: Final = 10.0
 """Seconds between two log lines about clocks: an old recording sent again looks the same."""
@@ -95,7 +94,7 @@ class ShadowsocksInbound:
         """Read until the request is whole and its salt recorded; see `seams.Inbound`."""
         strangers = self.strangers
         stranger = strangers.admit(sock, client)
-        if self._admits is not everybody and not self._admits(client[0].removeprefix(_MAPPED)):
+        if self._admits is not everybody and not self._admits(client[0].removeprefix(MAPPED_TEXT)):
             stranger.turn_silent("unwelcome")
             return None
         stranger.story = strangers.reactor.current

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ...core.address import Address, pack_ip
+from ...core.address import MAPPED_TEXT, Address, pack_ip
 from ...core.errors import DialError, LimitError, LocalProtocolError
 from ...net.backs import HELD_MOST, connect_outlet, give, hold
 from ...net.options import NOW, TcpOptions, apply_late
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 _DNS: Final = b"\0\x35"
 _ANYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared to, not bound
-_MAPPED: Final = "::ffff:"
 _DISCARD: Final = 4096
 _KEEP_ALIVE: Final = TcpOptions()
 
@@ -266,7 +265,7 @@ class _Connection:
 def _peer(end: End, address: Address) -> Address:
     """Return where the first hop is, as it was connected to: its name may have several addresses; raises DialError."""
     try:
-        return Address(end.sock.getpeername()[0].removeprefix(_MAPPED), address.port)
+        return Address(end.sock.getpeername()[0].removeprefix(MAPPED_TEXT), address.port)
     except OSError as error:
         raise DialError("bad_hop", f"the connection to the proxy broke: {error.strerror}") from None
 
@@ -277,7 +276,7 @@ def _place(bound: Address, proxy: Address) -> Address:
     Raises:
         DialError: nowhere.
     """
-    host = bound.host.removeprefix(_MAPPED)
+    host = bound.host.removeprefix(MAPPED_TEXT)
     if not bound.port:
         raise DialError("bad_hop", "the SOCKS5 proxy takes datagrams at port 0, which is none")
     return Address(proxy.host if host in _ANYWHERE else host, bound.port)

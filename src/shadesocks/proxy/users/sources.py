@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ...core.address import MAPPED_TEXT
 from ...net.datagrams import group_of
 
 KNOWN_MOST: Final = 256
@@ -21,9 +22,6 @@ KNOWN_MOST: Final = 256
 QUIET_MIN: Final = 2.5
 """Seconds for which an address is remembered at least. Sweeps come a second apart, and a little more: one that talks
 all the time would be forgotten before each, and borne with as a new one for ever."""
-
-_MAPPED: Final = "::ffff:"
-"""How an IPv4 client looks to a listener of both families."""
 
 
 class _Source:
@@ -84,4 +82,4 @@ def group_at(source: Any) -> bytes:
     """Return what counts as one address: of a client as its socket has it; a group is one already."""
     if isinstance(source, bytes):
         return source
-    return group_of(source[0].removeprefix(_MAPPED).partition("%")[0]) if isinstance(source, tuple) else b""
+    return group_of(source[0].removeprefix(MAPPED_TEXT).partition("%")[0]) if isinstance(source, tuple) else b""
