@@ -4,10 +4,10 @@
     month      since the day of the month on which it begins anew, 00:00 UTC
     days       in the last 30 days: what is older falls out, hour by hour
 
-A window knows what was used and when it will be less. It has no clock: instants are Unix seconds in UTC. The last two
-are made again from a store's hours (`restore`), so that a restart forgets nothing. A wall clock that goes back gives
-nobody bytes back: what was counted in an hour or a month to come is counted as of now. What one that went ahead has
-forgotten, only a store knows.
+A window knows what was used. It has no clock: instants are Unix seconds in UTC. The last two are made again from a
+store's hours (`restore`), so that a restart forgets nothing. A wall clock that goes back gives nobody bytes back: what
+was counted in an hour or a month to come is counted as of now. What one that went ahead has forgotten, only a store
+knows.
 """
 
 from __future__ import annotations
@@ -34,9 +34,6 @@ class Window(Protocol):
 
     def used(self, now: int) -> int:
         """Return the bytes that count now."""
-
-    def renews_at(self, now: int) -> int | None:
-        """Return when less will be used than now, if nothing more is; None where that never comes."""
 
     def reset(self, now: int) -> None:
         """Let nothing be used."""
@@ -66,10 +63,6 @@ class Lifetime:
     def used(self, _now: int) -> int:
         """See `Window`."""
         return self._used
-
-    def renews_at(self, _now: int) -> int | None:
-        """See `Window`: only a reset helps."""
-        return None
 
     def reset(self, _now: int) -> None:
         """See `Window`."""
@@ -106,10 +99,6 @@ class Month:
         """See `Window`."""
         self._turn(now)
         return self._used
-
-    def renews_at(self, now: int) -> int | None:
-        """See `Window`."""
-        return self._next_at if self.used(now) else None
 
     def reset(self, now: int) -> None:
         """See `Window`."""
@@ -167,11 +156,6 @@ class Sliding:
         """See `Window`."""
         self._turn(now)
         return self._used
-
-    def renews_at(self, now: int) -> int | None:
-        """See `Window`."""
-        self._turn(now)
-        return (self._hours[0] + SLIDING_HOURS) * HOUR if self._hours else None
 
     def reset(self, _now: int) -> None:
         """See `Window`."""
