@@ -95,14 +95,6 @@ def running(home: Path, *words: str, env: Mapping[str, str] | None = None) -> It
                 process.kill()
 
 
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def socks_connect(proxy_port: int, target_port: int) -> socket.socket:
     """Connect to a port of this machine through a SOCKS5 proxy, and expect success."""
     sock = socket.create_connection(("127.0.0.1", proxy_port))

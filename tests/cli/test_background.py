@@ -18,9 +18,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from shadesocks.cli.place import free_port
 from tests.process.children import LIMIT, end, is_alive, wait_gone
 
-from .programs import KEY, METHOD, command, environment, free_port, running
+from .programs import KEY, METHOD, command, environment, running
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no background for programs")
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shadesocks.cli.exits import DIED, OK, USAGE
+from shadesocks.cli.place import free_port
 from tests.socks_udp import associate
 
-from .programs import LINK, free_port, run, running
+from .programs import LINK, run, running
 from .terminal import on_terminal
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ import pytest
 from shadesocks.cli import serve
 from shadesocks.cli.exits import CONFIG, DIED, OK, USAGE
 from shadesocks.cli.exits import run as run_here
+from shadesocks.cli.place import free_port
 from shadesocks.cli.programs import group
 from shadesocks.config import Config, files
 from tests import document_server as web
@@ -26,7 +27,7 @@ from tests.certificates import Authority
 from tests.interop.streams import LIMIT
 from tests.socks_udp import associate, request, udp_socket
 
-from .programs import KEY, LINK, METHOD, Program, command, environment, free_port, run, running, socks_connect
+from .programs import KEY, LINK, METHOD, Program, command, environment, run, running, socks_connect
 
 COMMAND_NOT_SUPPORTED = 7
 """RFC 1928 §6."""

@@ -14,8 +14,9 @@ import pytest
 import shadesocks.cli.background
 from shadesocks.cli.exits import OK, Failed
 from shadesocks.cli.family import HOMES, find_program
+from shadesocks.cli.place import free_port
 
-from ..programs import free_port, run, running
+from ..programs import run, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from shadesocks.cli.place import free_port
 from shadesocks.config.manager import template_of
 from shadesocks.config.model import Config, Mode
 from shadesocks.core.address import Address
@@ -79,18 +80,6 @@ def tool(service: Service, where: str = "") -> Iterator[Tool]:
         yield made
     finally:
         made.close()
-
-
-def free_port() -> int:
-    """Return a number that nobody has for TCP or UDP."""
-    while True:
-        with socket.socket() as sock, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-            sock.bind((HOST, 0))
-            try:
-                other.bind(sock.getsockname())
-            except OSError:
-                continue
-            return int(sock.getsockname()[1])
 
 
 @pytest.fixture(params=["udp", "unix"])

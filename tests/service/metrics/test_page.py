@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,6 +11,7 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from shadesocks.cli.place import free_port
 from shadesocks.config.model import Config
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError
@@ -23,12 +23,6 @@ from shadesocks.service.service import Service
 from ..rig import HOST, run, server_config, started, until
 
 CONFIG = Config(servers=(server_config(),))
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])
 
 
 @asynccontextmanager
