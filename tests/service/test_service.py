@@ -11,6 +11,7 @@ import pytest
 from shadesocks.config.model import Config, LocalConfig
 from shadesocks.core.address import Address
 from shadesocks.core.errors import ConfigError
+from shadesocks.net.crowd import Crowd
 from shadesocks.service import service as module
 from shadesocks.service.service import Service
 from tests.wire.codecs import SEALED
@@ -162,6 +163,32 @@ def test_idle_connections_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
             await until(lambda: bool(far.journal.reasons["idle"] or near.journal.reasons["idle"]))
 
     run(story())
+
+
+def test_what_fails_once_a_second_keeps_nothing_else_from_being_done(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "SWEEP", 0.01)
+    swept: list[Crowd] = []
+
+    def fail(self: Crowd) -> None:
+        swept.append(self)
+        raise RuntimeError("a bug of ours")
+
+    async def story() -> None:
+        async with target(echo) as to, pair(Config(idle_timeout=0.0), server_config()) as (far, near):
+            reader, writer, _ = await socks(near, to)
+            writer.write(b"x")
+            assert await reader.read(1) == b"x"
+            monkeypatch.setattr(Crowd, "sweep", fail)
+            assert await reader.read(1) == b""
+            writer.close()
+            await until(lambda: bool(far.journal.reasons["idle"] or near.journal.reasons["idle"]))
+            await until(lambda: len({*swept}) == 2 and len(swept) > 6)
+            monkeypatch.undo()
+
+    run(story())
+    assert "a bug of ours" in caplog.text
 
 
 def test_no_key_is_logged(caplog: pytest.LogCaptureFixture) -> None:

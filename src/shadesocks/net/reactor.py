@@ -131,7 +131,7 @@ class Reactor:
             sock.close()
         self._closing.clear()
 
-    def guard(self, call: Callable[[], None]) -> None:
+    def guard(self, call: Callable[[], object]) -> None:
         """Make one call; an exception of its is logged and counted, and goes no further."""
         try:
             call()

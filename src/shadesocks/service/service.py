@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.errors import ConfigError, Problem
@@ -270,21 +271,32 @@ class Service:
     # -- the rest of its life ----------------------------------------------------------------------
 
     def _sweep(self) -> None:
-        """Once a second: look at the UDP sessions, write the journal; every few seconds look at all relays."""
+        """Once a second: look at the UDP sessions, write the journal; every few seconds look at all relays.
+
+        What fails keeps nothing else from being done, nor itself the next time: limits hold by it, too.
+        """
         reactor = self._shared.reactor
+        self._sweeper = reactor.loop.call_later(SWEEP, self._sweep)
         self._sweeps += 1
         if self._sweeps % SWEEPS_PER_LOOK == 0:
-            self.journal.sweep(reactor.loop.time(), self.config, dialled_options(self.config))
-            self._shared.salts.tell()
-        self._shared.crowd.sweep()
-        self._role.settle()
-        if self._shared.accounting is not None:
-            self._shared.accounting.sweep()
-        reactor.settle()
-        self.ports.settle()
-        self.journal.flush()
-        self.speaker.beat(self.journal)
-        self._sweeper = reactor.loop.call_later(SWEEP, self._sweep)
+            reactor.guard(self._look)
+        for part in self._swept():
+            reactor.guard(part)
+
+    def _look(self) -> None:
+        self.journal.sweep(self._shared.reactor.loop.time(), self.config, dialled_options(self.config))
+        self._shared.salts.tell()
+
+    def _swept(self) -> Iterator[Callable[[], object]]:
+        shared = self._shared
+        yield shared.crowd.sweep
+        yield self._role.settle
+        if shared.accounting is not None:
+            yield shared.accounting.sweep
+        yield shared.reactor.settle
+        yield self.ports.settle
+        yield self.journal.flush
+        yield partial(self.speaker.beat, self.journal)
 
     async def drain(self, limit: float) -> None:
         """Accept no more; wait up to `limit` seconds for the live connections to end, also of who came last."""
