@@ -192,10 +192,9 @@ def test_the_difference_is_nothing(workers: int, tmp_path: Path, whole: bool) ->
     flows, killed = (60, 10 * KILLED) if whole else (5, KILLED)
     site, wire = Site(tmp_path, workers), Sums()
     with Targets() as targets, site.serve() as program, ThreadPoolExecutor(AT_ONCE) as pool:
-        lives, clients = [], []
+        lives = []
         for member in site.members:
-            client = Client(member, targets, random.Random(member.number), wire, patience=5)  # noqa: S311 - no secrets
-            clients.append(client)
+            client = Client(member, targets, random.Random(member.number), wire)  # noqa: S311 - traffic, not secrets
             lives.append(pool.submit(client.live, flows, is_clean=member.number % CLEAN == 0))
         source = random.Random(workers)  # noqa: S311
         mortal = [member for member in site.members if member.number % CLEAN]
@@ -214,13 +213,6 @@ def test_the_difference_is_nothing(workers: int, tmp_path: Path, whole: bool) ->
         counted = {member.name: targets.sums.of(member.number) for member in site.members}
         stored = site.stored()
         kept = {name: (stored[name].up, stored[name].down) for name in counted}
-        lost = {f"u{number:03}" for number, client in enumerate(clients) if client.unanswered}
-        assert whole or not lost, "of few datagrams none is lost"
-        for name in lost:  # the target sent what the server never read: its ledger is no measure of that
-            assert kept[name][0] == counted[name][0]
-            assert kept[name][1] <= counted[name][1]
-            targets.sums.add(int(name[1:]), 0, kept[name][1] - counted[name][1])
-        counted = {member.name: targets.sums.of(member.number) for member in site.members}
         assert kept == counted
         assert told(log) == counted
         assert stored.keys() == counted.keys(), "strangers have no account"
@@ -230,6 +222,4 @@ def test_the_difference_is_nothing(workers: int, tmp_path: Path, whole: bool) ->
         assert ports == by_port
         assert sum(ports.values()) == sum(each.payload for each in stored.values()) == targets.sums.total() > 0
         for member in site.members[::CLEAN]:
-            if member.name in lost:
-                continue  # it is not known how far it came
             assert (stored[member.name].wire_up, stored[member.name].wire_down) == wire.of(member.number)
