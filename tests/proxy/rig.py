@@ -35,7 +35,7 @@ class Ledger:
         self.sizes: list[int] = []
         """Bytes that each stranger sent."""
         self.dials: list[tuple[str, float]] = []
-        self.searches: list[bool] = []
+        self.searches: list[tuple[float, bool]] = []
 
     def ended(self, relay: Relay, word: str) -> None:
         self.relays.discard(relay)
@@ -52,8 +52,8 @@ class Ledger:
     def dialled(self, word: str, seconds: float) -> None:
         self.dials.append((word, seconds))
 
-    def searched(self, _seconds: float, *, is_found: bool) -> None:
-        self.searches.append(is_found)
+    def searched(self, seconds: float, *, is_found: bool) -> None:
+        self.searches.append((seconds, is_found))
 
 
 class Salts:

@@ -9,6 +9,9 @@ import pytest
 from shadesocks.core.address import Address
 from shadesocks.core.errors import DialError
 from shadesocks.core.limits import FREE, Limits, Quota
+from shadesocks.net.end import End
+from shadesocks.net.story import until as of_loop
+from shadesocks.proxy.seams import First
 from shadesocks.proxy.users.account import Account
 from shadesocks.proxy.users.counts import NOTHING, Counts
 from shadesocks.proxy.users.meter import Meter
@@ -46,6 +49,7 @@ def test_a_request_reaches_its_target_and_the_answer_its_client(name: str) -> No
             sock.shutdown(1)
             await until(lambda: made.ledger.words == {"done": 1})
             assert not made.ledger.relays
+            assert [word for word, _ in made.ledger.dials] == ["done"]
 
     run(story())
 
@@ -62,6 +66,37 @@ def test_a_target_that_cannot_be_reached_closes_promptly(stage_word: str, word: 
             sock.sendall(make_request(shadow_of(name), TARGET, [b"first"], salt=salt_of(name)) + bytes(10_000))
             assert await receive(sock) == b""
             assert made.ledger.stages == [(stage_word, word)]
+            assert [word for word, _ in made.ledger.dials] == [word]
+
+    run(story())
+
+
+@pytest.mark.parametrize("word", ["done", "refused"])
+def test_it_is_told_how_long_a_dial_took_without_the_handshake_before(
+    word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        with stage() as made:
+            name, dial = "aes-128-gcm", made.target.dial
+            made.target.error = None if word == "done" else DialError(word)
+
+            async def slow(target: Address, first: First) -> End:
+                answer = asyncio.get_running_loop().create_future()
+                asyncio.get_running_loop().call_later(0.1, answer.set_result, None)
+                await of_loop(answer)
+                return await dial(target, first)
+
+            monkeypatch.setattr(made.target, "dial", slow)
+            sock = made.enter(shadow_inbound(made, shadow_of(name), made.strangers(1000.0)))
+            stream = make_request(shadow_of(name), TARGET, [b"first"], salt=salt_of(name))
+            sock.sendall(stream[:-1])
+            await asyncio.sleep(0.3)
+            asked_at = asyncio.get_running_loop().time()
+            sock.sendall(stream[-1:])
+            await until(lambda: bool(made.ledger.dials))
+            [(said, seconds)] = made.ledger.dials
+            assert said == word
+            assert 0.099 <= seconds <= asyncio.get_running_loop().time() - asked_at
 
     run(story())
 

@@ -46,6 +46,7 @@ def test_nothing_is_sent_before_the_deadline_and_then_an_end_of_file(name: str) 
             assert not made.target.dialled
             await until(lambda: made.ledger.words.total() == len(probes))
             assert set(made.ledger.words) == {"short", "auth", "replay"}
+            assert sorted(made.ledger.sizes) == sorted(len(probe) for probe in probes.values())
 
     run(story())
 
@@ -60,6 +61,7 @@ def test_who_ends_first_gets_its_end_of_file_at_once(probe: bytes) -> None:
             sock.shutdown(1)
             assert await receive(sock) == b""
             assert len(strangers) == 0
+            assert made.ledger.sizes == [len(probe)]
 
     run(story())
 

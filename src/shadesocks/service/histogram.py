@@ -45,7 +45,10 @@ class Histogram:
 
 
 class Histograms:
-    """Counts of one quantity, by a word: a few words of ours, each with a histogram of its own once it was said."""
+    """Counts of one quantity, by a word: a few words of ours, each with a histogram of its own once it was said.
+
+    To add costs 0.4 us.
+    """
 
     __slots__ = ("_bounds", "words")
 

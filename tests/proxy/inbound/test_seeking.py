@@ -76,6 +76,7 @@ def test_each_is_served(number: int) -> None:
             sock = port.enter(stream)
             await until(lambda: dialled(made) == 1)
             assert made.target.dialled == [(TARGET, b"first")]
+            assert [is_found for _, is_found in made.ledger.searches] == [True]
             assert next(iter(made.ledger.relays)).user is port.keyring.holder(user_key(NAME, number))
             made.target.far.send(b"answer")
             hearing = ClientHearing(client_shadow(NAME, number), stream[:16])
@@ -159,6 +160,8 @@ def test_who_has_no_key_meets_silence(count: int) -> None:
             assert await receive(sock) == b""
             assert asyncio.get_running_loop().time() - began >= 0.4
             assert made.ledger.words == {"auth": 1}
+            assert made.ledger.sizes == [len(request(MANY + 1))]
+            assert [is_found for _, is_found in made.ledger.searches] == [False]
             assert not made.target.dialled
 
     run(story())
@@ -173,6 +176,9 @@ def test_the_deadline_ends_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
             assert await receive(sock) == b""
             assert made.ledger.words == {"short": 1}
             await turns(3)
+            [(seconds, is_found)] = made.ledger.searches
+            assert not is_found
+            assert 0.15 < seconds < 10
             assert port.searches == 0
             assert not made.reactor.stories
 
@@ -210,6 +216,8 @@ def test_who_ends_during_his_search_gets_his_end_at_once(
             await until(lambda: bool(made.ledger.words))
             assert steps == [1], "the one of the beginning"
             assert made.ledger.words == {"auth": 1}
+            if end == "fin":
+                assert made.ledger.sizes == [size], "whether it was kept or not"
             assert port.searches == seeking.Seeking.kept_by_all == 0
 
     run(story())

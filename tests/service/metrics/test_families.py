@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -14,9 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shadesocks.config.model import Config, Mode
 from shadesocks.core.secret import Secret
+from shadesocks.service import metrics
 from shadesocks.service.histogram import LAGS, Histogram
 from shadesocks.service.metrics.families import families
 from shadesocks.service.service import Service
+from tests.peers import ROOT
 
 from ..rig import HOST, echo, pair, run, server_config, started, target, until
 from ..test_ports import connected, talk
@@ -182,6 +185,13 @@ def test_questions_through_servers_are_told_of_a_client(monkeypatch: pytest.Monk
             assert not any(name == "ss_server_checks_total" for name, *_ in samples(far))
 
     run(story())
+
+
+def test_all_that_is_told_is_documented() -> None:
+    folder = Path(metrics.__file__).parent
+    told = set(re.findall(r'"((?:ss|process)_[a-z_]+)"', "".join(each.read_text() for each in folder.glob("*.py"))))
+    documented = re.findall(r"`((?:ss|process)_[a-z_]+)`", (ROOT / "docs/operations.md").read_text())
+    assert {name.removesuffix("_total") for name in documented} == {name.removesuffix("_total") for name in told}
 
 
 def _build(service: Service) -> tuple[str, str]:

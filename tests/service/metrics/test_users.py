@@ -135,9 +135,10 @@ def test_who_is_refused_is_counted_by_the_word() -> None:
 @pytest.mark.parametrize("name", ['a"b', "back\\slash", "two\nlines", "ß漢", "half \ud800", "a,b={}", " "])
 def test_any_name_is_a_label(name: str) -> None:
     async def story() -> None:
-        anna = UserConfig(name, (Credential(Secret("x")),))
+        anna = UserConfig(name, (Credential(Secret("x")),), note="canary")
         server = replace(server_config("aes-256-gcm"), mode=Mode.TCP_ONLY, users=(replace(anna, credentials=()),))
         async with service(server) as far:
+            assert b"canary" not in b"".join(users.slices(users_of(far), 1)), "who that is stays in the note"
             found = own(far)
             label = name.encode(errors="backslashreplace").decode()
             assert found["ss_user_connections", label] == 0

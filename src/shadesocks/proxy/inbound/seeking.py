@@ -129,11 +129,13 @@ async def go_on(
     has_lost = False
     slices, time = strangers.reactor.slices, strangers.reactor.loop.time
     began_at = time()
-    if not (search.step() if len(slices) < AT_ONCE_MOST else search.step_near()):
-        seeking = Seeking(stranger, strangers, search)
-        await seeking.over()
-        more, has_lost = seeking.kept, seeking.has_lost
-    strangers.ledger.searched(time() - began_at, is_found=bool(search.key))
+    try:
+        if not (search.step() if len(slices) < AT_ONCE_MOST else search.step_near()):
+            seeking = Seeking(stranger, strangers, search)
+            await seeking.over()
+            more, has_lost = seeking.kept, seeking.has_lost
+    finally:  # also where the deadline ends it
+        strangers.ledger.searched(time() - began_at, is_found=bool(search.key))
     reader = Reader(shadow.go_on(sought, search, wall, random))
     request = reader.feed(rest + more)
     if has_lost:
