@@ -30,7 +30,7 @@ def test_a_reset_counts_from_its_moment() -> None:
     never = Stored("ann", None, Counts(13, 9, 27, 27))
     assert never.since_reset == 22
     assert [*hours.newest(never.since_reset)] == [*hours] == [(9, 5), (10, 15), (11, 2)]
-    late = Stored("ann", None, Counts(13, 9, 27, 27), 10 * 3600 + 99, Counts(8, 6, 0, 0), Counts(3, 6, 0, 0))
+    late = Stored("ann", None, Counts(13, 9, 27, 27), 10 * 3600 + 99, Counts(8, 6, 0, 0))
     assert late.since_reset == 8
     assert [*hours.newest(late.since_reset)] == [(10, 6), (11, 2)]
     assert [*hours.newest(2)] == [(11, 2)]

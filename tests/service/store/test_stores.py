@@ -150,7 +150,6 @@ def test_a_reset_is_remembered(store: Store) -> None:
     store.write(Batch("w", 2, rows("ann", hour=10)))
     (user,) = store.users()
     assert (user.reset_at, user.reset_counts) == (36_001, Counts(2, 4, 6, 8))
-    assert user.reset_hour_counts == Counts(1, 2, 3, 4)
     assert user.since_reset == 3
     assert by_hour(store, "ann", (0, 99)) == [(10, 3)]
 

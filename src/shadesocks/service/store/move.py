@@ -110,9 +110,9 @@ def _spans(end: int, step: int) -> Iterator[tuple[int, int]]:
 
 
 def _members(user: Stored) -> dict[str, Any]:
-    from .sql_schema import RESET_HOUR_SUMS, RESET_SUMS, SUMS
+    from .sql_schema import RESET_SUMS, SUMS
 
-    names = (*SUMS, *RESET_SUMS, *RESET_HOUR_SUMS)
-    sums = (*user.counts, *user.reset_counts, *user.reset_hour_counts)
+    names = (*SUMS, *RESET_SUMS)
+    sums = (*user.counts, *user.reset_counts)
     known = {"name": user.name, "definition": user.definition, "reset_at": user.reset_at}
     return {**known, **dict(zip(names, sums, strict=True))}

@@ -31,9 +31,7 @@ _FIRST: Final = (
         up INTEGER NOT NULL, down INTEGER NOT NULL, wire_up INTEGER NOT NULL, wire_down INTEGER NOT NULL,
         reset_at INTEGER NOT NULL DEFAULT 0,
         reset_up INTEGER NOT NULL DEFAULT 0, reset_down INTEGER NOT NULL DEFAULT 0,
-        reset_wire_up INTEGER NOT NULL DEFAULT 0, reset_wire_down INTEGER NOT NULL DEFAULT 0,
-        reset_hour_up INTEGER NOT NULL DEFAULT 0, reset_hour_down INTEGER NOT NULL DEFAULT 0,
-        reset_hour_wire_up INTEGER NOT NULL DEFAULT 0, reset_hour_wire_down INTEGER NOT NULL DEFAULT 0
+        reset_wire_up INTEGER NOT NULL DEFAULT 0, reset_wire_down INTEGER NOT NULL DEFAULT 0
     )
     """,
     """
@@ -69,7 +67,6 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
     "counters": (
         "user", "up", "down", "wire_up", "wire_down", "reset_at",
         "reset_up", "reset_down", "reset_wire_up", "reset_wire_down",
-        "reset_hour_up", "reset_hour_down", "reset_hour_wire_up", "reset_hour_wire_down",
     ),
     "writers": ("writer", "sequence", "wrote_at"),
     "days": ("day", "user", "up", "down", "wire_up", "wire_down"),

@@ -25,13 +25,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from ...core.secret import Secret
-from ...proxy.users.counts import NOTHING, Counts
+from ...proxy.users.counts import Counts
 from .choose import shown
 from .sql_schema import (
     DAYS,
     HOURS,
     METADATA,
-    RESET_HOUR_SUMS,
     RESET_SUMS,
     REVISIONS,
     SUMS,
@@ -276,13 +275,10 @@ class SqlStore:
 
     def users(self) -> list[Stored]:
         """See `Store`."""
-        names = ("name", "definition", "reset_at", *SUMS, *RESET_SUMS, *RESET_HOUR_SUMS)
+        names = ("name", "definition", "reset_at", *SUMS, *RESET_SUMS)
         found = self.do(lambda db: db.execute(sa.select(*(USERS.c[name] for name in names))).all())
         return sorted(
-            (
-                Stored(row[0], row[1], Counts(*row[3:7]), row[2], Counts(*row[7:11]), Counts(*row[11:15]))
-                for row in found
-            ),
+            (Stored(row[0], row[1], Counts(*row[3:7]), row[2], Counts(*row[7:11])) for row in found),
             key=lambda user: user.name,  # databases have orders of their own
         )
 
@@ -302,22 +298,9 @@ class SqlStore:
 
     def reset(self, name: str, now: int) -> bool:
         """See `Store`."""
-
-        def work(db: Connection) -> bool:
-            values = {"reset_at": now, **{f"reset_{one}": USERS.c[one] for one in SUMS}}
-            if not db.execute(sa.update(USERS).where(USERS.c.name == name).values(values)).rowcount:
-                return False
-            number = db.scalar(sa.select(USERS.c.id).where(USERS.c.name == name))
-            hour = db.execute(
-                sa.select(*_sums_of(HOURS)).where(HOURS.c.user_id == number, HOURS.c.hour == now // 3600)
-            ).first()
-            counts = NOTHING if hour is None else Counts(*tuple(hour))
-            db.execute(
-                sa.update(USERS).where(USERS.c.id == number).values(dict(zip(RESET_HOUR_SUMS, counts, strict=True)))
-            )
-            return True
-
-        return self.do(work)
+        values = {"reset_at": now, **{f"reset_{one}": USERS.c[one] for one in SUMS}}
+        statement = sa.update(USERS).where(USERS.c.name == name).values(values)
+        return self.do(lambda db: db.execute(statement).rowcount == 1)
 
     def hours(self, first: int, end: int, name: str | None = None) -> list[Row]:
         """See `Store`."""

@@ -23,7 +23,6 @@ VERSION_TABLE: Final = "shadesocks_version"
 
 SUMS: Final = ("up", "down", "wire_up", "wire_down")
 RESET_SUMS: Final = tuple(f"reset_{name}" for name in SUMS)
-RESET_HOUR_SUMS: Final = tuple(f"reset_hour_{name}" for name in SUMS)
 
 NUMBER: Final = BigInteger()
 KEY: Final = BigInteger().with_variant(Integer(), "sqlite")
@@ -55,7 +54,7 @@ USERS: Final = Table(
     Column("id", KEY, Identity(), primary_key=True),
     Column("name", NAME, nullable=False, unique=True),
     Column("definition", Text()),
-    *_sums(*SUMS, "reset_at", *RESET_SUMS, *RESET_HOUR_SUMS),
+    *_sums(*SUMS, "reset_at", *RESET_SUMS),
 )
 HOURS: Final = _history("shadesocks_hours", "hour")
 DAYS: Final = _history("shadesocks_days", "day")

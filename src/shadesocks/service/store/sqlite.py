@@ -320,14 +320,13 @@ class SqliteStore:
         with self._guarded():
             found = self._ready.execute(
                 "SELECT name, definition, up, down, wire_up, wire_down, reset_at, "
-                "reset_up, reset_down, reset_wire_up, reset_wire_down, "
-                "reset_hour_up, reset_hour_down, reset_hour_wire_up, reset_hour_wire_down "
+                "reset_up, reset_down, reset_wire_up, reset_wire_down "
                 "FROM users LEFT JOIN counters ON user = id ORDER BY name"
             )
             return [
                 Stored(row[0], row[1])
                 if row[2] is None
-                else Stored(row[0], row[1], Counts(*row[2:6]), row[6], Counts(*row[7:11]), Counts(*row[11:15]))
+                else Stored(row[0], row[1], Counts(*row[2:6]), row[6], Counts(*row[7:11]))
                 for row in found
             ]
 
@@ -360,12 +359,9 @@ class SqliteStore:
             )
             db.execute(
                 "UPDATE counters SET reset_at = ?, reset_up = up, reset_down = down, "
-                "reset_wire_up = wire_up, reset_wire_down = wire_down, "
-                "(reset_hour_up, reset_hour_down, reset_hour_wire_up, reset_hour_wire_down) = "
-                "(SELECT coalesce(sum(up), 0), coalesce(sum(down), 0), coalesce(sum(wire_up), 0), "
-                "coalesce(sum(wire_down), 0) FROM hours WHERE hours.user = counters.user AND hour = ?) "
+                "reset_wire_up = wire_up, reset_wire_down = wire_down "
                 "WHERE user = (SELECT id FROM users WHERE name = ?)",
-                (now, now // 3600, name),
+                (now, name),
             )
         return True
 

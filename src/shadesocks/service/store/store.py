@@ -89,8 +89,6 @@ class Stored:
     """Unix seconds of the last reset of the quota; 0: there was none."""
     reset_counts: Counts = NOTHING
     """All that had passed by then."""
-    reset_hour_counts: Counts = NOTHING
-    """What had passed by then in the hour of the reset."""
 
     @property
     def since_reset(self) -> int:

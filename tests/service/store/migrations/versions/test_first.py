@@ -14,7 +14,6 @@ MADE = {
     "shadesocks_users": [
         *("id", "name", "definition", "up", "down", "wire_up", "wire_down", "reset_at"),
         *("reset_up", "reset_down", "reset_wire_up", "reset_wire_down"),
-        *("reset_hour_up", "reset_hour_down", "reset_hour_wire_up", "reset_hour_wire_down"),
     ],
     "shadesocks_writers": ["writer", "sequence", "wrote_at"],
 }

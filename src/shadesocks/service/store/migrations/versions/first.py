@@ -32,7 +32,6 @@ def upgrade() -> None:
         sa.Column("definition", sa.Text()),
         *_numbers("up", "down", "wire_up", "wire_down", "reset_at"),
         *_numbers("reset_up", "reset_down", "reset_wire_up", "reset_wire_down"),
-        *_numbers("reset_hour_up", "reset_hour_down", "reset_hour_wire_up", "reset_hour_wire_down"),
     )
     for table, unit in (("shadesocks_hours", "hour"), ("shadesocks_days", "day")):
         op.create_table(
