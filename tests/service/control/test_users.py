@@ -46,6 +46,7 @@ def test_all_users_or_one() -> None:
         async with started(Service.server(config(port, *users))) as far:
             answer = await told(far)
             assert (answer["role"], [row["name"] for row in answer["users"]]) == ("server", ["anna", "ben"])
+            assert answer["trouble"] == ""
             [anna] = (await told(far, name="anna"))["users"]
             assert anna == {
                 "name": "anna",
@@ -81,7 +82,7 @@ def test_all_users_or_one() -> None:
 def test_where_nobody_has_a_name() -> None:
     async def story() -> None:
         async with pair(Config(), server_config()) as (far, near):
-            assert await told(far) == {"role": "server", "users": []}
+            assert await told(far) == {"role": "server", "users": [], "trouble": ""}
             assert "users" not in near.commands
             for service in (far, near):
                 assert service.commands["status"]({})["users"] is None

@@ -199,6 +199,25 @@ def test_what_passes_while_the_store_is_asked_counts_once(tmp_path: Path, window
     play(story())
 
 
+def test_limits_hold_before_the_store_is_asked(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene, seen = Scene(tmp_path / "users.db"), list[tuple[Limits, int]]()
+        await scene.live(ann=FREE)
+
+        def opened() -> None:
+            account = scene.accounts.find("ann")
+            assert account is not None
+            seen.append((account.limits, len(scene.store.names)))
+
+        limits = Limits(quota=Quota(1000), connections=3)
+        await scene.books.admit({"ann": limits}, (), opened)
+        assert seen == [(limits, 0)]
+        assert scene.store.names == [["ann"]]
+        assert await scene.books.close()
+
+    play(story())
+
+
 @WINDOWS
 def test_a_reset_while_the_store_is_asked_holds(tmp_path: Path, window: str) -> None:
     async def story() -> None:

@@ -7,7 +7,7 @@ import base64
 import logging
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from shadesocks.service.service import Service
 from shadesocks.service.shared import wall
 from shadesocks.service.store.roll import write_user
 from shadesocks.service.store.sqlite import SqliteStore
-from shadesocks.service.store.store import Stored
+from shadesocks.service.store.store import Batch, Row, Stored
 from shadesocks.service.users import accounting
 from shadesocks.service.users.accounting import Accounting
 
@@ -495,6 +495,31 @@ def test_users_of_the_store_are_served_and_what_they_used_outlives_the_service(t
     sums = {each.name: each.counts for each in seen}
     assert (sums["s"].up, sums["s"].down) == (2000, 2000)
     assert (sums["a"].up, sums["a"].down) == (20, 20)
+
+
+def test_who_is_new_and_has_nothing_left_is_refused_before_his_key_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, limits = tmp_path / "users.db", Limits(quota=Quota(100))
+    kept(path, lambda store: store.write(Batch("somebody", 1, (Row("s", wall() // 3600, 100, 50, 120, 60),))))
+    words: list[str | None] = []
+    fill = UserTable.set
+
+    async def story() -> None:
+        async with started(Service.server(with_store(path, shared()))) as far:
+
+            def watched(table: UserTable[User], users: Iterable[User]) -> list[User]:
+                account = users_of(far).accounts.find("s")
+                words.append(None if account is None else account.refuse(wall()))
+                return fill(table, users)
+
+            monkeypatch.setattr(UserTable, "set", watched)
+            kept(path, lambda store: write_user(store, stored("s", limits)))
+            assert not await far.reload(with_store(path, shared()))
+            monkeypatch.undo()
+
+    run(story())
+    assert words == ["quota"]
 
 
 def test_a_reload_reads_the_store_again(tmp_path: Path) -> None:

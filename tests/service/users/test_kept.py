@@ -8,6 +8,7 @@ from threading import Event
 
 import pytest
 
+from shadesocks.cli.running import LIMIT
 from shadesocks.core.errors import ConfigError
 from shadesocks.core.limits import FREE, Limits, Quota
 from shadesocks.proxy.users.accounts import Accounts
@@ -15,7 +16,8 @@ from shadesocks.proxy.users.counts import Counts
 from shadesocks.service.shared import wall
 from shadesocks.service.store.roll import write_user
 from shadesocks.service.store.store import Batch, Row, StoreError
-from shadesocks.service.users.kept import Kept, keep
+from shadesocks.service.users import kept as module
+from shadesocks.service.users.kept import ASKED, Kept, keep
 from tests.proxy.users.test_account import begin
 
 from .test_accounting import kept, stored, with_store
@@ -85,8 +87,11 @@ def test_every_reset_is_heard_also_two_at_once_and_by_a_clock_that_went_back(tmp
     asyncio.run(story())
 
 
-def test_a_store_that_hangs_holds_up_nobody_for_ever(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_store_that_hangs_holds_up_nobody_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "users.db"
+    monkeypatch.setattr(module, "ASKED", 0.05)
 
     async def story() -> None:
         accounts, answers = Accounts(), Event()
@@ -98,11 +103,21 @@ def test_a_store_that_hangs_holds_up_nobody_for_ever(tmp_path: Path, caplog: pyt
                 await held.gather(with_store(path, shared()), joins=True)
             await held.admit({"s": Limits(quota=Quota(1000))})
             assert await held.sums() == {}
+            assert (
+                held.silence
+                == "the store has not answered for 0.05 seconds; see whether its disk, or its database, hangs"
+            )
             with pytest.raises(StoreError, match="has not answered"):
                 await held._books.reset("s")
             account = accounts.find("s")
             assert account is not None
             assert account.left == 1000
+            answers.set()
+            held._books.clerk._patience = 20
+            await held.gather(with_store(path, shared()), joins=True)
+            monkeypatch.undo()
+            await held.sums()
+            assert held.silence == ""
         finally:
             answers.set()
             assert await held.close()
@@ -151,3 +166,7 @@ def test_who_has_no_limits_costs_no_question(tmp_path: Path) -> None:
         assert await held.close()
 
     asyncio.run(story())
+
+
+def test_whoever_asks_over_the_control_socket_hears_of_a_store_that_hangs() -> None:
+    assert ASKED <= LIMIT / 2

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 async def users(asked: Asked, args: Mapping[str, Any]) -> dict[str, Any]:
-    """List the users, or the one with a name: what each may, what lives, what passed."""
+    """List the users, or the one with a name: what each may, what lives, what passed.
+
+    `trouble` is why that is no more than what passed since the start, where there is a store that does not say it now.
+    """
     name = args.get("name")
     if name is not None and not isinstance(name, str):
         raise ControlError(ARGUMENTS, '"name" is a text')
@@ -20,7 +23,8 @@ async def users(asked: Asked, args: Mapping[str, Any]) -> dict[str, Any]:
     rows = [] if accounting is None else await accounting.rows(name)
     if name is not None and not rows:
         raise ControlError(NOT_FOUND, f"no user is called {name!r}")
-    return {"role": asked.service.role, "users": rows}
+    trouble = "" if accounting is None or accounting.kept is None else accounting.kept.silence
+    return {"role": asked.service.role, "users": rows, "trouble": trouble}
 
 
 def count(asked: Asked) -> dict[str, Any] | None:

@@ -97,9 +97,9 @@ class Books:
         self.flush.begin(self._wall())
         return await self.users()
 
-    async def users(self) -> list[Stored]:
-        """Return what the store knows of its users; raises StoreError."""
-        return await self.clerk.ask(lambda store: store.users())
+    async def users(self, patience: float | None = None) -> list[Stored]:
+        """Return what the store knows of its users; raises StoreError, after so many seconds at most."""
+        return await self.clerk.ask(lambda store: store.users(), patience)
 
     async def serve(self, wanted: Mapping[str, Limits], again: Collection[str] = ()) -> None:
         """Let these users have accounts with these limits, and no others; see `admit`."""
@@ -107,8 +107,11 @@ class Books:
             self.accounts.close(name)
         await self.admit(wanted, again)
 
-    async def admit(self, wanted: Mapping[str, Limits], again: Collection[str] = ()) -> None:
-        """Let these users have accounts with these limits; what they used before counts.
+    async def admit(
+        self, wanted: Mapping[str, Limits], again: Collection[str] = (), opened: Callable[[], object] = lambda: None
+    ) -> None:
+        """Let these users have accounts with these limits; what they used before counts. `opened` is called once the
+        limits hold, before the store is asked.
 
         Who is in `again` was reset by somebody else: nothing is used from now on. What passed until now and was not
         yet written counts in the store after the reset, a second's worth at most.
@@ -129,6 +132,7 @@ class Books:
                 account.reset(wall)
         async for name in _in_pieces(wanted):
             self.accounts.open(name, wanted[name], now, wall)
+        opened()
         await self._restore(new)
 
     async def _restore(self, quotas: Mapping[str, Quota]) -> None:

@@ -61,13 +61,13 @@ class Clerk:
         """Have a call made when its turn comes, and `done` called in the loop afterwards."""
         self._work.put((call, done))
 
-    async def ask(self, call: Callable[[Store], Result]) -> Result:
-        """Have a call made, and return its result.
+    async def ask(self, call: Callable[[Store], Result], patience: float | None = None) -> Result:
+        """Have a call made, and return its result, waiting as long as the clerk does or somebody else wants to.
 
         Raises:
             StoreError: it failed; or the store has not answered for long, and the call may yet be made.
         """
-        return await self._ask(call, self._patience)
+        return await self._ask(call, self._patience if patience is None else patience)
 
     async def _ask(self, call: Callable[[Store], Result], limit: float | None) -> Result:
         answer: asyncio.Future[Result] = self._loop.create_future()

@@ -189,23 +189,29 @@ class Accounting:
             for user in server.users or ():
                 if user.name not in found or found[user.name].limits is FREE:
                     found[user.name] = user
-        before = {name: self.users[name].limits for name in found if name in self.users}
+        before = {name: self.users[name].limits for name in self._meters if name in self.users}
         self.users.update(found)  # before any table has their keys, or they would be nobody
-        async with self._filling:
-            await asyncio.sleep(0)
-            await self._fill({server.address: server for server in servers if server.address.port})
-            await asyncio.sleep(0)
         # Whoever has no quota has an account once he comes: of ten thousand users hardly any is there.
         wanted = self._with_quotas(found)
+
+        def change() -> None:
+            """Let new limits hold for what lives."""
+            for name, meter in list(self._meters.items()):
+                if name in wanted and before.get(name) != wanted[name]:
+                    meter.change(wanted[name])
+
         if self.kept is None:
             now, at = self._now(), wall()
             for name, limits in wanted.items():
                 self.accounts.open(name, limits, now, at)
+            change()
         else:
-            await self.kept.admit(wanted)
-        for name, meter in list(self._meters.items()):
-            if name in wanted and before.get(name) != wanted[name]:
-                meter.change(wanted[name])
+            await self.kept.admit(wanted, change)
+        # Their keys last: whoever is new, and has used up his quota, gets nothing through.
+        async with self._filling:
+            await asyncio.sleep(0)
+            await self._fill({server.address: server for server in servers if server.address.port})
+            await asyncio.sleep(0)
         self._look_for_turn()
 
     def _prune(self) -> None:

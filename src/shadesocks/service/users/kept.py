@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from ...core.errors import ConfigError, Problem
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from .seat import Seat
 
 log = logging.getLogger(__name__)
+
+ASKED: Final = 2.0
+"""Seconds that sums are waited for: whoever asks over the control socket waits five."""
 
 
 async def keep(config: Config, accounts: Accounts, seat: Seat | None) -> Kept:
@@ -52,6 +55,8 @@ class Kept:
         """Who stood in it."""
         self._resets: frozenset[str] = frozenset()
         """Who was reset by somebody else since the time before."""
+        self.silence = ""
+        """Why the store did not say the sums when they were asked for last; empty as a rule."""
 
     async def gather(self, config: Config, *, joins: bool) -> tuple[Config, Mapping[str, UserConfig]]:
         """Return a configuration, if it `joins` with the users of the store, and these; note who was reset since the
@@ -81,11 +86,12 @@ class Kept:
             name for name, each in self._roll.stored.items() if _reset(each) != _reset(before.stored.get(name, nobody))
         }
 
-    async def admit(self, wanted: Mapping[str, Limits]) -> None:
-        """Let users have accounts with these limits; what they used before counts, as far as the store can say it."""
+    async def admit(self, wanted: Mapping[str, Limits], opened: Callable[[], object] = lambda: None) -> None:
+        """Let users have accounts with these limits; what they used before counts, as far as the store can say it.
+        `opened` is called once the limits hold, before the store is asked."""
         resets, self._resets = self._resets, frozenset()
         try:
-            await self._books.admit(wanted, resets)
+            await self._books.admit(wanted, resets, opened)
         except StoreError as error:
             log.error(
                 "what users have used before is not known yet; until it is, their quotas count from now: %s", error
@@ -96,11 +102,14 @@ class Kept:
         self._books.sweep()
 
     async def sums(self) -> dict[str, Counts]:
-        """Return all that ever passed, by name; empty where the store does not say it."""
+        """Return all that ever passed, by name; empty where the store does not say it, and `silence` is why."""
         try:
-            return {each.name: each.counts for each in await self._books.users()}
-        except StoreError:
+            sums = {each.name: each.counts for each in await self._books.users(ASKED)}
+        except StoreError as error:
+            self.silence = str(error)
             return {}
+        self.silence = ""
+        return sums
 
     @property
     def trouble(self) -> str:
