@@ -76,6 +76,7 @@ NEITHER: Final = [
     "shadesocks.crypto.replay_stream",
     "shadesocks.wire.aead2022",
     "shadesocks.wire.packet_aead2022",
+    "shadesocks.wire.packet_aead2022_users",
     "shadesocks.wire.plain",
     "shadesocks.wire.identity",
     "shadesocks.wire.relayed",

@@ -28,7 +28,7 @@ from shadesocks.wire.shadow import Shadow
 
 from .hearing import ClientHearing, ServerHearing, make_request, say
 from .splits import all_splits
-from .talking import Client, Server, word_of
+from .talking import Client
 
 TARGET: Final = Address("target.example", 443)
 NOW: Final = 1_700_000_000
@@ -178,67 +178,12 @@ def test_what_is_packed_is_read(separate: bytes, count: int) -> None:
         assert PacketDoor(here).read(memoryview(mine)) == (separate, key_hash(following))
 
 
-@pytest.mark.parametrize("name", AES)
-def test_datagrams_of_two_users_with_one_session_id(name: str) -> None:
-    """Each has a session of its own: neither uses up the other's ids, nor hears what is for the other."""
-    host = Server(packets(name, "i", "ab"))
-    talking = {letter: Client(packets(name, f"i{letter}")) for letter in "ab"}
-    for letter, one in talking.items():
-        heard = host.hears(one.says(TARGET, letter.encode(), NOW), NOW)
-        assert (heard.target, heard.payload) == (TARGET, letter.encode())
-        assert isinstance(host.last, bytes)
-        assert host.last == key_hash(key(name, letter)) + (1).to_bytes(8)
-        assert host.talks[host.last].user == User(letter, (key(name, letter),))  # type: ignore[attr-defined]
-        answer = host.says(TARGET, b"for " + letter.encode(), NOW)
-        other = talking["b" if letter == "a" else "a"]
-        assert word_of(other.hears, answer, NOW) == "auth_failed"
-        assert one.hears(answer, NOW).payload == b"for " + letter.encode()
-    assert len(host.talks) == 2
-
-
-@pytest.mark.parametrize("name", AES)
-@pytest.mark.parametrize("chain", ["ic", "ja", "i", "a", "ija"])
-def test_datagrams_of_nobody(name: str, chain: str) -> None:
-    host = Server(packets(name, "i", "ab"))
-    assert word_of(host.hears, Client(packets(name, chain)).says(TARGET, b"x" * 99, NOW), NOW) == "unknown_user"
-    assert not host.talks
-
-
-@pytest.mark.parametrize("name", AES)
-def test_datagrams_cut_at_every_length(name: str) -> None:
-    host = Server(packets(name, "i", "ab"))
-    good = Client(packets(name, "ia")).says(TARGET, b"payload", NOW)
-    for size in range(len(good)):
-        assert word_of(host.hears, good[:size], NOW) in ("truncated_header", "auth_failed")
-    assert not host.talks
-    assert host.hears(good, NOW).payload == b"payload"
-    assert word_of(host.hears, good, NOW) == "packet_id_seen"
-
-
 def test_the_longest_chain_has_room() -> None:
     name = AES[1]
     chain = [bytes([number]) * 32 for number in range(IDENTITIES_MOST + 1)]
     shadow = make_packets(METHODS[name], chain, bytes, lambda _salt: True)
     assert len(Client(shadow).says(TARGET, b"x", NOW)) < OVERHEAD_MAX
     assert 16 * (IDENTITIES_MOST + 1) + HEADROOM - 100 < OVERHEAD_MAX
-
-
-def test_several_processes_tell_sessions_of_users_apart() -> None:
-    """What they share of a session has eight bytes: of two users with one id they are not the same."""
-    name = AES[0]
-    claimed: list[bytes] = []
-
-    def claim(session: bytes, _window: object, _packet_id: int, _now: int) -> bool:
-        claimed.append(session)
-        return True
-
-    host = Server(
-        make_packets(METHODS[name], [key(name, "i")], bytes, lambda _salt: True, claim=claim, users=users(name))
-    )
-    for letter in "ab":
-        host.hears(Client(packets(name, f"i{letter}")).says(TARGET, b"x", NOW), NOW)
-    assert len({*claimed}) == len(claimed) == 2
-    assert all(len(session) == 8 for session in claimed)
 
 
 @pytest.mark.parametrize("name", AES)
