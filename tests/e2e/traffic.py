@@ -312,10 +312,11 @@ class Client:
         source: random.Random,
         wire: Sums,
         sizes: Sequence[int] = SIZES,
+        patience: float = LIMIT,
     ) -> None:
-        """`sizes` are those of what passes at a time."""
+        """`sizes` are those of what passes at a time; `patience` is for datagrams that nobody answers."""
         self._member, self._targets, self._source, self._wire = member, targets, source, wire
-        self._sizes = sizes
+        self._sizes, self._patience = sizes, patience
 
     def live(self, flows: int, *, is_clean: bool) -> None:
         """Have so many connections and sessions, one after the other. A clean one breaks nothing off."""
@@ -426,7 +427,7 @@ class Client:
         wire_up = wire_down = 0
         with socket.socket(type=socket.SOCK_DGRAM) as sock:
             sock.connect((HOST, member.port))
-            sock.settimeout(LIMIT)
+            sock.settimeout(self._patience)
             for number in range(self._source.randrange(1, 8)):
                 count, size = self._source.randrange(4), self._source.randrange(DATAGRAM)
                 payload = _ASK.pack(member.number, count or 1, size) + bytes(self._source.randrange(DATAGRAM))
