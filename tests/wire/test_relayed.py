@@ -13,7 +13,7 @@ from shadesocks.crypto.methods import METHODS
 from shadesocks.crypto.subkeys_2022 import key_hash
 from shadesocks.wire.editions import make_packets, make_shadow
 from shadesocks.wire.reader import Reader
-from shadesocks.wire.relayed import ByIdentity, RelayedShadow, RelayHost, RelayTalk
+from shadesocks.wire.relayed import FollowingByIdentity, RelayedShadow, RelayHost, RelayTalk
 
 from .hearing import ANYWHERE, ServerHearing, make_request
 from .splits import all_splits
@@ -33,7 +33,7 @@ class Place:
     address: Address = ANYWHERE
 
 
-FOLLOWING: Final[ByIdentity] = {key_hash(NEXT): Place((NEXT,))}.get
+FOLLOWING: Final[FollowingByIdentity] = {key_hash(NEXT): Place((NEXT,))}.get
 
 
 def stream(*keys: bytes) -> bytes:

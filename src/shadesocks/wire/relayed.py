@@ -37,7 +37,7 @@ class Following(Holder, Protocol):
         """Where it is."""
 
 
-ByIdentity = Callable[[bytes], Following | None]
+FollowingByIdentity = Callable[[bytes], Following | None]
 """Finds the next server by the tag of its key; None: there is none."""
 
 
@@ -46,7 +46,7 @@ class RelayedShadow:
 
     __slots__ = ("_following", "_key", "_method", "first_read_size")
 
-    def __init__(self, method: Method, key: bytes, following: ByIdentity) -> None:
+    def __init__(self, method: Method, key: bytes, following: FollowingByIdentity) -> None:
         self._method = method
         self._key = key
         self._following = following
@@ -78,7 +78,7 @@ class RelayHost:
 
     __slots__ = ("_following", "_read", "separate")
 
-    def __init__(self, key: bytes, following: ByIdentity) -> None:
+    def __init__(self, key: bytes, following: FollowingByIdentity) -> None:
         self._read = PacketDoor(key).read
         self._following = following
         self.separate = b""

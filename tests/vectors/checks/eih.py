@@ -59,9 +59,9 @@ def _server_shadow(vector: Vector) -> Shadow:
     return make_shadow(vector.method, [_server_key(vector)], users=_users(vector))
 
 
-def _hops(vector: Vector) -> list[tuple[bytes, relayed.ByIdentity]]:
+def _hops(vector: Vector) -> list[tuple[bytes, relayed.FollowingByIdentity]]:
     """The key of each server on the way, and whom it knows."""
-    hops: list[tuple[bytes, relayed.ByIdentity]] = []
+    hops: list[tuple[bytes, relayed.FollowingByIdentity]] = []
     for hop in vector.items("relay_hops"):
         following = bytes.fromhex(hop["next_psk_hex"])
         hops.append((bytes.fromhex(hop["hop_identity_psk_hex"]), {key_hash(following): User((following,))}.get))
@@ -95,7 +95,7 @@ def stream(vector: Vector) -> str:
     return ""
 
 
-def _passed_on(vector: Vector, key: bytes, following: relayed.ByIdentity, pieces: list[bytes]) -> bytes:
+def _passed_on(vector: Vector, key: bytes, following: relayed.FollowingByIdentity, pieces: list[bytes]) -> bytes:
     shadow = RelayedShadow(vector.method, key, following)
     reader = Reader(shadow.read_request(lambda _salt: False, lambda: 0, bytes))
     left = list(pieces)
@@ -183,7 +183,7 @@ def packet(vector: Vector) -> str:
     return ""
 
 
-def _packet_passed_on(key: bytes, following: relayed.ByIdentity, sent: bytes) -> bytes:
+def _packet_passed_on(key: bytes, following: relayed.FollowingByIdentity, sent: bytes) -> bytes:
     host = RelayHost(key, following)
     out, source = memoryview(bytearray(len(sent))), memoryview(sent)
     talk = host.meet(host.identify(source, "client", out, 0))
