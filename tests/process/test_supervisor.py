@@ -246,3 +246,20 @@ def test_a_bad_file_changes_nothing_and_the_answer_says_why(tmp_path: Path, targ
                 assert talk.service.ask("status")["reloaded"] == answer, "all know it"
         assert all(trip(running.port, target.port) for _ in range(4))
         assert running.workers() == before
+
+
+def test_another_store_takes_a_restart_of_all_of_them(tmp_path: Path) -> None:
+    folder, path = tmp_path / "run", tmp_path / "c.json"
+    folder.mkdir()
+    with herd(tmp_path, control=f"{folder}/", store="a.db", users=[]) as running:
+        running.until_told("READY=1")
+        before = running.workers()
+        eventually(lambda: len(list(folder.glob("*.sock"))) == 2, "both may be asked")
+        for store in ("b.db", "c.db"):
+            path.write_text(json.dumps({**json.loads(path.read_text()), "store": store}))
+            with contextlib.closing(Talk(folder, before[0])) as talk:
+                talk.reload()
+                answer = talk.answer()
+            assert (answer["applied"], answer["restart"], answer["problems"]) == (True, ["store"], [])
+        assert running.workers() == before
+        assert {each.name for each in tmp_path.glob("*.db")} == {"a.db"}

@@ -447,7 +447,7 @@ class Supervisor:
         try:
             config = reread()
             mark = mark_of(config)  # workers ask the store for themselves, and it may have changed by then
-            config = self._orders.people(config)
+            config = self._orders.people(replace(config, store=self._config.store))  # as workers do
             check_sockets(config)
             AclShelf(config)
         except ConfigError as error:

@@ -77,12 +77,16 @@ class House:
         return self.is_up and not self.ports.drains
 
     async def people(self, config: Config) -> Config:
-        """Return a configuration with the users of its store beside those of its file. A worker begins with the
+        """Return a configuration with the users of the store beside those of its file. A worker begins with the
         master's, which has them; what it reads later it gathers itself, for the ports that the master has bound.
 
         Raises:
             ConfigError: the store cannot be used.
         """
+        peopled = await self._people(replace(config, store=self.config.store))  # another one takes a restart
+        return replace(peopled, store=config.store)
+
+    async def _people(self, config: Config) -> Config:
         if self.accounting is None:
             if config.store is None and all(server.users is None for server in config.servers):
                 return config
@@ -105,7 +109,8 @@ class House:
     async def follow_users(self, config: Config) -> None:
         """Let who is served already go by the users of a configuration; raises ConfigError as `people`."""
         if self.accounting is not None:
-            await self.accounting.follow(await self.accounting.gather(config))
+            mine = replace(config, store=self.config.store)
+            await self.accounting.follow(await self.accounting.gather(mine))
 
     async def settle_in(self) -> None:
         """Let the users of the configuration have their accounts, and those that are gone none."""

@@ -572,6 +572,31 @@ def test_one_at_a_port_of_his_own_comes_and_goes(tmp_path: Path) -> None:
     run(story())
 
 
+@pytest.mark.parametrize(("before", "after"), [("a.db", "b.db"), ("a.db", None), (None, "a.db")])
+def test_another_store_is_in_force_after_a_restart(before: str | None, after: str | None, tmp_path: Path) -> None:
+    """Until then those of the old one are users, at every reload."""
+    for letter in "ab":
+        kept(tmp_path / f"{letter}.db", lambda store, name=letter: write_user(store, stored(name)))  # type: ignore[misc]
+
+    def config(name: str | None) -> Config:
+        return replace(with_store(tmp_path, shared(names="f")), store=None if name is None else at(name))
+
+    def at(name: str) -> Secret:
+        return Secret(str(tmp_path / name))
+
+    async def story() -> None:
+        names = {"f"} if before is None else {"f", "a"}
+        async with started(Service.server(config(before))) as far:
+            for _ in range(2):
+                assert not await far.reload(config(after))
+                assert far.reloaded is not None
+                assert (far.reloaded.applied, far.reloaded.restart) == (True, ("store",))
+                assert {*users_of(far).users} == names
+                assert far.config.store == config(before).store
+
+    run(story())
+
+
 def test_a_store_that_cannot_be_used_keeps_the_service_from_starting(tmp_path: Path) -> None:
     async def story() -> None:
         far = Service.server(with_store(tmp_path, shared()))
