@@ -316,6 +316,7 @@ def test_without_a_file_the_usual_places_are_searched(tmp_path: Path) -> None:
     write(place / "server.json", server="127.0.0.1", server_port=port, method=METHOD, password=KEY)
     with running(tmp_path, "server", env={"XDG_CONFIG_DIRS": str(tmp_path)}) as server:
         assert server.port() == port
+    assert f"the config that was found: {place / 'server.json'}" in "".join(server.err)
 
 
 def test_where_nothing_is_named_or_found_it_is_told(

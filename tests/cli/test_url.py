@@ -50,6 +50,13 @@ def test_every_user_has_a_link(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert out.count("▀") > 100, "and a code that holds all keys"
 
 
+def test_users_of_a_store_are_where_they_are_managed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({**json.loads(CONFIG_TEXT), "users": [], "store": "users.db"}))
+    assert url("-e", str(path)) == CONFIG
+    assert "see: shadesocks user link NAME" in capsys.readouterr().err
+
+
 def test_every_server_has_its_link(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "c.json"
     entry = json.loads(CONFIG_TEXT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from copy import copy
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from ..config.flags import Given
     from ..config.model import Config
     from ..config.setting import Role
+
+log = logging.getLogger("shadesocks.cli")
 
 _SERVER_FLAGS: Final = frozenset({"server", "server_url", "online_urls"})
 """Given one of these, the file that was not named is not looked for (as in shadowsocks-rust)."""
@@ -65,6 +68,8 @@ def _serve(
     read = again()
     screen = log_screen(read.log_style)
     set_up(read, screen)
+    if file is not None and config is None:
+        log.info("the config that was found: %s", file)
     warn_of((*libraries, *read.warnings))
     reread = again if file not in (None, STDIN) else None
     return run_placed(read, partial(_START[role], read), screen, reread=reread, file=file)
@@ -157,7 +162,8 @@ def _server() -> Command:
         help="""Run a Shadowsocks server: for TCP, and for UDP where the config or -U says so.
 
     Flags go before the keys of the config. Without -c and -s the config is looked for: server.json, then config.json,
-    in the working directory, in the user's config directory and in /etc, under shadesocks and shadowsocks-rust.""",
+    in the working directory, in the user's config directory and in /etc, under shadesocks and shadowsocks-rust; then
+    where the old programs had theirs. The log says which one was found.""",
         examples="""
 shadesocks server -c config.json
 shadesocks server -c config.json -v
@@ -178,7 +184,8 @@ def _local() -> Command:
     the config or -U says so.
 
     Flags go before the keys of the config. Without -c and -s the config is looked for: local.json, then config.json,
-    in the working directory, in the user's config directory and in /etc, under shadesocks and shadowsocks-rust.""",
+    in the working directory, in the user's config directory and in /etc, under shadesocks and shadowsocks-rust; then
+    where the old programs had theirs. The log says which one was found.""",
         examples="""
 shadesocks local -c config.json
 shadesocks local -c config.json -b 127.0.0.1:1081

@@ -15,6 +15,7 @@ import stat
 import sys
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -201,6 +202,8 @@ async def _told(config: Config, path: Path, host: str | None, name: str | None, 
         say(f"self-check: passed, {' and '.join(sent)} went through a client and this server and back")
     for number, server in enumerate(config.servers):
         _show_link(server, path, host, name, draw=number == 0)
+    if config.store is not None:
+        say("links of the users of the store: shadesocks user link NAME -c " + quote(str(path)))
     say(f"config: {path}")
     if is_new:
         say("    new, with a random key; the next `shadesocks up` uses it again")
@@ -224,7 +227,11 @@ def _show_link(server: ServerConfig, path: Path, host: str | None, name: str | N
     where, remark = public_host(server, host)
     clients = clients_of(server)
     if server.destinations or len(clients) != 1:
-        say(f"links: one for each of {len(clients)} users; see: shadesocks url -e {path}" if clients else "links: none")
+        say(
+            f"links: one for each of {len(clients)} users; see: shadesocks url -e {path}"
+            if clients
+            else "links: none in it"
+        )
         return
     link = link_of(clients[0], where, name)
     say()

@@ -74,7 +74,7 @@ def _encode(file: str, host: str | None, qr: bool, dialect: str | None) -> None:
         except UriError as error:
             tell(f"left out: {source}: servers[{index}]: {error}")
             continue
-        for each in filter(None, (remark, remark_on_plugin(server))):
+        for each in filter(None, (remark, remark_on_plugin(server)) if its else ()):
             tell(f"note: {each}")
         for link in its:
             _show(link, qr)
@@ -82,6 +82,8 @@ def _encode(file: str, host: str | None, qr: bool, dialect: str | None) -> None:
     for link in document_links(config):
         links.append(link)
         _show(link, qr)
+    if config.store is not None:
+        tell("note: users of its store are not among them; see: shadesocks user link NAME")
     if not links:
         raise Failed(f"{source}: there is no server in it that a link can name, so there is no link to print", CONFIG)
 

@@ -148,7 +148,10 @@ def _is_number(name: str) -> bool:
 def _own_server(config: Config, user: UserConfig) -> ServerConfig:
     """Return a server for one user; raises ConfigError."""
     if user.port is None:
-        text = "is at no server: none of the config has a list of users; give him a port, or a server the list"
+        text = (
+            "is at no server: none of the config has a list of users; give him a port of his own (--port), or one of "
+            'the servers a list: "users": []'
+        )
         raise ConfigError([_problem(user, text)])
     if not user.credentials:
         raise ConfigError([_problem(user, "has no password")])

@@ -80,6 +80,7 @@ def test_some_users_and_some_days(past: Site) -> None:
     [
         (("ben",), 1, "the store knows nobody called ben"),
         (("--from", "then"), USAGE, "--from is a day or an instant"),
+        (("--from", "gone"), USAGE, "; or 30d, so long ago"),
         (("--from", "never"), USAGE, "--from is a day or an instant"),
         (("--days", "--hours"), USAGE, "choose one"),
         (("--csv", "--json"), USAGE, "choose one"),

@@ -59,8 +59,15 @@ def test_one_user_alone_and_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("", "there is no user in it"),
         ("name\n", "there is no user in it"),
-        ("name,key\nanna,canary\n", ":2: key is nothing that a user has"),
-        ("quota\n5G\n", ":2: a name"),
+        (
+            "name,key\nanna,canary\n",
+            ":1: key is nothing that a user has; there are name, password, port, enabled, quota",
+        ),
+        ("name,passwords\nanna,canary\n", ":1: passwords is nothing that a user has"),
+        ("quota\n5G\n", ":1: here stand the names of the columns"),
+        ("anna,canary\n", ":1: here stand the names of the columns"),
+        ("name,quota\n,5G\n", ":2: a name"),
+        ('[{"name": "anna", "window": "month"}]', "user 1: window is nothing that a user has"),
         ("name\nanna,canary\n", ":2: a name, and no more columns"),
         ("name,window\nanna,month\n", ":2: --window and --day"),
         ("name,port\nanna,canary\n", ":2: port is a number"),

@@ -64,6 +64,10 @@ def known(book: Book, roll: Roll, live: Live, name: str) -> UserConfig:
         return user_named(book, roll, name, live.rows(name))
 
 
+_TYPED: Final = {"expires": "; or 30d, from now", "ports": "; on a command line 443,8000-8999"}
+"""How members may be said here, beside what JSON has."""
+
+
 def made(name: str, members: dict[str, Any]) -> UserConfig:
     """Return the user that members make.
 
@@ -76,7 +80,8 @@ def made(name: str, members: dict[str, Any]) -> UserConfig:
     try:
         return parse_user(name, members)
     except UnfitError as unfit:
-        raise click.UsageError(f"{shown(name)}: {unfit}") from None
+        typed = _TYPED.get(getattr(unfit, "key", ""), "")
+        raise click.UsageError(f"{shown(name) or 'a user'}: {unfit}{typed}") from None
 
 
 def not_in_file(book: Book, name: str) -> None:

@@ -40,6 +40,7 @@ _OPTIONS: Final = (
     ("--note", "note", "TEXT", "For people; an empty one takes it away."),
 )
 """Flag, name of the member, what is expected, help."""
+NAMES: Final = tuple(name for _, name, _, _ in _OPTIONS)
 
 
 def entry_options(function: Function) -> Function:

@@ -91,7 +91,7 @@ def _at(flag: str, text: str, now: float) -> int:
     try:
         found = parse_instant(flag, instant(text, now, ago=True))
     except MemberError as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(f"{error}; or 30d, so long ago") from None
     if found is None or found < 0:
         raise click.UsageError(f"{flag} is a day or an instant")
     return found

@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -21,12 +21,13 @@ import click
 from ...config.user import MEMBERS
 from ..exits import CONFIG, Failed, why
 from ..running import shown
-from .entries import NONE, members_of
+from .entries import NAMES, NONE, members_of
 
 STDIN: Final = "-"
 _DIGITS_MOST: Final = 5
 """Of a port."""
-_COLUMNS: Final = ("name", "password", "port", "enabled", "window", "day", *MEMBERS)
+_COLUMNS: Final = ("name", "password", "port", "enabled", *NAMES)
+"""Of CSV."""
 _WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -72,20 +73,24 @@ def _of_json(text: str, source: str, common: Mapping[str, Any]) -> Iterator[tupl
     for number, item in enumerate(tree, 1):
         if not isinstance(item, dict) or not isinstance(item.get("name"), str):
             raise Failed(f"{source}: user {number} is no object with a name", CONFIG)
-        _check_names(item, f"{source}: user {number}")
+        _check_names(item, MEMBERS, f"{source}: user {number}")
         yield item["name"], {**common, **{key: value for key, value in item.items() if key != "name"}}
 
 
 def _of_csv(text: str, source: str, common: Mapping[str, Any], now: float) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        rows = list(csv.DictReader(text.splitlines(keepends=True), strict=True))
+        table = csv.DictReader(text.splitlines(keepends=True), strict=True)
+        names = [name for name in table.fieldnames or () if name]
+        rows = list(table)
     except csv.Error as error:
         raise Failed(f"{source}: this is no CSV: {error}", CONFIG) from None
+    if names and "name" not in names:
+        raise Failed(f"{source}:1: here stand the names of the columns, and one of them is name", CONFIG)
+    _check_names(names, _COLUMNS, f"{source}:1")
     for number, row in enumerate(rows, 2):
         place = f"{source}:{number}"
         if None in row or not row.get("name"):
             raise Failed(f"{place}: a name, and no more columns than there are names above, are expected", CONFIG)
-        _check_names(row, place)
         given = {key: value for key, value in row.items() if value}
         members = dict(common)
         for key in ("password", "port", "enabled"):
@@ -98,10 +103,10 @@ def _of_csv(text: str, source: str, common: Mapping[str, Any], now: float) -> It
             raise Failed(f"{place}: {error.message}", CONFIG) from None
 
 
-def _check_names(row: Mapping[str, Any], place: str) -> None:
-    unknown = [key for key in row if key not in _COLUMNS and not key.startswith(("_", "//"))]
+def _check_names(row: Iterable[str], known: Sequence[str], place: str) -> None:
+    unknown = [key for key in row if key not in known and not key.startswith(("_", "//"))]
     if unknown:
-        raise Failed(f"{place}: {shown(unknown[0])} is nothing that a user has; {', '.join(_COLUMNS)} are", CONFIG)
+        raise Failed(f"{place}: {shown(unknown[0])} is nothing that a user has; there are {', '.join(known)}", CONFIG)
 
 
 def _plain(key: str, text: str, place: str) -> Any:

@@ -39,4 +39,5 @@ def command_move(target: str, file: str | None, store: str | None) -> int:
     except UnfitError as unfit:
         raise Failed(str(unfit), CONFIG) from None
     say(move(source, target))
+    say('now let "store" in the config name it, and start the server')
     return OK

@@ -60,7 +60,7 @@ def _end(flag: str, text: str | None, now: float) -> int | None:
     try:
         return parse_instant(flag, instant(text, now))
     except MemberError as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(f"{error}; or 30d, from now") from None
 
 
 def _make(book: Book, port: int | None) -> str:
