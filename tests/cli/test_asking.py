@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any
 
-from shadesocks.cli import asking
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shadesocks.cli import asking, servers
 from shadesocks.cli.asking import about, ask, heading, reports, services, time_text, together
-from shadesocks.cli.exits import Failed
+from shadesocks.cli.exits import OK, Failed, run
+from shadesocks.cli.programs import group
 from shadesocks.cli.running import SilentError
 
 from .asked import Stub, found
@@ -72,3 +80,50 @@ def test_workers_of_one_master_are_one_service() -> None:
 )
 def test_times_have_two_units(seconds: float, text: str) -> None:
     assert time_text(seconds) == text
+
+
+SAID = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([10**400, float("inf"), float("nan"), -1.5, "\x1b[31m\x07", "\u202e", "anna", "\ud800"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["ended", "role"]), inner, max_size=2),
+    max_leaves=4,
+)
+MEMBERS = (
+    *("role", "pid", "master", "config", "control", "sessions", "servers", "ended", "applied", "added", "problems"),
+    *("uptime", "memory", "addresses", "stages", "accepted", "tcp", "udp", "reasons", "users", "reloaded", "strangers"),
+)
+SESSION = dict.fromkeys(("number", "way", "port", "server", "source", "target", "stage", "age", "up", "down"), SAID)
+SERVER = dict.fromkeys(("name", "address", "method", "mode", "live", "sessions", "bytes", "plugin"), SAID)
+ANSWERS = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(MEMBERS, SAID)
+    | {
+        "sessions": st.lists(st.fixed_dictionaries(SESSION), max_size=2),
+        "servers": st.lists(st.fixed_dictionaries(SERVER), max_size=2),
+    },
+)
+WORDS = ("status", "sessions", "servers", "reload", "kick")
+
+
+@pytest.mark.parametrize(
+    "words", [*((word,) for word in WORDS[:4]), ("kick", "--user", "anna"), ("sessions", "--json")]
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(answers=st.lists(ANSWERS, min_size=1, max_size=2))
+def test_whatever_a_program_of_others_answers_is_told_and_no_terminal_obeys_it(
+    words: tuple[str, ...], answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root looks where other users may make sockets."""
+    given: list[dict[str, Any]] = [dict.fromkeys(WORDS, answer) for answer in answers]
+    stubs = [Stub(pid, **each) for pid, each in enumerate(given, 7)]
+    out, err = io.StringIO(), io.StringIO()
+    with monkeypatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        for module in (asking, servers):
+            patch.setattr(module, "find", found(*stubs))
+        assert run(group, "shadesocks", list(words)) in (OK, asking.NOTHING)
+    for line in (*out.getvalue().split("\n"), *err.getvalue().split("\n")):
+        assert line.isprintable()
+    if "--json" in words:
+        assert [report["pid"] for report in json.loads(out.getvalue())] == [stub.pid for stub in stubs]

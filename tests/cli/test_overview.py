@@ -81,7 +81,7 @@ def test_the_status_of_one_and_of_several_together(
         "  ended: done 9, idle 1\n"
         "  last reload: added: a?\n"
         "  last reload: in force after a restart only: nofile",
-        "server, pid 8, /etc/server.json\n  its answer is not understood; its version is another one's\n",
+        "server, pid 8, /etc/server.json\nits answer is not understood; its version is another one's\n",
     ]
     assert call("status", "--json") == OK
     assert [report["pid"] for report in json.loads(capsys.readouterr().out)] == [5, 6, 7, 8]

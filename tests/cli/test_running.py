@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
@@ -120,7 +121,15 @@ def test_other_files_and_the_dead_are_passed_over(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [b"hello\n", told({}), told(7), told({**ABOUT, "pid": "x"}), told({**ABOUT, "commands": 7})]
+    "answer",
+    [
+        b"hello\n",
+        told({}),
+        told(7),
+        told({**ABOUT, "pid": "x"}),
+        told({**ABOUT, "commands": 7}),
+        told({**ABOUT, "pid": 1e999}),
+    ],
 )
 def test_what_is_no_service_of_ours_is_told(answer: bytes, folder: Path) -> None:
     with answering(folder / "c.sock", answer):
@@ -162,6 +171,21 @@ def test_a_name_of_a_file_is_no_command_for_a_terminal(folder: Path) -> None:
     (sentence,) = found.silent
     assert sentence.startswith(f"{folder.resolve()}/x?[2J.sock: ")
     assert sentence.isprintable()
+
+
+def test_an_answer_has_an_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends a byte now and then would be waited for as long as it pleases."""
+    monkeypatch.setattr(running, "ANSWER_LIMIT", 0.0)
+    monkeypatch.setattr(running, "LIMIT", 10.0)
+    clock = itertools.count(0.0, 6.0)
+    monkeypatch.setattr("shadesocks.cli.running.time.monotonic", lambda: next(clock))
+    with answering(folder / "c.sock", b"x"):
+        found = find()
+    assert found.silent == [f"{folder / 'c.sock'}: the service has ended"]
+    clock = itertools.count(0.0, 11.0)
+    with answering(folder / "d.sock", b"x"):
+        found = find(str(folder / "d.sock"))
+    assert found.silent == [f"{folder / 'd.sock'}: its answer has no end"]
 
 
 def test_an_answer_has_a_bound(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,9 @@ from shadesocks.cli.programs import group
 from shadesocks.cli.running import Found, SilentError
 from shadesocks.cli.servers import NOTHING
 from shadesocks.wire.control import ControlError
+from tests.peers import free_port
 
-from .programs import KEY, METHOD, free_port, running
+from .programs import KEY, METHOD, running
 from .programs import run as run_program
 
 SIDE = {"weight": 1.0, "score": None, "latency_ms": None, "failures": 0, "error": "", "live": 0}

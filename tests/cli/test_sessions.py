@@ -126,6 +126,13 @@ def test_all_of_something_are_kicked_everywhere(
     assert "--source: no IP address" in capsys.readouterr().err
     monkeypatch.setattr(asking, "find", found(Stub(5, kick={"ended": 0})))
     assert call("kick", "--server", "x") == NOTHING
+    monkeypatch.setattr(
+        asking, "find", found(Stub(5, kick={"ended": "x"}), Stub(6, kick={}), Stub(7, kick={"ended": 1}))
+    )
+    assert call("kick", "--server", "x") == OK
+    captured = capsys.readouterr()
+    assert captured.out.endswith("ended: 1\n")
+    assert captured.err.count("is not understood") == 2
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -5,7 +5,7 @@ Workers of one master are one service to people: they are asked one by one, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import click
 
 from ..wire.control import UNKNOWN, ControlError
 from .exits import Failed, tell
-from .running import Found, Running, SilentError, find, shown
+from .running import MISFIT, NOT_UNDERSTOOD, Found, Running, SilentError, find, shown
 
 NOTHING: Final = 1
 """Exit code: nothing runs that could be asked, or nothing there is what was named."""
@@ -62,8 +62,22 @@ def reports(asked: Sequence[Running], word: str, **args: Any) -> list[Report]:
     for service in asked:
         answer = ask(service, word, **args)
         if answer is not None:
-            answers.append({**about(service), **answer})
+            answers.append(report_of(service, answer))
     return answers
+
+
+def report_of(service: Running, answer: Report) -> Report:
+    """Return an answer with whose it is; what is known of that is not the answer's to say."""
+    base = about(service)
+    return {**base, **answer, **base} | ({"master": service.master} if "master" in answer else {})
+
+
+def explained(group: Sequence[Report], explain: Callable[[], str]) -> str:
+    """Return what is told of a service, which has another form than we know where that fails."""
+    try:
+        return explain()
+    except MISFIT:
+        return f"{heading(group)}\n{NOT_UNDERSTOOD}"
 
 
 def ask(service: Running, word: str, **args: Any) -> Report | None:
@@ -72,7 +86,7 @@ def ask(service: Running, word: str, **args: Any) -> Report | None:
         answer = service.ask(word, **args)
         if isinstance(answer, dict):
             return answer
-        raise SilentError("its answer is not understood; its version is another one's")
+        raise SilentError(NOT_UNDERSTOOD)
     except ControlError as error:
         text = "its version knows no such command" if error.code == UNKNOWN else str(error)
     except SilentError as error:

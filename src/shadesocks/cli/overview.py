@@ -12,14 +12,15 @@ from .asking import (
     Report,
     ask,
     control_option,
+    explained,
     heading,
     json_option,
     one_of_each,
+    report_of,
     services,
     time_text,
     together,
 )
-from .asking import about as about_of
 from .asking import reports as ask_all
 from .command import command
 from .exits import OK, say
@@ -49,15 +50,12 @@ def command_status(as_json: bool, path: str | None) -> int:
     """
     with services(path) as found:
         reports = ask_all(found, "status")
-    say(json.dumps(reports, indent=2) if as_json else "\n\n".join(_text(group) for group in together(reports)))
+    say(json.dumps(reports, indent=2) if as_json else "\n\n".join(map(_text, together(reports))))
     return OK
 
 
 def _text(group: Sequence[Report]) -> str:
-    try:
-        return "\n".join((heading(group), *(f"  {line}" for line in _status(group))))
-    except (LookupError, TypeError, ValueError, AttributeError):
-        return f"{heading(group)}\n  its answer is not understood; its version is another one's"
+    return explained(group, lambda: "\n".join((heading(group), *(f"  {line}" for line in _status(group)))))
 
 
 def _status(group: Sequence[Report]) -> Iterator[str]:
@@ -135,17 +133,22 @@ def command_reload(as_json: bool, path: str | None) -> int:
             service.sock.settimeout(RELOAD_LIMIT)
             answer = ask(service, "reload")
             if answer is not None:
-                answers.append({**about_of(service), **answer})
+                answers.append(report_of(service, answer))
     if as_json:
         say(json.dumps(answers, indent=2))
     else:
-        say("\n\n".join("\n".join((heading([answer], counted=False), *_reloaded(answer, "  "))) for answer in answers))
+        say("\n\n".join(map(_came_of, answers)))
     if not asked:
         from .exits import tell
 
         tell("error: nothing that runs here has a config that can be read again")
     good = all(answer.get("applied") is True and not answer.get("problems") for answer in answers)
     return OK if asked and good and len(answers) == len(asked) else NOTHING
+
+
+def _came_of(answer: Report) -> str:
+    head = heading([answer], counted=False)
+    return explained([answer], lambda: "\n".join((head, *_reloaded(answer, "  "))))
 
 
 def _reloaded(answer: Report, start: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ import errno
 import glob
 import os
 import re
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -24,14 +25,22 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 5.0
 """Seconds that a service may take for an answer: one that is busy, or stopped by a debugger."""
+ANSWER_LIMIT: Final = 30.0
+"""Seconds until all of an answer is there, at least: who sends a byte now and then holds up nobody for long."""
 ANSWER_MAX: Final = 64 * 1024 * 1024
 """Bytes of an answer: tens of thousands of rows."""
 _OF_ALL: Final = ("/run/shadesocks-*", "/run/user/*/shadesocks")
 """Where services of the system's and of other users have their sockets: root may look, and others where they may."""
 
 
+MISFIT: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What comes of an answer that has another form than it should: of another version, or of whoever made a socket where
+root looks."""
+NOT_UNDERSTOOD: Final = "its answer is not understood; its version is another one's"
+
+
 class SilentError(ShadesocksError):
-    """A service does not answer; a sentence."""
+    """A service does not answer, or nothing that is understood; a sentence."""
 
     code = "silent"
 
@@ -62,7 +71,7 @@ class Running:
             self.pid, self.words = int(about["pid"]), frozenset(map(str, about["commands"]))
             self.master = int(about["master"]) if about.get("master") else None
             self.store = str(about.get("store") or "")
-        except (KeyError, TypeError, ValueError):
+        except MISFIT:
             raise SilentError(f"{self.path}: what listens there is no service of ours") from None
 
     def ask(self, do: str, **args: Any) -> Any:
@@ -72,10 +81,13 @@ class Running:
             ControlError: it did not do it.
             SilentError: it did not answer.
         """
+        until = time.monotonic() + max(ANSWER_LIMIT, self.sock.gettimeout() or 0.0)
         try:
             with suppress(BrokenPipeError):  # who is not heard is told why before he speaks
                 self.sock.sendall(pack_request(Request(do, args, next(self._numbers))))
             while data := self.sock.recv(64 * 1024):
+                if time.monotonic() > until:
+                    raise SilentError(f"{self.path}: its answer has no end")
                 for line in self._lines.feed(data):
                     return parse_answer(line)
             raise ConnectionResetError
@@ -135,6 +147,15 @@ def find(path: str | None = None) -> Found:
         else:
             found.services.append(service)
     return found
+
+
+def ask_for(service: Running, member: str, do: str, **args: Any) -> Any:
+    """Let a service do something, and return one member of the result; raises as `Running.ask`."""
+    answer = service.ask(do, **args)
+    try:
+        return answer[member]
+    except MISFIT:
+        raise SilentError(f"{service.path}: {NOT_UNDERSTOOD}") from None
 
 
 def _sockets(path: str | None) -> list[str]:

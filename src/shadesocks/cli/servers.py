@@ -13,7 +13,7 @@ import click
 from ..wire.control import NOT_FOUND, ControlError
 from .command import command
 from .exits import OK, Failed, say, tell
-from .running import Found, Running, SilentError, find, shown
+from .running import MISFIT, NOT_UNDERSTOOD, Found, Running, SilentError, ask_for, find, shown
 from .screen import is_terminal
 from .status import size_text
 from .table import Column, aligned
@@ -120,8 +120,8 @@ def _look(found: Found) -> list[dict[str, Any]]:
     reports = []
     for service in found.services:
         try:
-            servers = service.ask("servers")["servers"]
-        except (SilentError, ControlError, TypeError, KeyError) as error:
+            servers = ask_for(service, "servers", "servers")
+        except (SilentError, ControlError) as error:
             tell(f"warning: {error}")
             continue
         about = {"role": service.role, "pid": service.pid, "config": service.config, "control": service.path}
@@ -139,7 +139,7 @@ def _pin(services: Sequence[Running], name: str) -> None:
         if "pin" not in service.words:
             continue
         try:
-            pinned = service.ask("pin", name=name)["pinned"]
+            pinned = ask_for(service, "pinned", "pin", name=name)
         except ControlError as error:
             if error.code != NOT_FOUND:
                 raise Failed(f"{_called(service)}: {error}", NOTHING) from None
@@ -156,7 +156,7 @@ def _unpin(services: Sequence[Running]) -> None:
     if not clients:
         raise Failed("no client runs here that can be asked: servers do not choose", NOTHING)
     for service in clients:
-        was = service.ask("unpin")["unpinned"]
+        was = ask_for(service, "unpinned", "unpin")
         say(f"{_called(service)}: {'it chooses by its policy again' if was else 'nothing was pinned'}")
 
 
@@ -199,8 +199,8 @@ def _text(reports: Sequence[dict[str, Any]], *, colours: bool) -> str:
     for report in reports:
         try:
             texts.append(_report(report, colours=colours))
-        except (LookupError, TypeError, ValueError, AttributeError):
-            texts.append(f"pid {report['pid']}: its answer is not understood; its version is another one's")
+        except MISFIT:
+            texts.append(f"pid {report['pid']}: {NOT_UNDERSTOOD}")
     return "\n\n".join(texts)
 
 

@@ -6,16 +6,29 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import click
 
 from ..wire.control import ARGUMENTS, NOT_FOUND, ControlError
-from .asking import EVERY, NOTHING, Report, called, control_option, heading, json_option, services, time_text, together
+from .asking import (
+    EVERY,
+    NOTHING,
+    Report,
+    called,
+    control_option,
+    explained,
+    heading,
+    json_option,
+    services,
+    time_text,
+    together,
+)
 from .asking import reports as ask_all
 from .command import command
 from .exits import OK, Failed, say, tell
-from .running import Running, SilentError, shown
+from .running import MISFIT, NOT_UNDERSTOOD, Running, SilentError, ask_for, shown
 from .screen import is_terminal
 from .status import size_text
 from .table import Column, aligned
@@ -72,13 +85,7 @@ def command_sessions(as_json: bool, watch: bool, path: str | None) -> int:
 
 
 def _text(reports: Sequence[Report]) -> str:
-    texts = []
-    for group in together(reports):
-        try:
-            texts.append(_of_service(group))
-        except (LookupError, TypeError, ValueError, AttributeError):
-            texts.append(f"{heading(group)}\nits answer is not understood; its version is another one's")
-    return "\n\n".join(texts)
+    return "\n\n".join(explained(group, partial(_of_service, group)) for group in together(reports))
 
 
 def _of_service(group: Sequence[Report]) -> str:
@@ -145,6 +152,15 @@ def command_kick(
     return OK if ended else NOTHING
 
 
+def _ended(service: Running, **which: Any) -> int:
+    """Let a service end what is meant, and return how many there were; raises as `Running.ask`."""
+    ended = ask_for(service, "ended", "kick", **which)
+    try:
+        return int(ended)
+    except MISFIT:
+        raise SilentError(NOT_UNDERSTOOD) from None
+
+
 def _kick_one(found: Sequence[Running], text: str) -> int:
     pid, dot, number = text.rpartition(".")
     if not number.isascii() or not number.isdecimal() or (dot and not pid.isdecimal()):
@@ -154,7 +170,7 @@ def _kick_one(found: Sequence[Running], text: str) -> int:
     for service in found:
         if not dot or service.pid == int(pid):
             try:
-                return int(service.ask("kick", session=int(number))["ended"])
+                return _ended(service, session=int(number))
             except (ControlError, SilentError) as error:
                 tell(f"error: {called(service)}: {error}")
                 return 0
@@ -166,7 +182,7 @@ def _kick_all(found: Sequence[Running], wanted: dict[str, Any]) -> int:
     ended = 0
     for service in found:
         try:
-            ended += int(service.ask("kick", **wanted)["ended"])
+            ended += _ended(service, **wanted)
         except ControlError as error:
             if error.code == ARGUMENTS:
                 raise Failed(f"--{error}", NOTHING) from None

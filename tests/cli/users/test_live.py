@@ -17,7 +17,7 @@ from shadesocks.wire.control import FAILED, NOT_FOUND, ControlError
 from tests.cli.asked import Stub
 
 BOOK = Book("/etc/server.json", None, "/var/lib/users.db")
-ROW: dict[str, Any] = dict.fromkeys(("name", "refused", "connections", "sessions", "sources", "used"))
+ROW: dict[str, Any] = {"name": "anna", "refused": None, "connections": 0, "sessions": 0, "sources": 0, "used": None}
 GOOD = {"applied": True, "problems": []}
 
 
@@ -100,7 +100,10 @@ def test_that_a_user_is_not_known_is_nothing_to_tell(capsys: pytest.CaptureFixtu
     assert "gone" in err
 
 
-@pytest.mark.parametrize("answer", [{}, {"users": 5}, {"users": [5]}, {"users": [{"name": "anna"}]}])
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"users": 5}, {"users": [5]}, {"users": [{"name": "anna"}]}, {"users": [{**ROW, "connections": "\x1b"}]}],
+)
 def test_an_answer_of_another_version_is_no_row(answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert live(Stub(1, users=answer), Stub(2)).rows() == {}
     assert "its version is another one's" in capsys.readouterr().err

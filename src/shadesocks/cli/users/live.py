@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from ...proxy.users.counts import Counts
 from ...wire.control import NOT_FOUND, ControlError
 from ..asking import Report, ask, called, one_of_each
 from ..exits import tell
 from ..overview import RELOAD_LIMIT
-from ..running import Found, Running, SilentError, find, shown
+from ..running import MISFIT, NOT_UNDERSTOOD, Found, Running, SilentError, find, shown
 
 if TYPE_CHECKING:
     from ...config.user import UserConfig
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 5
 """Names that a sentence has at most."""
-_WORDS: Final = ("name", "refused", "connections", "sessions", "sources", "used")
-"""What a row has, or it is of a version that we do not know."""
+_LIVE: Final = ("connections", "sessions", "sources")
+"""What a row has, beside `name`, `refused` and `used`, or it is of a version that we do not know."""
 _SUMMED: Final = ("connections", "sessions")
 """Of a user in several workers: together. What else a row has, all of them know."""
 
@@ -49,7 +50,7 @@ class Live:
                 if known is None:
                     rows[row["name"]] = dict(row)
                 else:
-                    known |= {word: int(known[word]) + int(row[word]) for word in _SUMMED}
+                    known |= {word: known[word] + row[word] for word in _SUMMED}
                     known |= {word: max(known[word] or 0, row[word] or 0) for word in ("sources", "used")}
                     known["refused"] = known["refused"] or row["refused"]
         return rows
@@ -68,7 +69,8 @@ class Live:
                 tell(f"warning: {called(service)} has the change not yet; try: shadesocks reload")
                 good = False
                 continue
-            for problem in answer.get("problems", ()):
+            problems = answer.get("problems")
+            for problem in problems if isinstance(problems, list) else ():
                 tell(f"warning: {called(service)}: {shown(problem)}")
             if answer.get("applied") is not True:
                 tell(f"error: {called(service)} refused to reload: it serves as before; the store has the change")
@@ -115,10 +117,23 @@ def _ask(service: Running, args: dict[str, Any]) -> Report | None:
         tell(f"warning: {called(service)}: {error}")
         return None
     try:
-        return {"users": [{**row, **{word: row[word] for word in _WORDS}} for row in answer["users"]]}
-    except (LookupError, TypeError):
-        tell(f"warning: {called(service)}: its answer is not understood; its version is another one's")
+        return {"users": [_row(row) for row in answer["users"]]}
+    except MISFIT:
+        tell(f"warning: {called(service)}: {NOT_UNDERSTOOD}")
         return None
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what is told of a user, each of its own kind: whoever answers may be anybody's program."""
+    refused, used = row["refused"], row["used"]
+    return {
+        **row,
+        "name": str(row["name"]),
+        "refused": None if refused is None else str(refused),
+        "used": None if used is None else int(used),
+        **{word: int(row[word]) for word in _LIVE},
+        **{word: int(row.get(word) or 0) for word in Counts._fields},
+    }
 
 
 @contextmanager
