@@ -13,19 +13,14 @@ from typing import Final
 
 import pytest
 
-from tests.echo import echo
-from tests.interop.streams import SocksError, Target, dial, read_to_end
-from tests.interop.test_interop import BULK_SAMPLE, EDGES, download, duplex, silent_client, upload
-from tests.interop.test_udp import NO_EMPTY_UP, burst, crowd, full_cone, names, sizes
+from tests.interop.shared import moves_all, moves_nothing
+from tests.interop.test_udp import NO_EMPTY_UP, burst, crowd, full_cone, names
 from tests.peers import HOST, PASSWORDS, PEERS, Pair, Program, free_port, need, run
-from tests.socks_udp import associate
 
 METHODS: Final = ("2022-blake3-aes-128-gcm", "2022-blake3-aes-256-gcm")
 PAIRS: Final = (("ours", "ours"), ("ours", "rust"), ("rust", "ours"), ("rust", "rust"))
 """Server, then client; the last is there to show that what is asked here can be had."""
 NAMES: Final = ("anna", "ben", "cleo")
-SAMPLE: Final = (1, 65535)
-"""Of the sizes that are sent."""
 MODE: Final = {"mode": "tcp_and_udp"}
 
 
@@ -66,12 +61,7 @@ def test_every_user(far: str, near: str, method: str, tmp_path: Path, whole: boo
         for name in NAMES:
             local = stack.enter_context(client(near, method, tmp_path, there, *chain_of(method, name)))
             pair = Pair(there, local, True, PEERS[near].pads_always)
-            silent_client(pair)
-            for size in EDGES if whole else SAMPLE:
-                upload(pair, size)
-                download(pair, size)
-            duplex(pair, BULK_SAMPLE)
-            sizes(pair, far not in NO_EMPTY_UP)
+            moves_all(pair, whole=whole, empty_up=far not in NO_EMPTY_UP)
             if whole:
                 burst(pair)
                 names(pair)
@@ -94,18 +84,7 @@ def test_nobody_else(far: str, near: str, tmp_path: Path) -> None:
     with server(far, method, tmp_path) as there, contextlib.ExitStack() as stack:
         for keys in wrong:
             local = stack.enter_context(client(near, method, tmp_path, there, *keys))
-            with Target(read_to_end) as target, echo() as other:
-                with (
-                    contextlib.suppress(ConnectionError, TimeoutError, EOFError, SocksError),
-                    dial(local.address, HOST, target.port, early=b"x") as sock,
-                ):
-                    sock.settimeout(0.5)
-                    assert read_to_end(sock) == b""
-                with associate(local.address) as asking:
-                    asking.send(b"x" * 100, other.address)
-                    with pytest.raises(TimeoutError):
-                        asking.receive(0.5)
-                assert target.accepted == 0
+            moves_nothing(local)
 
 
 @pytest.mark.timeout(300)
@@ -123,12 +102,7 @@ def test_a_server_of_ours_in_front(far: str, near: str, method: str, tmp_path: P
             client(near, method, tmp_path, between, front, *chain_of(method, "ben")) as local,
         ):
             pair = Pair(there, local, True, PEERS[near].pads_always)
-            silent_client(pair)
-            for size in EDGES if whole else SAMPLE:
-                upload(pair, size)
-                download(pair, size)
-            duplex(pair, BULK_SAMPLE)
-            sizes(pair, far not in NO_EMPTY_UP)
+            moves_all(pair, whole=whole, empty_up=far not in NO_EMPTY_UP)
             if whole:
                 burst(pair)
                 full_cone(pair)
