@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from ..core.errors import ConfigError, Problem, ShadesocksError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import click
 
@@ -109,6 +109,14 @@ def say(text: str = "") -> None:
     """
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+
+def write(pieces: Iterable[str]) -> None:
+    """Write texts on stdout as they come, until its reader goes away; raises as `say`."""
+    with contextlib.suppress(BrokenPipeError):
+        for piece in pieces:
+            sys.stdout.write(piece)
         sys.stdout.flush()
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 
 import pytest
 
 from shadesocks.cli.exits import CONFIG, OK, USAGE
+from shadesocks.cli.users import exporting
+from shadesocks.service.store.sqlite import SqliteStore
 from shadesocks.service.store.store import Row
 
 from .conftest import Site
@@ -95,3 +98,32 @@ def test_what_cannot_be_printed(words: tuple[str, ...], code: int, sentence: str
 def test_without_a_store_there_is_no_history(site: Site) -> None:
     assert site.call("export") == CONFIG
     assert "there is no store" in site.err
+
+
+@pytest.mark.parametrize("words", [(), ("--hours",), ("--json",), ("anna",), ("--from", "2026-05-20")])
+def test_it_is_the_same_however_much_is_read_at_a_time(
+    words: tuple[str, ...], past: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert past.call("export", *words) == OK
+    whole, asked = past.out, list[tuple[int, int]]()
+    read = SqliteStore.hours
+
+    def hours(store: SqliteStore, first: int, end: int, name: str | None = None) -> list[Row]:
+        asked.append((first, end))
+        return read(store, first, end, name)
+
+    monkeypatch.setattr(SqliteStore, "hours", hours)
+    monkeypatch.setattr(exporting, "ROWS", 1)
+    assert past.call("export", *words) == OK
+    assert past.out == whole
+    assert max(end - first for first, end in asked) <= 24
+    assert len(asked) > 30
+
+
+def test_whoever_reads_no_more_is_no_error(past: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    assert past.call("export") == OK

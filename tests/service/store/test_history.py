@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable, Iterable, Iterator
 from io import StringIO
 
 import pytest
@@ -43,8 +44,8 @@ def test_days_are_the_sums_of_hours(hours: list[Row], days: list[Day]) -> None:
 @given(ROWS)
 def test_both_forms_say_the_same(rows: list[Row]) -> None:
     spans = by_hour(rows)
-    members = json.loads(to_json(spans))
-    lines = list(csv.reader(StringIO(to_csv(spans))))
+    members = json.loads("".join(to_json(spans)))
+    lines = list(csv.reader(StringIO("".join(to_csv(spans)), newline="")))
     assert lines[0] == list(COLUMNS)
     assert lines[1:] == [[str(value) for value in member.values()] for member in members]
     assert [member["up"] for member in members] == [row.up for row in rows]
@@ -53,13 +54,29 @@ def test_both_forms_say_the_same(rows: list[Row]) -> None:
 @pytest.mark.parametrize("user", ["a,b", 'a"b', "ä\nb", "=1+1", "@x", "-", "+"])
 def test_names_are_quoted(user: str) -> None:
     spans = [Span(user, 1_795_305_600, 3600, Counts(1, 2, 3, 4))]
-    line = list(csv.reader(StringIO(to_csv(spans))))[1]
+    line = list(csv.reader(StringIO("".join(to_csv(spans)), newline="")))[1]
     assert line == [user if user[0] not in "=@-+" else f"'{user}", "2026-11-22T00:00Z", "3600", "1", "2", "3", "4"]
-    assert json.loads(to_json(spans)) == [
+    assert json.loads("".join(to_json(spans))) == [
         {"user": user, "from": "2026-11-22T00:00Z", "seconds": 3600, "up": 1, "down": 2, "wire_up": 3, "wire_down": 4}
     ]
 
 
 def test_nothing_is_a_table_too() -> None:
-    assert json.loads(to_json([])) == []
-    assert to_csv([]).splitlines() == [",".join(COLUMNS)]
+    assert json.loads("".join(to_json([]))) == []
+    assert [*to_csv([])] == [",".join(COLUMNS) + "\r\n"]
+
+
+@pytest.mark.parametrize("form", [to_csv, to_json])
+def test_a_table_is_written_row_by_row(form: Callable[[Iterable[Span]], Iterator[str]]) -> None:
+    read: list[int] = []
+
+    def spans() -> Iterator[Span]:
+        for number in range(3):
+            read.append(number)
+            yield Span(f"u{number}", 0, 3600, NOTHING)
+
+    pieces = form(spans())
+    next(pieces)
+    assert read == [0]
+    next(pieces)
+    assert read == [0, 1]

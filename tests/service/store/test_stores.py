@@ -184,6 +184,7 @@ def test_what_was_used_in_a_reach_of_hours(store: Store) -> None:
     assert set(hours) == set(names)
     assert all(some == [(31, 3), (47, 3), (48, 3), (100, 3)] for some in hours.values())
     assert store.newest() == 100
+    assert store.oldest() == 5
     store.reset("u1", 10**9)
     store.write(Batch("w", 101, rows("u1", hour=48)))
     assert store.used(["u1", "u2"], (24, 99)) == {"u1": 3, "u2": 12}
@@ -191,10 +192,14 @@ def test_what_was_used_in_a_reach_of_hours(store: Store) -> None:
     assert store.used(["u1", "u2"], (24, 99)) == {"u1": 3, "u2": 12}, "days count"
     assert by_hour(store, "u2", (24, 99)) == [(47, 9), (48, 3)]
     assert by_hour(store, "u2", (24, 47)) == []
+    assert store.oldest() == 0, "the first of the days"
+    store.roll(240)
+    assert (store.newest(), store.oldest()) == (None, 0)
 
 
-def test_an_empty_store_has_no_newest_hour(store: Store) -> None:
+def test_an_empty_store_has_no_hours(store: Store) -> None:
     assert store.newest() is None
+    assert store.oldest() is None
     assert store.used(["ann"]) == {}
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from ..command import command
-from ..exits import CONFIG, OK, Failed, say
+from ..exits import CONFIG, OK, Failed, write
 from ..running import shown
 from .book import opened, place_options
 from .entries import instant
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from ...service.store.history import Span
     from ...service.store.store import Store
 
+    Read = Callable[[Store, Collection[str], int, int], list[Span]]
+
+ROWS: Final = 50_000
+"""Hours of users that are in memory at a time, a day of all users at least where days are wanted: 20 MB."""
 _HOUR: Final = 3600
 _DAY: Final = 86_400
 
@@ -72,13 +76,23 @@ def command_export(
         for name in names:
             if name not in known:
                 raise Failed(f"the store knows nobody called {shown(name)}", NOBODY)
-        read: Callable[..., Sequence[Span]] = _hours if by_hours else days_of
-        spans = read(book.store, dict.fromkeys(names), first, last)
-    say((to_json if as_json else to_csv)(spans).removesuffix("\n"))
+        oldest = book.store.oldest()
+        first = last if oldest is None else max(first, oldest * _HOUR // unit)
+        hours_at_once = ROWS // max(1, len({*names} or known))
+        read = _hours if by_hours else days_of
+        spans = _some_at_a_time(read, book.store, {*names}, range(first, last, max(1, hours_at_once * _HOUR // unit)))
+        write((to_json if as_json else to_csv)(spans))
     return OK
 
 
-def _hours(store: Store, names: Sequence[str], first: int, end: int) -> list[Span]:
+def _some_at_a_time(read: Read, store: Store, names: Collection[str], begins: range) -> Iterator[Span]:
+    """Yield what passed from each of these days, or hours, to before the next one: a year of thousands of users has
+    millions of rows."""
+    for first in begins:
+        yield from read(store, names, first, min(first + begins.step, begins.stop))
+
+
+def _hours(store: Store, names: Collection[str], first: int, end: int) -> list[Span]:
     from ...service.store.history import by_hour
 
     rows = [row for name in names or (None,) for row in store.hours(first, end, name)]

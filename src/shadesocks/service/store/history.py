@@ -1,13 +1,13 @@
 """What passed for users in the course of time: when hours become days, and how both read as one table.
 
-All pure: rows in, rows out.
+All pure: rows in, rows out, one after the other.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
@@ -54,8 +54,8 @@ def by_day(hours: Iterable[Row], days: Iterable[Day]) -> list[Span]:
     return [Span(user, day * seconds, seconds, counts) for (day, user), counts in sorted(sums.items())]
 
 
-def to_csv(spans: Sequence[Span]) -> str:
-    """Return a table as CSV (RFC 4180), with a line of names above.
+def to_csv(spans: Iterable[Span]) -> Iterator[str]:
+    """Yield the rows of a table as CSV (RFC 4180), each with its end; the first one has the names of the columns.
 
     A name that a spreadsheet would take for a formula gets an apostrophe before it.
     """
@@ -63,15 +63,21 @@ def to_csv(spans: Sequence[Span]) -> str:
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for span in spans:
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
         user = f"'{span.user}" if span.user.startswith(("=", "+", "-", "@", "\t", "\r")) else span.user
         writer.writerow((user, _instant(span.begins_at), span.seconds, *span.counts))
-    return text.getvalue()
+    yield text.getvalue()
 
 
-def to_json(spans: Sequence[Span]) -> str:
-    """Return a table as JSON: an array of objects, one a line."""
-    lines = (json.dumps(_members(span), ensure_ascii=False) for span in spans)
-    return "[\n" + ",\n".join(lines) + "\n]\n" if spans else "[]\n"
+def to_json(spans: Iterable[Span]) -> Iterator[str]:
+    """Yield the lines of a table as JSON: an array of objects, one a line."""
+    begun = "["
+    for span in spans:
+        yield f"{begun}\n"
+        begun = f"{json.dumps(_members(span), ensure_ascii=False)},"
+    yield "[]\n" if begun == "[" else f"{begun.removesuffix(',')}\n]\n"
 
 
 def _members(span: Span) -> dict[str, Any]:

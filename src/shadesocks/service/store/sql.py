@@ -352,6 +352,11 @@ class SqlStore:
         newest = self.do(lambda db: db.scalar(sa.select(sa.func.max(HOURS.c.hour))))
         return None if newest is None else int(newest)
 
+    def oldest(self) -> int | None:
+        """See `Store`."""
+        hour, day = (self.do(_first_of(at)) for at in (HOURS.c.hour, DAYS.c.day))
+        return min((at for at in (hour, None if day is None else day * HOURS_A_DAY) if at is not None), default=None)
+
     def roll(self, before: int) -> int:
         """See `Store`. Some users at a time; what processes wrote that are long gone is forgotten as well."""
         if before % HOURS_A_DAY:
@@ -364,6 +369,10 @@ class SqlStore:
         forgotten = sa.delete(WRITERS).where(WRITERS.c.wrote_at < int(self._wall()) - WRITERS_KEPT)
         self.do(lambda db: db.execute(forgotten))
         return gone
+
+
+def _first_of(at: sa.Column[Any]) -> Callable[[Connection], int | None]:
+    return lambda db: db.scalar(sa.select(sa.func.min(at)))
 
 
 def _since_reset(db: Connection, names: Collection[str]) -> dict[int, tuple[str, int]]:

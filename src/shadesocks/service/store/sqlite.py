@@ -449,6 +449,13 @@ class SqliteStore:
             newest: int | None = self._one("SELECT max(hour) FROM hours")
         return newest
 
+    def oldest(self) -> int | None:
+        """See `Store`."""
+        found = "SELECT min(hour) AS hour FROM hours UNION ALL SELECT min(day) * ? FROM days"
+        with self._guarded():
+            oldest: int | None = self._one(f"SELECT min(hour) FROM ({found})", (HOURS_A_DAY,))  # noqa: S608 - our own words
+        return oldest
+
     def roll(self, before: int) -> int:
         """See `Store`. What processes wrote that are long gone is forgotten as well."""
         if before % HOURS_A_DAY:

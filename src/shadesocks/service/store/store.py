@@ -150,6 +150,9 @@ class Store(Protocol):
     def newest(self) -> int | None:
         """Return the last hour that there is; None where there is none."""
 
+    def oldest(self) -> int | None:
+        """Return the first hour of what passed, of days their first; None where there is nothing."""
+
     def roll(self, before: int) -> int:
         """Make days of all hours before this one, the first hour of a day; return how many hours are gone."""
 
