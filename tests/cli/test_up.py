@@ -19,9 +19,10 @@ from shadesocks.cli.exits import run as run_here
 from shadesocks.cli.programs import group
 from shadesocks.wire.uri import Link, parse_link
 from tests.interop.streams import LIMIT
+from tests.peers import free_port
 from tests.socks_udp import associate, udp_socket
 
-from .programs import KEY, METHOD, Program, command, environment, free_port, run, running, socks_connect
+from .programs import KEY, METHOD, Program, command, environment, run, running, socks_connect
 from .terminal import on_terminal
 
 
@@ -348,6 +349,26 @@ def test_a_config_of_another_program_is_read_as_that(tmp_path: Path) -> None:
         assert server.until_out("listening on").startswith("listening on ")
     refused = run(tmp_path, "up", "--config", str(path), "--host", "h.example")
     assert "server: is missing" in refused.stderr
+
+
+def test_users_come_while_it_runs(tmp_path: Path) -> None:
+    """The way of a newcomer: `up`, then a store and a list in its config, then a user."""
+    path = tmp_path / "c.json"
+    config_of_modes(path, "tcp_only")
+    keys = {**json.loads(path.read_text()), "store": "users.db"}
+    keys["servers"][0]["users"] = []
+    path.write_text(json.dumps(keys))
+    path.chmod(0o600)
+    with running(tmp_path, "up", "--config", str(path)) as server:
+        assert f"shadesocks user link NAME -c {path}" in told(server)
+        assert run(tmp_path, "user", "add", "anna", "-c", str(path)).returncode == OK
+        assert "users: anna added" in server.until_err("users: anna added")
+        server.process.send_signal(signal.SIGHUP)
+        server.until_err("the config was read again")
+        path.write_text("{")
+        server.process.send_signal(signal.SIGHUP)
+        server.until_err("all goes on as before")
+        assert server.end(signal.SIGTERM) == OK
 
 
 def test_what_a_config_says_of_the_process_is_done_as_far_as_a_person_watches_it(tmp_path: Path) -> None:

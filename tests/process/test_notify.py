@@ -15,8 +15,9 @@ import pytest
 
 from shadesocks.core.address import Address
 from shadesocks.process.notify import Notifier, listening, notifier
+from tests.peers import free_port
 
-from ..cli.programs import free_port, running
+from ..cli.programs import running
 
 LIMIT = 20.0
 """Seconds after which a supervisor that hears nothing has failed."""

@@ -143,7 +143,8 @@ async def _life(
     stop, leave = _on_signals(screen)
     supervisor = notifier()
     again = asyncio.Event()
-    if _HANGUP is not None and (reread is not None or host.hangup is not None):
+    watched = told is not None and screen.is_terminal  # where SIGHUP says that the person's terminal is gone
+    if _HANGUP is not None and ((reread is not None and not watched) or host.hangup is not None):
         asyncio.get_running_loop().add_signal_handler(_HANGUP, _hang_up, host, again)
     if _USER1 is not None and reread is not None:
         asyncio.get_running_loop().add_signal_handler(_USER1, again.set)

@@ -74,8 +74,6 @@ def command_up(
     The first run makes a config with a random key and a random port; later runs use it again, and serve what it
     says. Other programs of the family read it, too.
     """
-    from dataclasses import replace
-
     from ..config.hosts import UnfitError, check_host
     from .background import run_placed
     from .logs import set_up_logs, warn_of
@@ -90,9 +88,7 @@ def command_up(
     is_new = text is None
     if text is None:
         text = _new_text(port, name)
-    config = _load(text, path, dialect)
-    if verbose:
-        config = replace(config, log_level=("debug", "trace")[min(verbose, 2) - 1])
+    config = _load(text, path, dialect, verbose)
     if not is_new and port is not None and all(port != server.address.port for server in config.servers):
         said = config.servers[0].address.port
         raise Failed(f"{path} says port {said} already; change it there, or name another file with --config", USAGE)
@@ -103,7 +99,8 @@ def command_up(
     if not is_new:
         _warn_if_open(path)
     start = partial(_start, config, path, text if is_new else None)
-    return run_placed(config, start, screen, told=partial(_told, config, path, host, name, is_new))
+    told = partial(_told, config, path, host, name, is_new)
+    return run_placed(config, start, screen, reread=partial(_again, path, dialect, verbose), file=str(path), told=told)
 
 
 # Before the start
@@ -159,16 +156,24 @@ def _new_text(port: int | None, name: str | None) -> str:
     return dump(keys)
 
 
-def _load(text: str, path: Path, dialect: str | None) -> Config:
+def _again(path: Path, dialect: str | None, verbose: int) -> Config:
+    """Read the config while it is served; raises ConfigError."""
+    return _load(_read(path), path, dialect, verbose)
+
+
+def _load(text: str, path: Path, dialect: str | None, verbose: int) -> Config:
+    from dataclasses import replace
+
     from ..config.load import load
     from ..core.errors import ConfigError
     from ..wire.uri import parse_link
 
     try:
-        return load(text, where=str(path), role="server", read_link=parse_link, dialect=dialect, base=path.parent)
+        config = load(text, where=str(path), role="server", read_link=parse_link, dialect=dialect, base=path.parent)
     except ConfigError as error:
         error.add_note(f"{path} was not changed; name another file with --config, and `up` makes it")
         raise
+    return replace(config, log_level=("debug", "trace")[min(verbose, 2) - 1]) if verbose else config
 
 
 async def _start(config: Config, path: Path, new_text: str | None) -> Service:
