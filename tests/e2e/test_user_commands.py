@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from tests.cli.programs import KEY, METHOD, Program, free_port, run, running, socks_connect
+from tests.cli.programs import KEY, METHOD, Program, run, running, socks_connect
 from tests.interop.streams import HOST
+from tests.peers import free_port
 
 from .crowd import Echo, echo, eventually
 

@@ -20,12 +20,13 @@ from shadesocks.service.metrics import users
 from shadesocks.service.metrics.page import MetricsPage
 from shadesocks.service.service import Service
 from shadesocks.service.store.store import StoreError
+from tests.peers import free_port
 
 from .. import rig, test_service_udp
 from ..rig import run, server_config, started, until
 from ..users.test_accounting import connected, limited, users_of, with_store
 from ..users.test_tables import datagrams, service, streams
-from .test_page import asked, free_port
+from .test_page import asked
 
 Found = dict[tuple[str, ...], float]
 
