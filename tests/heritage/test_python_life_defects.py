@@ -229,7 +229,7 @@ def test_p17_every_file_is_good_for_every_python_here() -> None:
     names = [
         ".".join(("shadesocks", *path.relative_to(SOURCE).with_suffix("").parts))
         for path in SOURCE.rglob("*.py")
-        if not path.stem.startswith("__")
+        if not path.stem.startswith("__") and (path.parent.name, path.stem) != ("migrations", "env")  # alembic's alone
     ]
     subprocess.run([sys.executable, "-W", "error", "-c", IMPORT, *names], check=True)
 
