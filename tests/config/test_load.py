@@ -289,6 +289,7 @@ def test_an_end_needs_a_server(role: Role) -> None:
     assert problems("{}", role) == [f"c.json:1: {expected}"]
     assert problems(None, role) == [f"command line: {expected}"]
     assert problems("{}") == []
+    assert len(problems("{", role)) == 1, "what cannot be read lacks nothing"
     with pytest.raises(ConfigError, match=r"^f.json: no server is named"):
         (for_server if role == "server" else for_local)(Config(), where="f.json")
 

@@ -232,11 +232,7 @@ def _show_link(server: ServerConfig, path: Path, host: str | None, name: str | N
     where, remark = public_host(server, host)
     clients = clients_of(server)
     if server.destinations or len(clients) != 1:
-        say(
-            f"links: one for each of {len(clients)} users; see: shadesocks url -e {path}"
-            if clients
-            else "links: none in it"
-        )
+        say(f"links: one for each of {len(clients)} users; see: shadesocks url -e {path}" if clients else "links: none")
         return
     link = link_of(clients[0], where, name)
     say()

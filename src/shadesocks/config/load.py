@@ -411,7 +411,8 @@ class _Builder:
             ]
             managed = self._role == "server" and top.has("manager_listen")
             subscribed = self._role == "local" and online is not None
-            check_needs(bool(servers) or managed or subscribed, listeners, top.mark, findings)
+            unread = bool(findings.problems) and not top.entries  # what it lacks is not its fault
+            check_needs(bool(servers) or managed or subscribed or unread, listeners, top.mark, findings)
         return Config(
             tuple(server for _, server in servers if server is not None),
             tuple(local for _, local in locals_ if local is not None),
