@@ -162,7 +162,9 @@ def test_the_ports_of_old_files_are_servers_and_say_it_too(dialect: str) -> None
 
 
 def test_the_command_goes_before_the_file() -> None:
-    config = load('{"manager_listen": "127.0.0.1:6001", "method": "aes-256-gcm"}', role="server")
+    text = """{"manager_listen": "127.0.0.1:6001", "method": "aes-256-gcm", "acl": "/y",
+        "servers": [{"server": "::", "server_port": 1, "method": "aes-256-gcm", "password": "x", "acl": "/x"}]}"""
+    config = load(text, role="server")
     keys = {"method": "aes-128-gcm", "server": "127.0.0.1", "handshake_timeout": 5, "remarks": "Anna", "acl": "/x"}
     server, _ = added_server(config, ADD | keys)
     assert (server.method.name, server.address.host, server.remarks) == ("aes-128-gcm", "127.0.0.1", "Anna")
@@ -180,6 +182,8 @@ def test_the_command_goes_before_the_file() -> None:
         {"timeout": 1e400},
         {"users": [{"name": "a", "password": "b"}]},
         {"mode": {"tcp": True}},
+        {"acl": "/dev/zero"},
+        {"acl": "../etc/shadow"},
     ],
 )
 def test_what_may_not_be_is_refused(keys: dict[str, Any]) -> None:

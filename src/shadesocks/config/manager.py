@@ -198,6 +198,10 @@ def added_server(config: Config, keys: Mapping[str, Any]) -> tuple[ServerConfig,
     )
     server = build_server(section, around, findings)
     section.check(findings)
+    own = server is not None and section.has("acl") and server.acl
+    if own and own not in (config.acl, template.acl, *(each.acl for each in config.servers)):
+        text = "a command names no access list but one that the config names: it could have any file read"
+        findings.problem(section.entries["acl"].mark, "acl", text)
     if server is None or findings.problems:
         raise ConfigError(findings.problems)
     return server, findings.warnings
