@@ -54,7 +54,7 @@ class Journal:
     def __init__(self, *, show_targets: bool, show_times: bool = True, speaker: Speaker | None = None) -> None:
         """Begin with nothing; a `speaker` puts in its own words what is otherwise our line for each connection."""
         self.accepted = 0
-        """Connections whose relay began, or that failed before."""
+        """Connections and UDP sessions that are over, whatever came of them."""
         self.began_at = time.time()
         """Unix time from which on it counts."""
         self.up = 0
