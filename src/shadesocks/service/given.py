@@ -17,6 +17,7 @@ from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, Socke
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.address import Address
+from ..core.networks import unmapped
 from ..net.datagrams import FRONT_BUFFER
 from ..net.listen import BACKLOG
 from ..net.options import apply_listening, split_zone
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from ..net.datagrams import DatagramOptions
     from ..net.options import TcpOptions
 
-_MAPPED: Final = bytes(10) + b"\xff\xff"
-"""Begins an IPv6 address that stands for an IPv4 one (RFC 4291, 2.5.5.2)."""
 _ANY: Final = (bytes(4), bytes(16))
 
 Place = str | tuple[bytes, int, int]
@@ -165,9 +164,7 @@ def _place(where: Any) -> Place:
         path = os.fsdecode(where)
         return os.path.abspath(path) if path and not path.startswith("\0") else path
     host, zone = split_zone(where[0])
-    packed = inet_pton(AF_INET6 if ":" in host else AF_INET, host)
-    if packed.startswith(_MAPPED):
-        packed = packed[12:]
+    packed = unmapped(inet_pton(AF_INET6 if ":" in host else AF_INET, host))
     return packed, where[1], zone or (where[3] if len(where) > 3 else 0)
 
 
