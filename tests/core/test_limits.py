@@ -67,3 +67,16 @@ def test_the_highest_of_all() -> None:
 def test_what_is_no_quota(quota: tuple[Any, ...]) -> None:
     with pytest.raises(LimitValueError, match="quota"):
         Quota(*quota)
+
+
+@pytest.mark.parametrize(
+    ("other", "counts_on"),
+    [
+        (Quota(9, "month", 3), True),
+        (Quota(5, "month", 4), False),
+        (Quota(5, "days", 3), False),
+        (None, False),
+    ],
+)
+def test_another_size_of_a_quota_goes_on_with_what_was_used(other: Quota | None, counts_on: bool) -> None:
+    assert Quota(5, "month", 3).has_window_of(other) is counts_on

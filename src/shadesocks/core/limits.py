@@ -57,6 +57,10 @@ class Quota:
             text = f"the month of a quota begins on a day from 1 to {DAY_MOST}: every month has these"
             raise LimitValueError("quota.day", text)
 
+    def has_window_of(self, other: Quota | None) -> bool:
+        """True where what was used of the other one counts on."""
+        return other is not None and (self.window, self.day) == (other.window, other.day)
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

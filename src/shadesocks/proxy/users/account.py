@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ...core.limits import FREE, Limits, Quota
+from ...core.limits import FREE, Limits
 from .allowed import Allowed, allowed_of
 from .bucket import TokenBucket
 from .counts import NOTHING, Counts
@@ -144,7 +144,7 @@ class Account:
         if quota is None:
             self._window = None
             self.left = UNLIMITED
-        elif not _is_same_window(quota, before.quota):
+        elif not quota.has_window_of(before.quota):
             self._window = window_of(quota)
             if elsewhere is not None:
                 self._window.add(elsewhere.begin(is_lifetime=quota.window == "lifetime"), wall)
@@ -448,10 +448,6 @@ class Account:
     def is_asleep(self) -> bool:
         """True while nothing is live, and all that passed was told: no sweep would find anything."""
         return not self._live and (*self._gone,) == self.counts
-
-
-def _is_same_window(quota: Quota, other: Quota | None) -> bool:
-    return other is not None and (quota.window, quota.day) == (other.window, other.day)
 
 
 def _bucket(bucket: TokenBucket | None, speed: int | None, now: float) -> TokenBucket | None:
