@@ -45,7 +45,7 @@ class Ledger:
         self.words[word] += 1
         self.stages.append((stage, word))
 
-    def stranger(self, client: Any, word: str, size: int) -> None:
+    def stranger(self, client: Any, word: str, size: int, _user: Any = None) -> None:
         self.failed(client, None, "handshake", word)
         self.sizes.append(size)
 

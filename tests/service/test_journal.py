@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from shadesocks.core.address import Address
+from shadesocks.proxy.users.user import User
 from shadesocks.service import journal as module
 from shadesocks.service.journal import Journal
 
@@ -56,6 +57,12 @@ def test_times_are_the_lines_own(heard: pytest.LogCaptureFixture) -> None:
     (line,) = lines(journal, heard)
     assert line[4] == line[7] == "-"
     assert line.endswith(" INFO 192.0.2.7:5000 up 0 down 0 0.000s handshake auth")
+
+
+def test_whose_key_a_stranger_has_is_said(heard: pytest.LogCaptureFixture) -> None:
+    journal = Journal(show_targets=False, show_times=False)
+    journal.stranger(CLIENT, "quota", 9, User("anna", (b"k",)))
+    assert lines(journal, heard) == ["INFO 192.0.2.7:5000 user anna up 0 down 0 0.000s handshake quota"]
 
 
 def test_a_flood_is_counted_not_written(heard: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..net.pipe import Scratch
     from ..net.reactor import Reactor
     from ..net.story import Story
+    from .users.user import User
 
 _RESET: Final = pack("ii", 1, 0)
 _FINAL_READS: Final = 64
@@ -40,8 +41,11 @@ EVICTION_SHARE: Final = 64
 class StrangerLedger(Protocol):
     """Who is told of strangers; the service's journal."""
 
-    def stranger(self, client: Any, word: str, size: int) -> None:
-        """One is gone who sent so many bytes; `client` is None for who had authenticated once."""
+    def stranger(self, client: Any, word: str, size: int, user: User | None = None) -> None:
+        """One is gone who sent so many bytes; `client` is None for who had authenticated once.
+
+        The user is whose key it was who is not let in now.
+        """
 
     def searched(self, seconds: float, *, is_found: bool) -> None:
         """It was tried whose key one has."""
@@ -50,7 +54,7 @@ class StrangerLedger(Protocol):
 class Stranger:
     """One connection that has not authenticated, from its accept to its handshake's success or its end."""
 
-    __slots__ = ("_house", "_word", "client", "received", "sock", "story")
+    __slots__ = ("_house", "_word", "client", "received", "sock", "story", "user")
 
     def __init__(self, house: Strangers, sock: SocketType, client: Any) -> None:
         self._house = house
@@ -61,6 +65,8 @@ class Stranger:
         """The handshake in progress, if there is one."""
         self.received = 0
         """Bytes that were read from it."""
+        self.user: User | None = None
+        """Whose key it has, who is not let in now."""
 
     def turn_silent(self, word: str) -> None:
         """The handshake failed: from here on the peer learns nothing."""
@@ -121,7 +127,7 @@ class Stranger:
         if story is not None:
             house.reactor.queue.append(story.abort)  # this may run inside another story (reactor rule 3)
         house.reactor.close(self.sock)
-        house.ledger.stranger(self.client, word, self.received)
+        house.ledger.stranger(self.client, word, self.received, self.user)
 
     def crash(self) -> None:
         """A handler raised; the reactor logged it."""

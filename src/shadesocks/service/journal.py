@@ -149,13 +149,13 @@ class Journal:
         """It was tried whose key a stranger has."""
         self.searches.add("true" if is_found else "false", seconds)
 
-    def stranger(self, client: Any, word: str, size: int) -> None:
-        """A connection ended without having authenticated, after so many bytes.
+    def stranger(self, client: Any, word: str, size: int, user: User | None = None) -> None:
+        """A connection ended without having authenticated, after so many bytes, or by a user who is not let in now.
 
         The client is None where its relay was reported already.
         """
         if client is not None:
-            self.failed(client, None, "handshake", word)
+            self.failed(client, None, "handshake", word, user)
             self.probes.add(word, size)
 
     @property

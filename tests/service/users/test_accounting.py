@@ -117,7 +117,7 @@ def test_who_has_the_password_of_a_port_has_a_name_and_limits_too(caplog: pytest
     [Limits(enabled=False), Limits(expires=1), Limits(quota=Quota(0)), Limits(connections=0, sessions=0)],
     ids=["disabled", "expired", "quota", "none at all"],
 )
-def test_who_is_refused_meets_silence(limits: Limits) -> None:
+def test_who_is_refused_meets_silence_and_has_a_line(limits: Limits, caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
         server = replace(limited(limits=limits), handshake_timeout=0.3)
         async with service(server) as far, rig.target(rig.echo) as target, test_service_udp.echo() as other:
@@ -129,7 +129,10 @@ def test_who_is_refused_meets_silence(limits: Limits) -> None:
             async with connected(far, "b") as near:
                 assert await streams(near, target, b"hello") == b"hello"
 
-    run(story())
+    with caplog.at_level(logging.INFO, "shadesocks"):
+        run(story())
+    (line,) = (line for line in caplog.text.splitlines() if " handshake " in line)
+    assert " user a up 0 down 0 " in line
 
 
 def test_a_reload_changes_limits_of_connections_that_live() -> None:

@@ -144,6 +144,7 @@ class ShadowsocksInbound:
         user = cast("User | None", shadow.user) or self._owner
         meter = None if self._meter_of is None else self._meter_of(user)
         if meter is not None and (word := meter.admit(client, len(shadow.first))) is not None:
+            stranger.user = user
             stranger.turn_silent(word)
             return None
         strangers.lane.cancel(stranger)
