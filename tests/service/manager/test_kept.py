@@ -36,6 +36,18 @@ def keep(path: Path, *commands: Command) -> KeptPorts:
     return kept
 
 
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what is written, or tried to be, from now on."""
+    tried: list[str] = []
+
+    def write(place: Path, text: str) -> None:
+        tried.append(text)
+        write_private(place, text)
+
+    monkeypatch.setattr(kept_file, "write_private", write)
+    return tried
+
+
 def test_what_is_kept_is_what_was_said(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "ports.json"
     keep(path, ONE, TWO)
@@ -63,13 +75,7 @@ def test_what_was_removed_or_replaced_is_not_kept(tmp_path: Path) -> None:
 def test_commands_gather_before_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "ports.json"
     monkeypatch.setattr(kept_file, "DELAY", 0.02)
-    written: list[str] = []
-
-    def count(place: Path, text: str) -> None:
-        written.append(text)
-        write_private(place, text)
-
-    monkeypatch.setattr(kept_file, "write_private", count)
+    written = counted(monkeypatch)
 
     async def story() -> None:
         kept = KeptPorts(str(path))
@@ -161,13 +167,7 @@ def test_a_file_that_cannot_be_written_is_told_once_and_tried_again(
     monkeypatch.setattr(kept_file, "RETRY", 0.01)
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "ports.json"
-    tries: list[str] = []
-
-    def count(place: Path, text: str) -> None:
-        tries.append(text)
-        write_private(place, text)
-
-    monkeypatch.setattr(kept_file, "write_private", count)
+    tries = counted(monkeypatch)
 
     async def story() -> None:
         kept = KeptPorts(str(path))
