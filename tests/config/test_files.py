@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from shadesocks.config import default_path, files, find_config, search_list, write_private
+from shadesocks.config.files import is_planted
 from shadesocks.core.errors import ConfigError
 
 from .samples import text_of
@@ -124,3 +125,21 @@ def test_writing_where_it_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="this file cannot be written: "):
         write_private(tmp_path / "directory", "{}")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["directory", "file"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+def test_what_another_user_put_where_everybody_may_make_files_is_planted(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    assert not is_planted(path)
+    path.touch()
+    tmp_path.chmod(0o1777)
+    assert not is_planted(path)
+    os.chown(path, 65534, 65534)
+    assert is_planted(path)
+    tmp_path.chmod(0o755)
+    assert not is_planted(path)
+    tmp_path.chmod(0o1777)
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+    os.lchown(path, 65534, 65534)
+    assert is_planted(path)

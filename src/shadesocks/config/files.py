@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from stat import S_IWOTH
 from typing import Final
 
 from .setting import Role
@@ -78,6 +79,15 @@ def find_config(
     """Return the first file of the search list, or else of the old places, that is there; None where none is."""
     places = (*search_list(role, environ, cwd), *(OLD_PLACES if old_places else ()))
     return next((path for path in places if path.is_file()), None)
+
+
+def is_planted(path: str | os.PathLike[str]) -> bool:
+    """Whether somebody may have put a file there for us to find: another user's, where everybody may make files."""
+    try:
+        uid, folder = os.lstat(path).st_uid, os.stat(Path(path).parent)
+    except OSError:
+        return False
+    return bool(folder.st_mode & S_IWOTH) and hasattr(os, "geteuid") and uid not in (0, os.geteuid())
 
 
 def write_private(path: str | os.PathLike[str], text: str) -> None:

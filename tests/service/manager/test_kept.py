@@ -129,6 +129,18 @@ def test_a_file_that_cannot_be_used_is_set_aside(text: str, tmp_path: Path, capl
     assert "cannot be used" in caplog.text
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_that_another_user_put_there_opens_no_port(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "ports.json"
+    keep(path, ONE)
+    tmp_path.chmod(0o1777)
+    assert KeptPorts(str(path)).read() == [ONE]
+    os.chown(path, 65534, 65534)
+    assert KeptPorts(str(path)).read() == []
+    assert not path.exists()
+    assert "another user's" in caplog.text
+
+
 def test_of_a_file_with_mistakes_the_good_ports_are_taken(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
     entries = [{"server_port": 1, "password": "p"}, {"server_port": 0, "password": "p"}, 5, {"server_port": 2}]

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from ...config.files import write_private
+from ...config.files import is_planted, write_private
 from ...core.errors import ConfigError, RemoteProtocolError
 from ...wire.manager.command import Command, parse_command
 
@@ -49,6 +49,10 @@ class KeptPorts:
 
     def read(self) -> list[Command]:
         """Return the commands that were kept; one that makes no sense is left out, and said."""
+        if is_planted(self.path):
+            log.error("manager_keep: %s is another user's, where everybody may make files", self.path)
+            self._set_aside()
+            return []
         try:
             data = self.path.read_bytes()
             content = json.loads(data)
