@@ -60,7 +60,9 @@ def test_every_command_has_usage_text_and_examples(name: str, capsys: pytest.Cap
     assert max(map(len, text.splitlines())) <= 100
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("sever", "server"), ("Up", "up"), ("genky", "genkey")])
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("sever", "server"), ("Up", "up"), ("genky", "genkey"), ("client", "local")]
+)
 def test_a_wrong_command_is_told_the_near_one(typed: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(group, "shadesocks", [typed]) == USAGE
     assert f"did you mean '{meant}'?" in capsys.readouterr().err

@@ -22,6 +22,21 @@ def test_the_group_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> Non
     assert "did you mean 'add'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("remove", "did you mean 'del'?"),
+        ("qr", "did you mean 'link'?"),
+        ("rename", "a new name is a new user"),
+        ("kick", "it is `shadesocks kick --user NAME`"),
+        ("xyz", "there are list, show, add"),
+    ],
+)
+def test_what_others_call_a_command_leads_to_it(word: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(group, "shadesocks", ["user", word, "anna"]) == USAGE
+    assert f"no such command '{word}'; {hint}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("word", WORDS)
 def test_each_command_has_usage_text_and_examples(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(group, "shadesocks", ["user", word, "-h"]) == OK

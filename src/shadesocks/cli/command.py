@@ -70,11 +70,13 @@ class LazyGroup(click.Group):
 
     `table` maps a name to its module and its line in the list of commands; the
     module holds the command under the name `command_` followed by its own.
+    `meant` has what people write in the place of one: which one that is, or a sentence.
     """
 
-    def __init__(self, table: dict[str, tuple[str, str]], **rest: Any) -> None:
+    def __init__(self, table: dict[str, tuple[str, str]], meant: dict[str, str] | None = None, **rest: Any) -> None:
         super().__init__(**rest)
         self._table: Final = table
+        self._meant: Final = meant or {}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args and not ctx.resilient_parsing:
@@ -95,12 +97,17 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in self._table:
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], self._table, 1, 0.5)
-            hint = f"; did you mean '{near[0]}'?" if near else f"; there are {', '.join(self._table)}"
-            raise click.UsageError(f"no such command '{args[0]}'{hint}", ctx)
+            raise click.UsageError(f"no such command '{args[0]}'; {self._hint(args[0])}", ctx)
         return super().resolve_command(ctx, args)
+
+    def _hint(self, word: str) -> str:
+        from difflib import get_close_matches
+
+        meant = self._meant.get(word, "")
+        near = [meant] if meant in self._table else get_close_matches(word, self._table, 1, 0.5)
+        if meant and meant not in self._table:
+            return meant
+        return f"did you mean '{near[0]}'?" if near else f"there are {', '.join(self._table)}"
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -76,8 +76,9 @@ def _status(group: Sequence[Report]) -> Iterator[str]:
     yield f"TCP: up {size_text(tcp['up'])}, down {size_text(tcp['down'])}"
     dropped = _sum(report["udp"]["dropped"] for report in group)
     if udp["up_packets"] or udp["sessions"] or dropped:
+        count = f"{udp['sessions']} session{'' if udp['sessions'] == 1 else 's'}"
         yield (
-            f"UDP: {udp['sessions']} sessions, up {size_text(udp['up'])}, down {size_text(udp['down'])}"
+            f"UDP: {count}, up {size_text(udp['up'])}, down {size_text(udp['down'])}"
             f"{'; dropped: ' + _counts(dropped) if dropped else ''}"
         )
     if reasons := _sum(report["reasons"] for report in group):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from .command import LazyGroup
@@ -52,8 +54,18 @@ def version() -> str:
         return "(not installed)"
 
 
+_ENDS: Final = "Ctrl-C ends what a terminal shows, `systemctl` what systemd runs"
+_MEANT: Final = {
+    **dict.fromkeys(("users", "adduser"), "user"),
+    **dict.fromkeys(("client", "socks"), "local"),
+    **dict.fromkeys(("start", "run"), "did you mean 'up', 'server' or 'local'?"),
+    **dict.fromkeys(("stop", "restart"), _ENDS),
+    **dict.fromkeys(("qr", "link"), "links are printed by 'url' and 'user link', with -q as a QR code, too"),
+}
+
 group = LazyGroup(
     _COMMANDS,
+    _MEANT,
     name="shadesocks",
     help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -164,7 +164,9 @@ def _ended(service: Running, **which: Any) -> int:
 def _kick_one(found: Sequence[Running], text: str) -> int:
     pid, dot, number = text.rpartition(".")
     if not number.isascii() or not number.isdecimal() or (dot and not pid.isdecimal()):
-        raise click.UsageError(f"{shown(text)}: an ID is as `shadesocks sessions` shows it: 4711.12")
+        raise click.UsageError(
+            f"{shown(text)}: an ID is as `shadesocks sessions` shows it: 4711.12; all of a user: --user NAME"
+        )
     if not dot and len(found) > 1:
         raise click.UsageError(f"{number}: several processes can be asked; say of which it is: PID.{number}")
     for service in found:

@@ -18,6 +18,19 @@ _COMMANDS: Final = {
     "move": (".users.moving", "Copy all users, and what passed, into a database."),
 }
 
+_MEANT: Final = {
+    **dict.fromkeys(("remove", "delete", "rm"), "del"),
+    **dict.fromkeys(("info", "get"), "show"),
+    **dict.fromkeys(("edit", "modify", "change", "update"), "set"),
+    **dict.fromkeys(("new", "create"), "add"),
+    "ls": "list",
+    "qr": "link",
+    "traffic": "export",
+    **dict.fromkeys(("rename", "mv"), "a new name is a new user: add him, and delete the old one"),
+    **dict.fromkeys(("enable", "disable"), "it is `shadesocks user set NAME --enable`, or --disable"),
+    "kick": "it is `shadesocks kick --user NAME`",
+}
+
 _HELP = """Manage the users of a server, in its store.
 
 The store is the one that the config names, which is found as `shadesocks server` finds it; -c FILE names another
@@ -27,6 +40,7 @@ dropped but whom it concerns. Users that stand in the config itself are shown, a
 
 command_user = LazyGroup(
     _COMMANDS,
+    _MEANT,
     name="user",
     help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
