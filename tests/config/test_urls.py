@@ -5,7 +5,21 @@ from __future__ import annotations
 import pytest
 
 from shadesocks.config.hosts import UnfitError
-from shadesocks.config.urls import URL_MAX, check_url, host_of
+from shadesocks.config.urls import URL_MAX, check_url, host_of, is_url
+
+
+@pytest.mark.parametrize(
+    "text", ["postgresql+psycopg://u:p@h/db", "postgresql://h/db", "sqlite:///a.db", "SQLITE:////tmp/a.db"]
+)
+def test_a_scheme_makes_a_url(text: str) -> None:
+    assert is_url(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["users.db", "/var/lib/a:b/users.db", "./postgresql:/x", "C:/users.db", "://x", "1x://y"]
+)
+def test_all_else_is_a_path(text: str) -> None:
+    assert not is_url(text)
 
 
 @pytest.mark.parametrize(

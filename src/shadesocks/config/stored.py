@@ -20,6 +20,7 @@ from ..crypto.methods import Edition
 from .hops import from_environment
 from .hosts import UnfitError
 from .manager import added_server
+from .urls import is_url
 from .user import UserConfig
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from .model import Config, ServerConfig
     from .sections import Section
 
-URL: Final = "://"
-"""In the address of a database, and in no path."""
 _BY_NUMBER: Final = "the store"
 """Where users stand who are called by the number of a port."""
 
@@ -44,7 +43,7 @@ def store_of(top: Section, base: str, environ: Mapping[str, str], findings: Find
     except UnfitError as unfit:
         findings.problem(entry.mark, entry.key, str(unfit))
         return None
-    return Secret(text if URL in text or entry.mark.line is None else os.path.join(base, text))
+    return Secret(text if is_url(text) or entry.mark.line is None else os.path.join(base, text))
 
 
 def check_same(servers: Iterable[tuple[Section, ServerConfig | None]], findings: Findings) -> None:

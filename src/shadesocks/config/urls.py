@@ -1,4 +1,4 @@
-"""The addresses of subscriptions: what may stand in `online_config.config_url`.
+"""URLs as people write them: what is one, and which of them name a document of servers (`online_config.config_url`).
 
     https://HOST[:PORT]/PATH        fetched as it is
     ssconf://HOST[:PORT]/PATH       the same under the name that Outline gives it
@@ -20,12 +20,19 @@ OUTLINE: Final = "ssconf"
 """Outline's scheme of addresses of documents."""
 FOR_CLIENTS: Final = "ssconf:// is where a client finds its servers; a server has no use for it"
 
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+._-]*://")
+"""What a URL begins with. No path has two slashes behind a colon, unless somebody wants it so."""
 _SHAPE: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(?:#.*)?")
 _EXPECTED: Final = "this is no address of a document: one begins with https:// or ssconf:// and the name of a host"
 _OPEN: Final = (
     "http:// would let anybody on the way read the keys and hand out servers of his own; write https://, which the "
     "place of the document must serve (http:// is taken from this machine only)"
 )
+
+
+def is_url(text: str) -> bool:
+    """Whether this is a URL, and no file's path."""
+    return _SCHEME.match(text) is not None
 
 
 def check_url(text: str) -> str:

@@ -9,24 +9,10 @@ from stat import S_IMODE
 import pytest
 
 from shadesocks.service.store import choose
-from shadesocks.service.store.choose import is_url, open_store, shown
+from shadesocks.service.store.choose import open_store, shown
 from shadesocks.service.store.sql import SqlStore
 from shadesocks.service.store.sqlite import SqliteStore
 from shadesocks.service.store.store import StoreError
-
-
-@pytest.mark.parametrize(
-    "text", ["postgresql+psycopg://u:p@h/db", "postgresql://h/db", "sqlite:///a.db", "SQLITE:////tmp/a.db"]
-)
-def test_a_scheme_makes_a_url(text: str) -> None:
-    assert is_url(text)
-
-
-@pytest.mark.parametrize(
-    "text", ["users.db", "/var/lib/a:b/users.db", "./postgresql:/x", "C:/users.db", "://x", "1x://y"]
-)
-def test_all_else_is_a_path(text: str) -> None:
-    assert not is_url(text)
 
 
 @pytest.mark.parametrize(

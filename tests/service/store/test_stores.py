@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from shadesocks.config.urls import is_url
 from shadesocks.proxy.users.counts import NOTHING, Counts
 from shadesocks.service.store import sqlite
-from shadesocks.service.store.choose import is_url, open_store
+from shadesocks.service.store.choose import open_store
 from shadesocks.service.store.store import Batch, Day, Row, Store
 
 WALL = 1_795_305_600.0

@@ -130,7 +130,8 @@ def opened(file: str | None, store: str | None, *, change: bool = False, new: bo
         if not change:
             yield book
             return
-    from ...service.store.choose import is_url, open_store
+    from ...config.urls import is_url
+    from ...service.store.choose import open_store
 
     made = open_store(book.path)
     made.open()
@@ -152,7 +153,7 @@ def store_of(file: str | None, store: str | None) -> str:
 
 
 def _is_there(path: str) -> bool:
-    from ...service.store.choose import is_url
+    from ...config.urls import is_url
 
     return bool(path) and (is_url(path) or os.path.lexists(path))
 

@@ -11,20 +11,14 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
+from ...config.urls import is_url
 from .store import StoreError
 
 if TYPE_CHECKING:
     from .store import Store
 
-_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+._-]*://")
-"""What a URL begins with. No path has two slashes behind a colon, unless somebody wants it so."""
 _URL: Final = re.compile(r"([\w+.-]+)://(?:([^:@/?#]*)(?::[^:@/?#]*)?@)?([^@?#]*)(?:\?[^@#]*)?")
 """Scheme, user, password, place, options. Nothing that a raw @, /, ? or : in a password might be mistaken for."""
-
-
-def is_url(text: str) -> bool:
-    """Whether this names a database by a URL, and no file by its path."""
-    return _SCHEME.match(text) is not None
 
 
 def shown(text: str) -> str:

@@ -13,7 +13,8 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from .choose import is_url, open_store, shown
+from ...config.urls import is_url
+from .choose import open_store, shown
 from .history import HOUR
 from .store import HOURS_A_DAY, StoreError
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from .choose import is_url, shown
+from ...config.urls import is_url
+from .choose import shown
 
 
 def name_of(text: str) -> str:
