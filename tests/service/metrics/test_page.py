@@ -162,6 +162,29 @@ def test_other_machines_may_read_it_where_that_is_said(caplog: pytest.LogCapture
     assert "can read the counters" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("host", "is_told"),
+    [("127.0.0.1", False), ("::1", False), ("localhost", False)]
+    + [(host, True) for host in ("localhost.example.org", "127.example.org", "::1:2")],
+)
+def test_only_what_never_leaves_the_machine_goes_unsaid(
+    host: str, is_told: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def cannot(*_: object, **__: object) -> asyncio.Server:
+        raise OSError("no such place")
+
+    async def story() -> None:
+        async with started(Service.server(CONFIG)) as service:
+            monkeypatch.setattr(asyncio, "start_server", cannot)
+            page = MetricsPage(Address(host, 9464), service)
+            with caplog.at_level(logging.WARNING):
+                await page.open()
+            await page.close()
+
+    run(story())
+    assert ("can read the counters" in caplog.text) is is_told
+
+
 def test_without_its_library_nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(needs, "find_spec", lambda _name: None)
 

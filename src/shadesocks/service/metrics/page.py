@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ...config.hosts import is_loopback
 from ...config.model import METRICS_PORT
 from ..histogram import LAGS, Histogram
 
@@ -30,11 +31,11 @@ HEAD_MOST: Final = 8192
 LIMIT: Final = 5.0
 """Seconds for a request and its answer."""
 CLIENTS_MOST: Final = 8
+"""Who may read at a time: two Prometheus beside each other, a person and a test or two; each page takes some memory."""
 AGAIN: Final = 5.0
 """Seconds until an address that somebody has is tried again: a worker's place is taken before it has gone."""
 EVERY: Final = 1.0
 """Seconds between two looks at how late the loop is."""
-_LOOPBACK: Final = ("127.", "::1", "localhost")
 
 
 class MetricsPage:
@@ -61,7 +62,7 @@ class MetricsPage:
         if address is None:
             return
         loop = asyncio.get_running_loop()
-        if not address.host.startswith(_LOOPBACK):
+        if not is_loopback(address.host):
             log.warning("metrics: whoever reaches %s can read the counters of this service", address)
         self._look(loop.time())
         if not await self._listen(address):
