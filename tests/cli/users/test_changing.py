@@ -143,14 +143,26 @@ def test_whoever_has_the_password_of_a_port_has_limits(anna: Site) -> None:
 
 
 def test_a_port_that_a_manager_added_has_limits(anna: Site) -> None:
-    row = {"name": "9000", "refused": None, "connections": 0, "sessions": 0, "sources": 0, "used": None, "note": ""}
+    row = {
+        "name": "9000",
+        "ports": [9000, "x"],
+        "refused": None,
+        "connections": 0,
+        "sessions": 0,
+        "sources": 0,
+        "used": None,
+        "note": "",
+    }
     server = Stub(5, store=str(anna.path), reload={"applied": True}, users={"users": [row]})
     anna.running(server)
     anna.write(manager_listen="127.0.0.1:6001")
-    assert anna.json("show", "9000")["stands"] == {"manager": True}
+    told = anna.json("show", "9000")
+    assert (told["stands"], told["ports"]) == ({"manager": True}, [9000])
     assert anna.call("set", "9000", "--quota", "5G") == OK
     assert anna.user("9000").limits.quota == Quota(5 << 30)
     assert anna.call("reset", "9001") == 1
+    assert anna.call("del", "9000") == OK
+    assert anna.out == "deleted: the limits of 9000\n", "whoever has the password of the port stays"
 
 
 def test_a_port_of_his_own_has_one_password(anna: Site) -> None:

@@ -261,7 +261,9 @@ def command_del(
         for name in names:
             if forget:
                 book.ready.drop(name, forget=True)
-            say(f"deleted: {shown(name)}{', and all that passed' if forget else ''}")
+            its = roll.users.get(name)
+            what = "" if its is None or its.credentials else "the limits of "  # of a port, which is served on
+            say(f"deleted: {what}{shown(name)}{', and all that passed' if forget else ''}")
     return OK if good else NOBODY
 
 

@@ -91,7 +91,7 @@ def people(book: Book, roll: Roll, users: Iterable[UserConfig], rows: dict[str, 
                 roll.stored.get(user.name) or Stored(user.name, counts=_counts(row)),
                 None if user.limits.quota is None else found.get(user.name) if known is None else int(known),
                 row,
-                ports=tuple(places.get(user.name, ())),
+                ports=tuple(places.get(user.name) or _served_at(row)),
             )
         )
     return made
@@ -100,6 +100,12 @@ def people(book: Book, roll: Roll, users: Iterable[UserConfig], rows: dict[str, 
 def _counts(row: dict[str, Any] | None) -> Counts:
     """Return what passed by what a running service says: all that is known where there is no store."""
     return NOTHING if row is None else Counts(*(int(row.get(name) or 0) for name in Counts._fields))
+
+
+def _served_at(row: dict[str, Any] | None) -> list[int]:
+    """Return the ports that a running service names: of those that a manager added the config knows nothing."""
+    ports = _known(row, "ports")
+    return [port for port in ports if isinstance(port, int)] if isinstance(ports, list) else []
 
 
 def _known(row: dict[str, Any] | None, key: str) -> Any:
