@@ -95,7 +95,7 @@ def test_where_the_store_is() -> None:
     assert load(text_of(store="users.db"), base=base).store == Secret(str(base / "users.db"))
     assert load(text_of(store="/var/users.db"), base=base).store == Secret("/var/users.db")
     assert load(text_of(store="postgresql://u:p@h/d"), base=base).store == Secret("postgresql://u:p@h/d")
-    assert load(text_of(store="9x://f"), base=base).store == Secret(str(base / "9x://f")), "no scheme begins with a 9"
+    assert load(text_of(store="9x://f"), base=base).store == Secret("etc/shade/9x://f"), "no scheme begins with a 9"
     assert load(text_of(store="${STORE}"), environ={"STORE": "x.db"}, base=base).store == Secret(str(base / "x.db"))
     assert load(text_of(store="")).store is None
     assert load(text_of(), overrides={"store": "x.db"}, base=base).store == Secret("x.db"), "a flag starts where we are"
