@@ -78,7 +78,7 @@ def test_another_link_is_told(anna: Site) -> None:
     assert anna.call("set", "anna", "--note", "y") == OK
     assert "another link" not in anna.out
     assert anna.call("set", "anna", "--rotate", "7d") == OK
-    assert anna.out.endswith("another link: shadesocks user link anna\n")
+    assert anna.out.endswith(f"another link: shadesocks user link anna -c {anna.config}\n")
     assert anna.call("set", "anna", "--rotate", "7d", "--keys") == OK
     assert "another link" not in anna.out
     assert anna.call("set", "anna", "--drop-password", "1") == OK

@@ -216,7 +216,7 @@ def command_set(
         for link in person.links or ():
             say(f"  {'link':<9} {link}")
         if another and not keys:
-            say(f"another link: shadesocks user link {quote(name)}")
+            say(f"another link: shadesocks user link {quote(name)}{'' if file is None else f' -c {quote(file)}'}")
     return OK if good else NOBODY
 
 
