@@ -20,7 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from shadesocks.proxy.users.counts import NOTHING, Counts
 from shadesocks.service.store.flush import REMIND, ROWS_MOST, Flush
 from shadesocks.service.store.sqlite import SqliteStore
-from shadesocks.service.store.store import Batch, Row, Store, StoreError, count_all
+from shadesocks.service.store.store import Batch, Row, Store, StoreError
+
+from .sums import count_all
 
 ONE = Counts(1, 2, 3, 4)
 

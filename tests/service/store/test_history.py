@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadesocks.proxy.users.counts import NOTHING, Counts
-from shadesocks.service.store.history import COLUMNS, HOUR, Span, by_day, by_hour, roll_before, to_csv, to_json
+from shadesocks.proxy.users.quota import HOUR
+from shadesocks.service.store.history import COLUMNS, Span, by_day, by_hour, roll_before, to_csv, to_json
 from shadesocks.service.store.store import DAYS_AS_HOURS_MIN, Day, Row
 
 SUMS = [st.integers(0, 2**50)] * 4

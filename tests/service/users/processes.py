@@ -12,10 +12,11 @@ from shadesocks.proxy.users.accounts import Accounts
 from shadesocks.proxy.users.counts import NOTHING, Counts
 from shadesocks.service.store.estate import Estate
 from shadesocks.service.store.flush import Flush
-from shadesocks.service.store.store import Row, StoreError, count_all
+from shadesocks.service.store.store import Row, StoreError
 from shadesocks.service.users.board import Board
 from shadesocks.service.users.seat import CELL, Seat
 from tests.proxy.users.test_account import Carrier, begin
+from tests.service.store.sums import count_all
 from tests.service.store.test_flush import Desk, Memory
 
 

@@ -211,7 +211,7 @@ def test_a_seat_that_was_left_with_something_unwritten_is_held_until_the_process
 def test_a_seat_that_was_given_up_is_somebody_s_to_look_after(board: Board) -> None:
     seat = board.sit(0)
     assert seat is not None
-    seat.give_up()
+    board.free(seat.number)
     found = list(board.adopt())
     assert [each.number for each in found] == [0]
     found[0].leave()

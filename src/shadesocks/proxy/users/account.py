@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ...core.limits import FREE, Limits
+from ...core.limits import FREE, MOST, Limits
 from .allowed import Allowed, allowed_of
 from .bucket import TokenBucket
 from .counts import NOTHING, Counts
@@ -45,7 +45,7 @@ def _seen_at(session: Carries) -> float:
     return getattr(session, "seen_at", 0.0)
 
 
-UNLIMITED: Final = 1 << 62
+UNLIMITED: Final = MOST
 """More bytes than will pass between two sweeps."""
 _NONE_SEEN: Final[dict[Carries, int]] = {}
 """Never changed."""

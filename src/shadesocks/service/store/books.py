@@ -16,10 +16,11 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from ...proxy.users.quota import HOUR
 from .clerk import Clerk
 from .estate import Estate
 from .flush import Flush
-from .history import HOUR, roll_before
+from .history import roll_before
 from .roll import look_up
 from .store import DAYS_AS_HOURS_MIN, Stored, StoreError
 
@@ -126,7 +127,7 @@ class Books:
         now, wall = self._now(), self._wall()
         for name, limits in wanted.items():  # at once: whoever comes meanwhile gets an account, and that is not filled
             account, quota = self.accounts.find(name), limits.quota
-            if quota is not None and (account is None or not _same(quota, account.limits.quota)):
+            if quota is not None and (account is None or not quota.has_window_of(account.limits.quota)):
                 new[name] = quota
             if account is not None and name in again:
                 account.reset(wall)
@@ -170,7 +171,7 @@ class Books:
             is_sure = seat is None or (stands is not None and stands == seat.stands())
             async for account, resets, here in _in_pieces(before):
                 name = account.name
-                is_same = account is self.accounts.find(name) and _same(quotas[name], account.limits.quota)
+                is_same = account is self.accounts.find(name) and quotas[name].has_window_of(account.limits.quota)
                 if is_same and account.resets == resets and name in past:
                     account.restore(*past[name], wall, elsewhere.get(name, 0), here)
             if is_sure:
@@ -272,10 +273,6 @@ class Books:
         for estate in self._estates:
             estate.leave()
         return is_over and is_whole
-
-
-def _same(quota: Quota, other: Quota | None) -> bool:
-    return other is not None and (quota.window, quota.day) == (other.window, other.day)
 
 
 def _roll(store: Store, wall: int, days: int) -> int:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ...proxy.users.counts import NOTHING, Counts
+from ...proxy.users.quota import HOUR
 from .store import Batch, Row, StoreError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Flush:
 
     def add(self, deltas: Iterable[tuple[str, Counts]], wall: int) -> None:
         """Take what passed since the last time, by user; it counts for the hour that it is now."""
-        hour, waiting = wall // 3600, self._waiting
+        hour, waiting = wall // HOUR, self._waiting
         for user, counts in deltas:
             key = user, hour
             before = waiting.get(key)

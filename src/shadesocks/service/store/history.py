@@ -14,9 +14,9 @@ from io import StringIO
 from typing import Any, Final
 
 from ...proxy.users.counts import NOTHING, Counts
-from .store import DAYS_AS_HOURS_MIN, HOURS_A_DAY, Day, Row
+from ...proxy.users.quota import HOUR
+from .store import DAY, DAYS_AS_HOURS_MIN, HOURS_A_DAY, Day, Row
 
-HOUR: Final = 3600
 COLUMNS: Final = ("user", "from", "seconds", "up", "down", "wire_up", "wire_down")
 """Of the table, in CSV and in JSON. `from` is UTC in ISO 8601; a row is of the `seconds` from then on."""
 
@@ -34,7 +34,7 @@ class Span:
 
 def roll_before(now: int, days: int) -> int:
     """Return the hour before which hours become days, where hours of so many days are to be kept."""
-    return (now // HOUR // HOURS_A_DAY - max(days, DAYS_AS_HOURS_MIN)) * HOURS_A_DAY
+    return (now // DAY - max(days, DAYS_AS_HOURS_MIN)) * HOURS_A_DAY
 
 
 def by_hour(hours: Iterable[Row]) -> list[Span]:
@@ -50,8 +50,7 @@ def by_day(hours: Iterable[Row], days: Iterable[Day]) -> list[Span]:
         *((row.hour // HOURS_A_DAY, row.user, row.counts) for row in hours),
     ):
         sums[day, user] = sums.get((day, user), NOTHING).plus(counts)
-    seconds = HOURS_A_DAY * HOUR
-    return [Span(user, day * seconds, seconds, counts) for (day, user), counts in sorted(sums.items())]
+    return [Span(user, day * DAY, DAY, counts) for (day, user), counts in sorted(sums.items())]
 
 
 def to_csv(spans: Iterable[Span]) -> Iterator[str]:

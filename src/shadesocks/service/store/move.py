@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...config.urls import is_url
 from .choose import open_store, shown
-from .history import HOUR
-from .store import HOURS_A_DAY, StoreError
+from .store import DAY, HOURS_A_DAY, StoreError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
@@ -92,7 +91,7 @@ def _copy(db: Connection, old: Store, now: int, title: str) -> tuple[int, int, i
     for some in portions(users):
         db.execute(sa.insert(USERS), [_members(user) for user in some])
     numbers = {row[0]: row[1] for row in db.execute(sa.select(USERS.c.name, USERS.c.id))}
-    end, counts = now // HOUR // HOURS_A_DAY + _AHEAD, {HOURS: 0, DAYS: 0}
+    end, counts = now // DAY + _AHEAD, {HOURS: 0, DAYS: 0}
     parts: Iterator[tuple[Table, str, Sequence[Row | Day]]] = chain(
         ((HOURS, "hour", old.hours(a * HOURS_A_DAY, b * HOURS_A_DAY)) for a, b in _spans(end, 1)),
         ((DAYS, "day", old.days(a, b)) for a, b in _spans(end, DAYS_AT_ONCE)),

@@ -18,9 +18,9 @@ from shutil import copyfile
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from ...core.limits import MOST
 from .schema import APPLICATION_ID, STEPS, TABLES
 
-_NUMBER_MOST: Final = 1 << 62
 _HEAD_SIZE: Final = 100
 """Bytes of the header: at 16 the size of a page, at 28 how many there are (SQLite's file format §1.3)."""
 _LONGER_MOST: Final = 1 << 30
@@ -44,7 +44,8 @@ def salvage(damaged: Path, into: sqlite3.Connection) -> str:
         for table, found in rows.items():
             marks = ", ".join("?" * len(TABLES[table]))
             columns = ", ".join(TABLES[table])
-            into.executemany(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})", found)  # noqa: S608
+            statement = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - our own words
+            into.executemany(statement, found)
         into.execute("COMMIT")
     except BaseException:
         if into.in_transaction:
@@ -105,7 +106,7 @@ def _text(data: bytes) -> str | bytes:
 def _is_sound(column: str, value: object) -> bool:
     if column in ("name", "writer"):
         return isinstance(value, str) and value.isprintable()
-    return column == "definition" or (isinstance(value, int) and 0 <= value < _NUMBER_MOST)
+    return column == "definition" or (isinstance(value, int) and 0 <= value <= MOST)
 
 
 def _is_definition(value: object) -> bool:

@@ -41,6 +41,7 @@ from .sql_schema import (
 from .sql_sums import Key, add_to_history, add_to_users, numbers_of, portions
 from .store import (
     HOURS_A_DAY,
+    WRITERS_KEPT,
     Batch,
     ByHour,
     Day,
@@ -57,8 +58,6 @@ if TYPE_CHECKING:
 
 TRIES: Final = 5
 """How often a transaction is begun where others insert the same rows: each time, one of them is done with that."""
-WRITERS_KEPT: Final = 7 * 24 * 3600
-"""Seconds for which the last batch of a process is remembered: none is sent again that late."""
 
 _LIBPQ: Final = {
     "connect_timeout": 3,  # seconds; less than the end of a service waits for its store

@@ -32,8 +32,10 @@ from ...proxy.users.counts import Counts
 from .salvage import salvage
 from .schema import APPLICATION_ID, STEPS
 from .sqlite_file import HELP, SIZE_MIN, Identity, clear, identities, prepare, set_aside, wait_for, what_became
+from .sqlite_used import payload_by_hour, payload_of, portions
 from .store import (
     HOURS_A_DAY,
+    WRITERS_KEPT,
     Batch,
     ByHour,
     Day,
@@ -41,8 +43,6 @@ from .store import (
     Row,
     Stored,
     StoreError,
-    days_in,
-    last_hour,
 )
 
 BUSY: Final = 5.0
@@ -50,21 +50,11 @@ BUSY: Final = 5.0
 CHECKED_MOST: Final = 64 << 20
 """Bytes of a file that is checked whole when it is opened (0.2 s). Damage in a larger one is found when it is met."""
 LOG_MOST: Final = 4 << 20
-"""Bytes that the log is cut to after a checkpoint."""
-WRITERS_KEPT: Final = 7 * 24 * 3600
-"""Seconds for which the last batch of a process is remembered: none is sent again that late."""
-
-NAMES_AT_ONCE: Final = 500
-"""Names in one statement: SQLite knew 999 values at most until 3.32."""
+"""Bytes that the log is cut to after a checkpoint: as many as SQLite lets gather before one, 1,000 pages of 4,096."""
 
 _DAMAGED: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 _SUMS: Final = ("up", "down", "wire_up", "wire_down")
 _MORE: Final = ", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)
-_AT: Final = (
-    "WITH RECURSIVE at (hour) AS (SELECT min(hour) FROM hours WHERE hour >= ?1 AND hour < ?2 UNION ALL "
-    "SELECT (SELECT min(hour) FROM hours WHERE hour > at.hour AND hour < ?2) FROM at WHERE at.hour IS NOT NULL) "
-)
-"""The hours of a reach. Users are looked up in each of them: to read all rows for one takes forty times as long."""
 
 
 class SqliteStore:
@@ -376,8 +366,8 @@ class SqliteStore:
     def _history(self, unit: str, first: int, end: int, name: str | None) -> list[tuple[Any, ...]]:
         one, values = ("", ()) if name is None else ("AND name = ?", (name,))
         statement = (
-            f"SELECT name, {unit}, up, down, wire_up, wire_down FROM {unit}s JOIN users ON id = user "  # noqa: S608
-            f"WHERE {unit} >= ? AND {unit} < ? {one} ORDER BY {unit}, name"
+            f"SELECT name, {unit}, up, down, wire_up, wire_down "  # noqa: S608 - our own words
+            f"FROM {unit}s JOIN users ON id = user WHERE {unit} >= ? AND {unit} < ? {one} ORDER BY {unit}, name"
         )
         with self._guarded():
             return self._ready.execute(statement, (first, end, *values)).fetchall()
@@ -385,63 +375,18 @@ class SqliteStore:
     def used(self, names: Collection[str], reach: Reach | None = None) -> dict[str, int]:
         """See `Store`."""
         used: dict[str, int] = {}
-        for some in _portions(names):
-            with self._guarded(), self._transaction("DEFERRED"):
-                totals = self._since_reset(some)
-                passed = {} if reach is None else self._passed(totals, reach)
-            for number, (name, total) in totals.items():
-                used[name] = total if reach is None else min(total, passed.get(number, 0))
+        for some in portions(names):
+            with self._guarded(), self._transaction("DEFERRED") as db:
+                used.update(payload_of(db, some, reach))
         return used
 
     def used_by_hour(self, names: Collection[str], reach: Reach) -> dict[str, ByHour]:
-        """See `Store`. An hour of all users is one row: rows take longer to fetch than to find."""
+        """See `Store`."""
         used: dict[str, ByHour] = {}
-        for some in _portions(names):
+        for some in portions(names):
             with self._guarded(), self._transaction("DEFERRED") as db:
-                totals = self._since_reset(some)
-                found = db.execute(
-                    f"{_AT}SELECT at.hour, group_concat(user), group_concat(up + down) FROM at "  # noqa: S608
-                    f"CROSS JOIN hours ON hours.hour = at.hour AND user IN ({_listed(totals)}) GROUP BY at.hour",
-                    reach,
-                ).fetchall()
-                rolled = self._rolled(totals, reach)
-            by_hour = {number: ByHour() for number in totals}
-            for hour, numbers, sizes in sorted(
-                [*found, *((last_hour(day), str(number), str(size)) for number, day, size in rolled)]
-            ):
-                for number, size in zip(numbers.split(","), sizes.split(","), strict=True):
-                    by_hour[int(number)].add(hour, int(size))
-            used.update((name, by_hour[number].newest(total)) for number, (name, total) in totals.items())
+                used.update(payload_by_hour(db, some, reach))
         return used
-
-    def _since_reset(self, names: list[str]) -> dict[int, tuple[str, int]]:
-        """Return by their numbers those whom we know, and their payload since the last reset."""
-        found = self._ready.execute(
-            "SELECT id, name, coalesce(up + down - reset_up - reset_down, 0) "  # noqa: S608 - nothing but marks
-            f"FROM users LEFT JOIN counters ON user = id WHERE name IN ({', '.join('?' * len(names))})",
-            names,
-        )
-        return {row[0]: (row[1], row[2]) for row in found}
-
-    def _passed(self, numbers: Collection[int], reach: Reach) -> dict[int, int]:
-        """Return the payload of a reach of hours, by the numbers of users."""
-        found = self._ready.execute(
-            f"{_AT}SELECT user, sum(up) + sum(down) FROM at CROSS JOIN hours "  # noqa: S608 - our own words
-            f"ON hours.hour = at.hour AND user IN ({_listed(numbers)}) GROUP BY user",
-            reach,
-        )
-        passed: dict[int, int] = dict(found.fetchall())
-        for number, _, size in self._rolled(numbers, reach):
-            passed[number] = passed.get(number, 0) + size
-        return passed
-
-    def _rolled(self, numbers: Collection[int], reach: Reach) -> list[tuple[int, int, int]]:
-        """Return users, days and payload of what was rolled, of a reach of hours: nothing, unless a clock was wrong."""
-        return self._ready.execute(
-            "SELECT user, day, up + down FROM days "  # noqa: S608 - our own words
-            f"WHERE day >= ? AND day < ? AND user IN ({_listed(numbers)})",
-            days_in(reach),
-        ).fetchall()
 
     def newest(self) -> int | None:
         """See `Store`."""
@@ -470,16 +415,6 @@ class SqliteStore:
             gone = db.execute("DELETE FROM hours WHERE hour < ?", (before,)).rowcount
             db.execute("DELETE FROM writers WHERE wrote_at < ?", (int(self._wall()) - WRITERS_KEPT,))
         return gone
-
-
-def _portions(names: Collection[str]) -> Iterator[list[str]]:
-    listed = list(names)
-    for at in range(0, len(listed), NAMES_AT_ONCE):
-        yield listed[at : at + NAMES_AT_ONCE]
-
-
-def _listed(numbers: Collection[int]) -> str:
-    return ", ".join(map(str, numbers))
 
 
 def _text(data: bytes) -> str:

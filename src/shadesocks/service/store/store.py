@@ -8,16 +8,21 @@ not counted twice. All else about a user is what it says in `definition`, a text
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from ...core.errors import ShadesocksError
 from ...proxy.users.counts import NOTHING, Counts
+from ...proxy.users.quota import HOUR
 
 HOURS_A_DAY: Final = 24
+DAY: Final = HOURS_A_DAY * HOUR
+"""Seconds."""
 DAYS_AS_HOURS_MIN: Final = 32
 """Days whose hours are kept, at least: quotas look back for a month, or for 30 days."""
+WRITERS_KEPT: Final = 7 * DAY
+"""Seconds for which the last batch of a process is remembered: none is sent again that late."""
 
 
 Reach = tuple[int, int]
@@ -89,11 +94,6 @@ class Stored:
     """Unix seconds of the last reset of the quota; 0: there was none."""
     reset_counts: Counts = NOTHING
     """All that had passed by then."""
-
-    @property
-    def since_reset(self) -> int:
-        """Payload bytes since the last reset: what a quota of a lifetime counts."""
-        return self.counts.minus(self.reset_counts).payload
 
 
 class Store(Protocol):
@@ -205,11 +205,3 @@ def days_in(reach: Reach) -> Reach:
 def last_hour(day: int) -> int:
     """Return the last hour of a day."""
     return day * HOURS_A_DAY + HOURS_A_DAY - 1
-
-
-def count_all(rows: Sequence[Row | Day]) -> Counts:
-    """Return the sums of all rows."""
-    total = NOTHING
-    for row in rows:
-        total = total.plus(row.counts)
-    return total

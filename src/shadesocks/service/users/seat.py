@@ -115,10 +115,6 @@ class Seat:
             words[self._base + _TAKEN] = 0
             self._board.free(self.number)
 
-    def give_up(self) -> None:
-        """Let another process look after it: nothing of this one's is with the store, though not all may be written."""
-        self._board.free(self.number)
-
     # -- what is written -----------------------------------------------------------------------
 
     @property
