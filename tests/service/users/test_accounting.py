@@ -31,6 +31,7 @@ from shadesocks.service.store.sqlite import SqliteStore
 from shadesocks.service.store.store import Batch, Row, Stored
 from shadesocks.service.users import accounting
 from shadesocks.service.users.accounting import Accounting
+from shadesocks.service.users.kept import Kept
 
 from .. import rig, test_service_udp
 from ..rig import run, server_config, socks, started, until
@@ -506,7 +507,7 @@ def test_who_is_new_and_has_nothing_left_is_refused_before_his_key_is_known(
     path, limits = tmp_path / "users.db", Limits(quota=Quota(100))
     kept(path, lambda store: store.write(Batch("somebody", 1, (Row("s", wall() // 3600, 100, 50, 120, 60),))))
     words: list[str | None] = []
-    fill = UserTable.set
+    fill, admitted = UserTable.set, Kept.admit
 
     async def story() -> None:
         async with started(Service.server(with_store(path, shared()))) as far:
@@ -516,7 +517,14 @@ def test_who_is_new_and_has_nothing_left_is_refused_before_his_key_is_known(
                 words.append(None if account is None else account.refuse(wall()))
                 return fill(table, users)
 
+            async def admit(*given: Any) -> None:
+                await admitted(*given)
+                users_of(far).sweep()
+                assert "s" not in users_of(far).users, "nobody is told of him before"
+
             monkeypatch.setattr(UserTable, "set", watched)
+            monkeypatch.setattr(Kept, "admit", admit)
+            users_of(far)._leaving.add("s")  # he was here before, and comes back
             kept(path, lambda store: write_user(store, stored("s", limits)))
             assert not await far.reload(with_store(path, shared()))
             monkeypatch.undo()

@@ -190,7 +190,9 @@ class Accounting:
                 if user.name not in found or found[user.name].limits is FREE:
                     found[user.name] = user
         before = {name: self.users[name].limits for name in self._meters if name in self.users}
-        self.users.update(found)  # before any table has their keys, or they would be nobody
+        new = {name: user for name, user in found.items() if name not in self.users}
+        self.users.update((name, user) for name, user in found.items() if name not in new)
+        self._leaving.difference_update(new)  # who is back keeps his account
         # Whoever has no quota has an account once he comes: of ten thousand users hardly any is there.
         wanted = self._with_quotas(found)
 
@@ -207,9 +209,10 @@ class Accounting:
             change()
         else:
             await self.kept.admit(wanted, change)
-        # Their keys last: whoever is new, and has used up his quota, gets nothing through.
+        # Whoever is new comes last: if he has used up his quota, he gets nothing through.
         async with self._filling:
             await asyncio.sleep(0)
+            self.users.update(new)  # before any table has their keys, or they would be nobody
             await self._fill({server.address: server for server in servers if server.address.port})
             await asyncio.sleep(0)
         self._look_for_turn()
