@@ -547,3 +547,35 @@ def test_a_store_that_fails_costs_nothing_but_memory(tmp_path: Path, caplog: pyt
     with caplog.at_level(logging.ERROR):
         play(story())
     assert "is lost: 5 bytes" in caplog.text
+
+
+@pytest.mark.parametrize("window", ["lifetime", "month", "days"])
+def test_what_another_machine_counts_is_known_within_a_minute(tmp_path: Path, window: str) -> None:
+    async def story() -> None:
+        here, there = Scene(tmp_path / "users.db"), Scene(tmp_path / "users.db")
+        for scene in (here, there):
+            await scene.live(ann=Limits(quota=Quota(1000, window)))
+        live, other = here.carrier("ann"), there.carrier("ann")
+        live.move(300, 0)
+        other.move(0, 500)
+        for scene in (here, there):
+            await scene.sweep()
+        assert (here.used("ann"), there.used("ann")) == (300, 500)
+        for scene in (here, there):
+            scene.wall += 60
+            await scene.sweep()
+            await scene.sweep()
+        assert (here.used("ann"), there.used("ann")) == (800, 800)
+        live.move(200, 0)
+        await here.sweep()
+        assert live.word == "quota"
+        assert here.used("ann") == 1000
+        there.wall += 60
+        await there.sweep()
+        await there.sweep()
+        await there.sweep()
+        assert other.word == "quota"
+        for scene in (here, there):
+            await scene.books.close()
+
+    play(story())

@@ -237,3 +237,16 @@ def test_what_is_no_file_is_left_alone(tmp_path: Path, make: Callable[[Path], No
     make(tmp_path / "users.db")
     with pytest.raises(StoreError, match="is no file"):
         prepare(tmp_path / "users.db", WALL, 0.1)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("part", ["", "-wal", "-shm", ".lock"])
+def test_what_another_user_put_where_everybody_may_make_files_is_no_store(tmp_path: Path, part: str) -> None:
+    """It would be his to read, with all keys in it."""
+    tmp_path.chmod(0o1777)
+    path, planted = tmp_path / "users.db", tmp_path / f"users.db{part}"
+    planted.touch(0o666)
+    os.chown(planted, 65534, 65534)
+    with pytest.raises(StoreError, match="another user's"):
+        opened(path)
+    assert [*tmp_path.iterdir()] == [planted]

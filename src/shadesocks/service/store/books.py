@@ -208,6 +208,7 @@ class Books:
         if now >= self._looks_at:
             self._looks_at = now + LOOK_AGAIN
             self.clerk.tell(lambda store: store.look(), self._looked)
+            self._stale |= self._of_others()
         if self._seat is not None:
             self._seat.tend(self._inherit)
             for estate in self._estates:
@@ -218,6 +219,14 @@ class Books:
         if roll_before(wall, self._days) > self._rolled and now >= self._steady_at:
             self._rolled = roll_before(wall, self._days)
             self.clerk.tell(lambda store: _roll(store, wall, self._days), self._was_rolled)
+
+    def _of_others(self) -> dict[str, Quota]:
+        """Return the quotas of who is here now: another machine with the same store may have counted for them."""
+        return {
+            account.name: account.limits.quota
+            for account in self.accounts
+            if account.limits.quota is not None and not account.is_asleep
+        }
 
     def _looked(self, _nothing: Any, error: StoreError | None) -> None:
         text = "" if error is None else str(error)

@@ -102,7 +102,7 @@ class SqliteStore:
 
     def _lock(self) -> None:
         if self._lock_fd < 0:
-            name, flags = f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            name, flags = f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._made_lock = not os.path.lexists(name)
             self._lock_fd = os.open(name, flags, 0o600)
         wait_for(self._lock_fd, LOCK_SH, self._busy)  # who sets a damaged file aside has done so in a moment

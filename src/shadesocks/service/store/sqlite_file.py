@@ -17,6 +17,7 @@ from pathlib import Path
 from stat import S_IMODE, S_ISREG
 from typing import Final
 
+from ...config.files import is_planted
 from .schema import is_of_others, is_text
 from .store import StoreError
 
@@ -50,6 +51,9 @@ def prepare(path: Path, wall: float, patience: float) -> str:
         StoreError: it is none of ours.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for part in (*PARTS, ".lock"):
+        if is_planted(f"{path}{part}"):
+            raise StoreError(f"{path}{part} is another user's, where everybody may make files; {HELP}")
     if _identity(str(path)) is None:
         with _alone(path.parent, patience):
             return _make(path, wall)
