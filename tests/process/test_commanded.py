@@ -13,9 +13,9 @@ import pytest
 
 from shadesocks.config.load import load
 from shadesocks.config.model import Config
-from shadesocks.core.errors import Problem
+from shadesocks.core.errors import Problem, Problems
 from shadesocks.process import line as said
-from shadesocks.process.commanded import Commanded, Problems
+from shadesocks.process.commanded import Commanded
 from shadesocks.process.line import Line, Message, make_line, pack, unpack
 from shadesocks.process.places import Member
 from shadesocks.process.slots import Slots

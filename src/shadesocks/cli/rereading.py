@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..core.errors import ConfigError
 from ..process.heap import release
 from ..process.notify import Notifier, listening
-from ..process.reading import read_again
+from ..process.reading import AS_BEFORE, EVERY, read_again
 from .logs import set_level, warn_of
 
 if TYPE_CHECKING:
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from ..service.service import Service
 
 log = logging.getLogger("shadesocks.cli")
-
-EVERY: Final = 1.0
-"""Seconds between two looks at files (`process/watch.py`)."""
-AS_BEFORE: Final = "the config has mistakes: all goes on as before"
 
 
 class Rereading:

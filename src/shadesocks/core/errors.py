@@ -46,6 +46,10 @@ class Problem:
         return f"{place}: {self.key}: {self.text}" if self.key else f"{place}: {self.text}"
 
 
+Problems = tuple[Problem, ...]
+"""What is wrong; empty where nothing is."""
+
+
 class ConfigError(ShadesocksError):
     """A configuration that cannot be used. Holds every problem found, not only the first."""
 

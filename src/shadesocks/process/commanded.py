@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core.errors import ConfigError, Problem
+from ..core.errors import ConfigError, Problems
 from ..service.manager.change import Change
+from ..service.manager.kept import beside
 from . import line as said
 from .line import pack, unpack
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Problems = tuple[Problem, ...]
-"""Why something cannot be; empty where it is."""
 _Ports = dict["Address", "ServerConfig"]
 
 
@@ -104,23 +103,15 @@ class Commanded:
 
     def restore(self, config: Config, commands: Iterable[Command]) -> None:
         """Bind the ports that were kept, before there are workers; those of the config stay as it says."""
-        count = 0
-        taken = {server.address.port for server in config.servers}
-        for command in commands:
-            port = command.port or 0
-            keys = {**command.options, "server_port": port, "password": command.password}
-            self.kept[port] = keys
-            if port in taken:
-                log.info("manager: port %d is in the config, so the one that was kept is not added", port)
-                continue
-            count += 1
+        commands = list(commands)
+        self.kept.update({command.port or 0: command.members for command in commands})
+        for command in beside(commands, {server.address.port for server in config.servers}):
+            change = Change(command.port or 0, command.members)
             try:
-                change = Change(port, keys)
                 self._note(change, self._bind(change, config))
             except ConfigError as error:
-                log.warning("manager: port %d was not added: %s", port, "; ".join(each.text for each in error.problems))
-        if count:
-            log.info("manager: %d ports were kept, and added again", count)
+                why = "; ".join(each.text for each in error.problems)
+                log.warning("manager: port %d was not added: %s", change.port, why)
 
     # -- changes -------------------------------------------------------------------------------------
 

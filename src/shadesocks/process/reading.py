@@ -1,4 +1,5 @@
-"""The file of a config read again by a process that serves: in a thread, where that takes a while."""
+"""The file of a config read again by a process that serves: how often it is looked at (`watch.py`), and in a thread,
+where reading it takes a while."""
 
 from __future__ import annotations
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 MANY: Final = 200
 """Users of a file whose reading takes 20 ms; that of ten thousand takes a second."""
+EVERY: Final = 1.0
+"""Seconds between two looks at files: who saves one finds it read two seconds later."""
+AS_BEFORE: Final = "the config has mistakes: all goes on as before"
+"""What is told of one that cannot be served."""
 
 
 async def read_again(reread: Callable[[], Config], config: Config) -> Config:

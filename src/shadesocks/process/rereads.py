@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from ..core.errors import Problem
+from ..core.errors import Problem, Problems
 from . import line as said
 from .line import pack
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 45.0
 """Seconds until who asked is told which workers do not serve it yet: `shadesocks reload` waits 60, and systemd 90."""
-
-Problems = tuple[Problem, ...]
-"""What is wrong."""
 
 
 class Rereads:

@@ -33,7 +33,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ..core.errors import ConfigError, Problem
+from ..core.errors import ConfigError, Problem, Problems
 from ..service.manager.tally import Share, Tally
 from ..service.rules import AclShelf, files_of
 from ..service.siblings import Desk, Siblings
@@ -45,9 +45,10 @@ from .notify import listening
 from .orphan import die_behind
 from .passed import Sums
 from .places import Member, Place, how_ended
+from .reading import AS_BEFORE, EVERY
 from .rereads import Rereads, answer, refuse
-from .watch import EVERY, FileWatch
-from .worker import Work, problems_of, run_worker
+from .watch import FileWatch
+from .worker import DIED, Work, problems_of, run_worker
 
 if TYPE_CHECKING:
     from ..config.model import Config
@@ -209,7 +210,7 @@ class Supervisor:
 
     def _become(self, number: int, line: Line, row: int) -> None:
         """Be a worker, to the end of the process: nothing of what stands above this call is the worker's to do."""
-        code = 70
+        code = DIED
         try:
             signal.set_wakeup_fd(-1)
             for watched in _WATCHED:
@@ -281,7 +282,7 @@ class Supervisor:
             self._settled = True
             self._serving()
 
-    def _on_failed(self, worker: Member, problems: tuple[Problem, ...]) -> None:
+    def _on_failed(self, worker: Member, problems: Problems) -> None:
         if not self._settled:
             raise ConfigError(problems)
         for problem in problems:
@@ -421,7 +422,7 @@ class Supervisor:
                 worker.line.send(said.HANGUP)
         self._read_again()
 
-    def _read_again(self) -> tuple[bool, tuple[Problem, ...]]:
+    def _read_again(self) -> tuple[bool, Problems]:
         """Let all serve what the config says now; return whether they were told to, and what is wrong."""
         if self._orders.reread is None:
             return False, (Problem("config", None, "", "there is no file to read again"),)
@@ -442,7 +443,7 @@ class Supervisor:
         else:
             answer(worker.line, number, applied=False, problems=problems)
 
-    def _reload(self, reread: Callable[[], Config]) -> tuple[bool, tuple[Problem, ...]]:
+    def _reload(self, reread: Callable[[], Config]) -> tuple[bool, Problems]:
         """Bind what a config wants, and let the workers serve it."""
         try:
             config = reread()
@@ -453,7 +454,7 @@ class Supervisor:
         except ConfigError as error:
             for problem in error.problems:
                 log.error("%s", problem)
-            log.error("the config has mistakes: all goes on as before")
+            log.error(AS_BEFORE)
             return False, tuple(error.problems)
         except Exception as error:
             log.error("internal error: %r", error, exc_info=error)

@@ -11,9 +11,6 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Final
 
-EVERY: Final = 1.0
-"""Seconds between two looks: who saves a file finds it read two seconds later."""
-
 _Mark = tuple[int, int, int, int] | None
 """Device, file, size and time of the last change; None for a file that is not there."""
 

@@ -20,7 +20,7 @@ from functools import partial
 from socket import SocketType
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core.errors import ConfigError, Problem
+from ..core.errors import ConfigError, Problem, Problems
 from ..net.loop import run as run_loop
 from ..service.control.socket import Control
 from ..service.given import GivenSockets
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Problems = tuple[Problem, ...]
-"""Why something cannot be; empty where it is."""
 
 DIED: Final = 70
 """EX_SOFTWARE: the exit code of a worker that could not start."""
@@ -361,7 +359,7 @@ class _Worker:
             await self._service.drain(self._limit or 0)
 
 
-def problems_of(descriptor: int) -> tuple[Problem, ...]:
+def problems_of(descriptor: int) -> Problems:
     """Return what a worker says of why it cannot start."""
     problems = unpack(descriptor)
     assert isinstance(problems, tuple), "what `_fail` packed"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from shadesocks.config.files import write_private
 from shadesocks.service.manager import kept as kept_file
-from shadesocks.service.manager.kept import KeptPorts, PassedOn
+from shadesocks.service.manager.kept import KeptPorts, PassedOn, beside
 from shadesocks.wire.manager.command import Command
 
 from ..rig import run, until
@@ -54,6 +54,18 @@ def test_what_is_kept_is_what_was_said(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [entry.name for entry in path.parent.iterdir()] == ["ports.json"]
     assert KeptPorts(str(path)).read() == [ONE, TWO]
+
+
+def test_the_config_goes_before_what_was_kept(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    assert list(beside([ONE, TWO], {8001, 8003})) == [TWO]
+    assert [record.getMessage() for record in caplog.records] == [
+        "manager: port 8001 is in the config, so the one that was kept is not added",
+        "manager: 1 ports were kept, and added again",
+    ]
+    caplog.clear()
+    assert list(beside([ONE], {8001})) == []
+    assert len(caplog.records) == 1
 
 
 def test_what_was_removed_or_replaced_is_not_kept(tmp_path: Path) -> None:

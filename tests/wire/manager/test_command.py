@@ -29,6 +29,7 @@ def test_an_add_keeps_every_other_key_in_its_order() -> None:
     command = parse_command(b'add: {"method": "m", "password": "p:{}", "x": {"y": [1]}, "server_port": 1, "a": null}')
     assert (command.port, command.password) == (1, "p:{}")
     assert list(command.options.items()) == [("method", "m"), ("x", {"y": [1]}), ("a", None)]
+    assert parse_command(b"add: " + json.dumps(command.members).encode()) == command
 
 
 def test_libev_reads_up_to_the_first_key_that_it_does_not_know() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ...core.errors import ConfigError, Problem
+from ...core.errors import ConfigError, Problems
 from .change import Change
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TOGETHER: Final = 64
 """Changes that are done in one go by all workers: 128 sockets, in two messages to each."""
 
-Ask = Callable[[Sequence[Change]], Awaitable[list[tuple[Problem, ...]]]]
+Ask = Callable[[Sequence[Change]], Awaitable[list[Problems]]]
 """Lets the master have changes done by all workers, and returns of each why it could not be; nothing where it is."""
 
 
@@ -93,9 +93,9 @@ class OwnHands:
 
     async def follow(
         self, changes: Sequence[Change], config: Config, fit: Callable[[list[ServerConfig]], list[ServerConfig]]
-    ) -> list[tuple[Problem, ...]]:
+    ) -> list[Problems]:
         """Do what all workers do, and return of each change why it could not be done; nothing where it is."""
-        outcomes: list[tuple[Problem, ...]] = []
+        outcomes: list[Problems] = []
         for change in changes:
             try:
                 servers = fit(change.servers(config))
@@ -119,7 +119,7 @@ class AllHands:
         """Change the ports of all by asking for it; this service is one of them."""
         self._service: Final = service
         self._ask: Final = ask
-        self._wanted: list[tuple[Change, asyncio.Future[tuple[Problem, ...]]]] = []
+        self._wanted: list[tuple[Change, asyncio.Future[Problems]]] = []
         self._asking: asyncio.Task[None] | None = None
 
     async def put(self, change: Change, servers: Sequence[ServerConfig]) -> None:
@@ -134,9 +134,9 @@ class AllHands:
         await self._do(Change(port))
         return was_there
 
-    async def _do(self, change: Change) -> tuple[Problem, ...]:
+    async def _do(self, change: Change) -> Problems:
         loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[tuple[Problem, ...]] = loop.create_future()
+        outcome: asyncio.Future[Problems] = loop.create_future()
         self._wanted.append((change, outcome))
         if self._asking is None:
             self._asking = loop.create_task(self._ask_for_all())

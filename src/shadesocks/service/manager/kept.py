@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -69,7 +69,7 @@ class KeptPorts:
             return []
         commands = [command for entry in entries if (command := _command(entry)) is not None]
         for command in commands:
-            self._ports[command.port or 0] = _entry(command)
+            self._ports[command.port or 0] = command.members
         if len(commands) < len(entries):
             log.error("manager_keep: %d ports in %s make no sense", len(entries) - len(commands), self.path)
             self._set_aside()
@@ -87,7 +87,7 @@ class KeptPorts:
 
     def add(self, command: Command) -> None:
         """Keep a port."""
-        entry = _entry(command)
+        entry = command.members
         if self._ports.get(command.port or 0) != entry:
             self._ports[command.port or 0] = entry
             self._write_soon()
@@ -153,8 +153,17 @@ class PassedOn(KeptPorts):
         return []
 
 
-def _entry(command: Command) -> dict[str, Any]:
-    return {"server_port": command.port, "password": command.password, **command.options}
+def beside(commands: Iterable[Command], taken: Container[int | None]) -> Iterator[Command]:
+    """Yield those whose port the config does not take: it goes before. Who is passed over is told, and the sum."""
+    count = 0
+    for command in commands:
+        if command.port in taken:
+            log.info("manager: port %d is in the config, so the one that was kept is not added", command.port)
+            continue
+        count += 1
+        yield command
+    if count:
+        log.info("manager: %d ports were kept, and added again", count)
 
 
 def _command(entry: object) -> Command | None:

@@ -33,6 +33,7 @@ from ...wire.manager.command import Command, PortRow, parse_command, split_comma
 from .change import Change
 from .figures import OwnFigures
 from .hands import OwnHands
+from .kept import beside
 
 if TYPE_CHECKING:
     from ...config.model import Config, ServerConfig
@@ -118,13 +119,8 @@ class Manager:
     async def restore(self) -> None:
         """Add the ports that were kept; those of the configuration stay as it says."""
         commands = self._kept.read() if self._kept is not None else ()
-        for command in commands:
-            if any(server.address.port == command.port for server in self._service.servers):
-                log.info("manager: port %d is in the config, so the one that was kept is not added", command.port)
-                continue
+        for command in beside(commands, {server.address.port for server in self._service.servers}):
             await self._add(command, None)
-        if commands:
-            log.info("manager: %d ports were kept, and added again", len(commands))
 
     async def take(self, data: bytes, sender: Any) -> None:
         """Do what a datagram says, and answer its sender (None: who cannot be answered)."""
@@ -220,7 +216,7 @@ class Manager:
         if there and not self._dialect.replaces:
             log.warning("manager: port %d is open already, and stays as it is", port)
             return self._answer("ok")
-        keys = {**command.options, "server_port": port, "password": command.password}
+        keys = command.members
         try:
             server, warnings = added_server(self._service.config, keys)
         except ConfigError as error:

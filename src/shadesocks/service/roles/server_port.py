@@ -2,7 +2,7 @@
 
 streams    ShadowsocksInbound -> DirectDialer (or a chain of proxies)
 datagrams  `server_packets.py`, loaded where some are served
-users      `../users.py`, where several share it; `server_relayed.py`, where it stands in front of other servers
+users      `../users/accounting.py`, where several share it; `server_relayed.py`, where it stands before other servers
 """
 
 from __future__ import annotations

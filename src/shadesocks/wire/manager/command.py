@@ -52,6 +52,11 @@ class Command:
     stat: Mapping[str, int] = field(default_factory=dict)
     """Bytes by port, of a `stat`."""
 
+    @property
+    def members(self) -> dict[str, Any]:
+        """The JSON of an `add`."""
+        return {"server_port": self.port, "password": self.password, **self.options}
+
 
 @dataclass(frozen=True, slots=True)
 class PortRow:
