@@ -25,7 +25,7 @@ def test_users_of_a_config_move(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
     url = f"sqlite:///{site.folder}/new.db"
     assert site.call("move", url) == OK
     first, second = site.out.splitlines()
-    assert first == f"{url} has all of it now: users 1, rows of hours 1, of days 0"
+    assert first == f"{url} has all of it now: names 1, rows of hours 1, of days 0"
     assert second == 'now let "store" in the config name it, and start the server'
     assert names_in(url) == ["anna"]
     other = f"sqlite:///{site.folder}/other.db"

@@ -58,7 +58,7 @@ def test_all_of_it_is_there_afterwards(request: pytest.FixtureRequest, tmp_path:
         target = server.url(server.new_schema())
     before = all_of(open_store(source, wall))
     said = move(source, target, wall)
-    assert said.endswith("has all of it now: users 3, rows of hours 8, of days 6")
+    assert said.endswith("has all of it now: names 3, rows of hours 8, of days 6")
     assert said.startswith(("sqlite:///", "postgresql://shade@/postgres has"))
     assert all_of(open_store(target, wall)) == before == all_of(open_store(source, wall))
     again = open_store(target, wall)

@@ -54,7 +54,7 @@ def move(source: str, target: str, wall: Callable[[], float] = time.time) -> str
         old.close()
         new.close()
     users, hours, days = counts
-    return f"{new.title} has all of it now: users {users}, rows of hours {hours}, of days {days}"
+    return f"{new.title} has all of it now: names {users}, rows of hours {hours}, of days {days}"
 
 
 def _see_that_nobody_has(source: str) -> None:
