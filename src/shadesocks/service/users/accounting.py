@@ -212,8 +212,7 @@ class Accounting:
         # Whoever is new comes last: if he has used up his quota, he gets nothing through.
         async with self._filling:
             await asyncio.sleep(0)
-            self.users.update(new)  # before any table has their keys, or they would be nobody
-            await self._fill({server.address: server for server in servers if server.address.port})
+            await self._fill({server.address: server for server in servers if server.address.port}, new)
             await asyncio.sleep(0)
         self._look_for_turn()
 
@@ -251,11 +250,11 @@ class Accounting:
                 if at < since or next_turn(server, since) <= at:
                     self._filled.pop(table, None)
             self._looked_at = at
-            await self._fill({})
+            await self._fill({}, {})
         self._look_for_turn()
 
-    async def _fill(self, others: Mapping[Address, ServerConfig]) -> None:
-        """Let the tables hold the users of their servers, or of those in their places."""
+    async def _fill(self, others: Mapping[Address, ServerConfig], new: Mapping[str, UserConfig]) -> None:
+        """Let the tables hold the users of their servers, or of those in their places; these are new."""
         for table, before in list(self._tables.items()):
             server = self._tables[table] = others.get(before.address, before)
             filled = self._filled.get(table)
@@ -267,7 +266,9 @@ class Accounting:
                 if not len(users) % PIECE:
                     await asyncio.sleep(0)
             self._filled[table] = server
+            self.users.update(new)  # before a table has their keys, or they would be nobody
             self._review(table.set(users))
+        self.users.update(new)
 
     def _review(self, users: Iterable[User]) -> None:
         """End the sessions of users by keys that are not theirs any more: no datagram of theirs would pass."""
