@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from shadesocks.cli import servers
+from shadesocks.cli.asking import NOTHING
 from shadesocks.cli.exits import OK, USAGE, run
 from shadesocks.cli.programs import group
 from shadesocks.cli.running import Found, SilentError
-from shadesocks.cli.servers import NOTHING
 from shadesocks.wire.control import ControlError
 from tests.peers import free_port
 

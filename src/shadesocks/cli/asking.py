@@ -19,12 +19,18 @@ NOTHING: Final = 1
 """Exit code: nothing runs that could be asked, or nothing there is what was named."""
 EVERY: Final = 1.0
 """Seconds between two looks of --watch."""
-_HINT: Final = "start one, as by `shadesocks server -c FILE`, or say where its socket is with --control PATH"
+HOME: Final = "\x1b[H\x1b[J"
+"""What --watch puts before a page on a screen."""
+_HINT: Final = (
+    "start one, as by `shadesocks server -c FILE` or `shadesocks local -c FILE`, or say where its socket is with "
+    "--control PATH"
+)
 
 control_option = click.option(
     "--control", "path", metavar="PATH", help="The control socket to ask, or a directory. Default: all."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+watch_option = click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
 
 Report = dict[str, Any]
 
@@ -41,13 +47,14 @@ def services(path: str | None) -> Iterator[list[Running]]:
         for sentence in found.silent:
             tell(f"warning: {sentence}")
         if not found.services:
-            raise Failed(_nothing(found, path), NOTHING)
+            raise Failed(nothing(found, path), NOTHING)
         yield found.services
     finally:
         found.close()
 
 
-def _nothing(found: Found, path: str | None) -> str:
+def nothing(found: Found, path: str | None) -> str:
+    """Say that nothing can be asked, and what to do."""
     if found.closed:
         places = ", ".join(map(shown, found.closed))
         return f"what runs here is another user's ({places}); ask as that user, or as root"

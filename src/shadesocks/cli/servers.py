@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from ..wire.control import NOT_FOUND, ControlError
+from .asking import EVERY, HOME, NOTHING, called, control_option, json_option, nothing, watch_option
 from .command import command
 from .exits import OK, Failed, say, tell
 from .running import MISFIT, NOT_UNDERSTOOD, Found, Running, SilentError, ask_for, find, shown
@@ -18,16 +19,10 @@ from .screen import is_terminal
 from .status import size_text
 from .table import Column, aligned
 
-NOTHING: Final = 1
-"""Exit code: nothing runs that could be asked, or no server has that name."""
-EVERY: Final = 1.0
-"""Seconds between two looks of --watch."""
 DEAD: Final = 10_000
 """The score of a server that answers nobody (`proxy/balance/health.py`)."""
-_HOME: Final = "\x1b[H\x1b[J"
 _NONE: Final = "-"
 _SHOW: Final = "show"
-_HINT: Final = "start one, as by `shadesocks local -c FILE`, or say where its socket is with --control PATH"
 
 
 @command(
@@ -43,11 +38,9 @@ shadesocks servers unpin                          let the client choose again
 )
 @click.argument("action", metavar="[ACTION]", default=_SHOW)
 @click.argument("name", metavar="[NAME]", default="")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
-@click.option(
-    "--control", "path", metavar="PATH", help="The control socket to ask, or a directory of them. Default: every one."
-)
+@json_option
+@watch_option
+@control_option
 def command_servers(action: str, name: str, as_json: bool, watch: bool, path: str | None) -> int:
     """Show the servers of every client and server that runs on this machine and may be asked, and how they are.
 
@@ -68,7 +61,7 @@ def command_servers(action: str, name: str, as_json: bool, watch: bool, path: st
     found = _find(path)
     try:
         if not found.services:
-            raise Failed(_nothing(found, path), NOTHING)
+            raise Failed(nothing(found, path), NOTHING)
         if action != _SHOW:
             _pin(found.services, name) if action == "pin" else _unpin(found.services)
             return OK
@@ -86,16 +79,6 @@ def _find(path: str | None) -> Found:
     return found
 
 
-def _nothing(found: Found, path: str | None) -> str:
-    """Say that nothing can be asked, and what to do."""
-    if found.closed:
-        text = f"what runs here is another user's ({', '.join(found.closed)}); ask as that user, or as root"
-        return text.replace("\n", " ")
-    if path is not None:
-        return f"nobody answers at {path}; is it the `control` of a service that runs?"
-    return f"nothing runs here that can be asked; {_HINT}"
-
-
 def _watch(path: str | None, as_json: bool) -> int:
     terminal = is_terminal(sys.stdout)
     try:
@@ -108,8 +91,8 @@ def _watch(path: str | None, as_json: bool) -> int:
             if as_json:
                 say(json.dumps(reports, separators=(",", ":")))
             else:
-                text = _text(reports, colours=terminal) if reports else _nothing(found, path)
-                say(f"{_HOME}{text}" if terminal else f"{text}\n")
+                text = _text(reports, colours=terminal) if reports else nothing(found, path)
+                say(f"{HOME}{text}" if terminal else f"{text}\n")
             time.sleep(EVERY)
     except KeyboardInterrupt:
         return OK
@@ -142,11 +125,11 @@ def _pin(services: Sequence[Running], name: str) -> None:
             pinned = ask_for(service, "pinned", "pin", name=name)
         except ControlError as error:
             if error.code != NOT_FOUND:
-                raise Failed(f"{_called(service)}: {error}", NOTHING) from None
-            why[:] = [*why[1:], f"{_called(service)}: {error}; `shadesocks servers` lists them"]
+                raise Failed(f"{called(service)}: {error}", NOTHING) from None
+            why[:] = [*why[1:], f"{called(service)}: {error}; `shadesocks servers` lists them"]
         else:
             done = True
-            say(f"{_called(service)}: all goes through {shown(pinned)}, until `shadesocks servers unpin`")
+            say(f"{called(service)}: all goes through {shown(pinned)}, until `shadesocks servers unpin`")
     if not done:
         raise Failed("; ".join(why), NOTHING)
 
@@ -157,11 +140,7 @@ def _unpin(services: Sequence[Running]) -> None:
         raise Failed("no client runs here that can be asked: servers do not choose", NOTHING)
     for service in clients:
         was = ask_for(service, "unpinned", "unpin")
-        say(f"{_called(service)}: {'it chooses by its policy again' if was else 'nothing was pinned'}")
-
-
-def _called(service: Running) -> str:
-    return f"{service.role}, pid {service.pid}"
+        say(f"{called(service)}: {'it chooses by its policy again' if was else 'nothing was pinned'}")
 
 
 # -- the table -------------------------------------------------------------------------------------

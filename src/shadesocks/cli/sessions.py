@@ -14,6 +14,7 @@ import click
 from ..wire.control import ARGUMENTS, NOT_FOUND, ControlError
 from .asking import (
     EVERY,
+    HOME,
     NOTHING,
     Report,
     called,
@@ -24,6 +25,7 @@ from .asking import (
     services,
     time_text,
     together,
+    watch_option,
 )
 from .asking import reports as ask_all
 from .command import command
@@ -32,8 +34,6 @@ from .running import MISFIT, NOT_UNDERSTOOD, Running, SilentError, ask_for, show
 from .screen import is_terminal
 from .status import size_text
 from .table import Column, aligned
-
-_HOME: Final = "\x1b[H\x1b[J"
 
 _COLUMNS: Final = (
     Column("ID", 8),
@@ -60,7 +60,7 @@ shadesocks sessions --json                        for programs
 """,
 )
 @json_option
-@click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
+@watch_option
 @control_option
 def command_sessions(as_json: bool, watch: bool, path: str | None) -> int:
     """Show the connections and UDP sessions of every client and server that runs on this machine and may be asked.
@@ -76,7 +76,7 @@ def command_sessions(as_json: bool, watch: bool, path: str | None) -> int:
                 say(json.dumps(reports, indent=None if watch else 2))
             else:
                 text = _text(reports)
-                say(f"{_HOME}{text}" if watch and is_terminal(sys.stdout) else text)
+                say(f"{HOME}{text}" if watch and is_terminal(sys.stdout) else text)
             if not watch:
                 return OK
             time.sleep(EVERY)
