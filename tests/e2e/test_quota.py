@@ -83,7 +83,7 @@ class Far:
 
     def passed(self, name: str) -> list[int]:
         """Payload bytes of each connection and session of a user that his quota ended, from the log."""
-        found = re.findall(rf" user {name} up (\d+) down (\d+) .* quota$", self.program.log(), re.M)
+        found = re.findall(rf" user {name} up (\d+) down (\d+) (?!.* handshake ).* quota$", self.program.log(), re.M)
         return [int(up) + int(down) for up, down in found]
 
 
