@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .kept import Kept
 
 _keep: Final = later(__package__, ".kept", "keep")
-_named: Final = later(__package__, ".gathering", "named")
+_named: Final = later(__package__, "...config.stored", "named")
 log = logging.getLogger(__name__)
 
 AGAIN: Final = 5.0

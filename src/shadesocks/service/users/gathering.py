@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ...config.stored import named as named
 from ...config.stored import with_stored
 from ...config.user import name_shown
 from ...core.errors import ConfigError, Problem
@@ -35,10 +34,15 @@ def gathered(config: Config) -> Config:
         finally:
             store.close()
     except StoreError as error:
-        raise ConfigError([Problem("config", None, "store", str(error))]) from None
+        raise unusable(error) from None
     for note in store.notes:
         log.warning("%s", note)
     return joined(config, roll)
+
+
+def unusable(error: StoreError) -> ConfigError:
+    """Return what is wrong with a config whose store cannot be used."""
+    return ConfigError([Problem("config", None, "store", str(error))])
 
 
 def joined(config: Config, roll: Roll) -> Config:

@@ -7,13 +7,12 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from ...core.errors import ConfigError, Problem
 from ..shared import wall
 from ..store.books import Books
 from ..store.choose import open_store
 from ..store.roll import NOBODY, Roll, call_roll
 from ..store.store import Stored, StoreError
-from .gathering import joined
+from .gathering import joined, unusable
 
 if TYPE_CHECKING:
     from ...config.model import Config
@@ -42,7 +41,7 @@ async def keep(config: Config, accounts: Accounts, seat: Seat | None) -> Kept:
         books = Books(accounts, store, asyncio.get_running_loop().time, wall, seat, days=config.store_days)
         await books.open()
     except StoreError as error:
-        raise ConfigError([_problem(error)]) from None
+        raise unusable(error) from None
     return Kept(books)
 
 
@@ -76,7 +75,7 @@ class Kept:
         try:
             self._roll, config = await self._books.clerk.ask(read)
         except StoreError as error:
-            raise ConfigError([_problem(error)]) from None
+            raise unusable(error) from None
         self._note(before)
         return config, self._roll.users
 
@@ -139,7 +138,3 @@ class Kept:
 def _reset(user: Stored) -> tuple[int, Counts]:
     """Return what is another one after a reset, also by a clock that went back, or a second one at once."""
     return user.reset_at, user.reset_counts
-
-
-def _problem(error: StoreError) -> Problem:
-    return Problem("config", None, "store", str(error))
