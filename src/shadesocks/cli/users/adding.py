@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..asking import control_option, json_option
+from ..asking import json_option
 from ..command import command
 from ..exits import OK, Failed, say, tell
 from ..running import shown
 from ..screen import is_terminal
 from ..status import size_text
-from .book import opened, place_options
-from .changing import made, no_reload_option, not_in_file
+from .book import opened
+from .changing import change_options, made, not_in_file
 from .entries import entry_options, members_of
 from .live import living
 from .people import NOBODY
@@ -52,9 +52,7 @@ shadesocks user add --from users.csv --json --keys > made.json
 @click.option("--no-qr", is_flag=True, help="Draw no QR code.")
 @json_option
 @click.option("--keys", is_flag=True, help="With --json: the passwords and links, too.")
-@no_reload_option
-@place_options
-@control_option
+@change_options
 def command_add(
     name: str | None,
     port: int | None,

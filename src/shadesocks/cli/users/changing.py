@@ -14,7 +14,7 @@ from ..asking import control_option, json_option
 from ..command import command
 from ..exits import OK, Failed, say
 from ..running import shown
-from .book import opened, place_options
+from .book import Function, opened, place_options
 from .entries import entry_options, members_of, seconds
 from .live import living
 from .people import NOBODY
@@ -31,9 +31,14 @@ LAST_BYTES: Final = 3.5
 """Seconds after which a server has written the last bytes of a user who is gone: a sweep ends what lives, the next one
 counts that, and writes it."""
 
-no_reload_option = click.option(
+_no_reload_option = click.option(
     "--no-reload", is_flag=True, help="Ask no running server to serve the change: many follow."
 )
+
+
+def change_options(function: Function) -> Function:
+    """Give a command what all have that change users: `no_reload`, where they stand, and `path`, what serves them."""
+    return _no_reload_option(place_options(control_option(function)))
 
 
 def checked(book: Book, roll: Roll, user: UserConfig) -> UserConfig:
@@ -131,9 +136,7 @@ shadesocks user set anna --drop-password 1        by its number of `shadesocks u
 @click.option("--rotate", metavar="TIME", help="Make a new password; the others hold for so long: 7d, 12h, 0.")
 @json_option
 @click.option("--keys", is_flag=True, help="Print the passwords and links, too.")
-@no_reload_option
-@place_options
-@control_option
+@change_options
 def command_set(
     name: str,
     enabled: bool | None,
@@ -230,9 +233,7 @@ shadesocks user del anna --forget                 that is deleted, too
 )
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("--forget", is_flag=True, help="Delete what passed for them, too.")
-@no_reload_option
-@place_options
-@control_option
+@change_options
 def command_del(
     names: tuple[str, ...], forget: bool, no_reload: bool, file: str | None, store: str | None, path: str | None
 ) -> int:
@@ -296,9 +297,7 @@ shadesocks user reset anna ben
 """,
 )
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@no_reload_option
-@place_options
-@control_option
+@change_options
 def command_reset(
     names: tuple[str, ...], no_reload: bool, file: str | None, store: str | None, path: str | None
 ) -> int:

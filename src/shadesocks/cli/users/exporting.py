@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from ...proxy.users.quota import HOUR
+from ...service.store.store import DAY
 from ..command import command
 from ..exits import CONFIG, OK, Failed, write
 from ..running import shown
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
 ROWS: Final = 50_000
 """Hours of users that are in memory at a time, a day of all users at least where days are wanted: 20 MB."""
-_HOUR: Final = 3600
-_DAY: Final = 86_400
 
 
 @command(
@@ -66,7 +66,7 @@ def command_export(
     if (by_days and by_hours) or (as_csv and as_json):
         raise click.UsageError("choose one: --days or --hours, and --csv or --json")
     now = time.time()
-    unit = _HOUR if by_hours else _DAY
+    unit = HOUR if by_hours else DAY
     first = 0 if begin is None else _at("--from", begin, now) // unit
     last = int(now) // unit + 1 if end is None else -(-_at("--until", end, now) // unit)
     with opened(file, store) as book:
@@ -77,10 +77,10 @@ def command_export(
             if name not in known:
                 raise Failed(f"the store knows nobody called {shown(name)}", NOBODY)
         oldest = book.store.oldest()
-        first = last if oldest is None else max(first, oldest * _HOUR // unit)
+        first = last if oldest is None else max(first, oldest * HOUR // unit)
         hours_at_once = ROWS // max(1, len({*names} or known))
         read = _hours if by_hours else days_of
-        spans = _some_at_a_time(read, book.store, {*names}, range(first, last, max(1, hours_at_once * _HOUR // unit)))
+        spans = _some_at_a_time(read, book.store, {*names}, range(first, last, max(1, hours_at_once * HOUR // unit)))
         write((to_json if as_json else to_csv)(spans))
     return OK
 

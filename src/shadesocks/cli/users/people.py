@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...config.user import UserConfig
 from ...proxy.users.counts import NOTHING, Counts
 from ...service.store.roll import used
-from ...service.store.store import HOURS_A_DAY, Stored
+from ...service.store.store import DAY, HOURS_A_DAY, Stored
 from ..exits import Failed
 from ..running import shown
 from .told import Person
@@ -39,7 +39,7 @@ def somebody(book: Book, name: str, rows: dict[str, dict[str, Any]]) -> Person:
     user = user_named(book, roll, name, rows)
     [person] = people(book, roll, [user], rows)
     if book.store is not None:
-        person.days = days_of(book.store, [name], int(time.time()) // 86_400 - DAYS + 1)
+        person.days = days_of(book.store, [name], int(time.time()) // DAY - DAYS + 1)
     return person
 
 
@@ -128,7 +128,7 @@ def days_of(store: Store, names: Collection[str], first: int, end: int | None = 
     """Return what passed from a day to before another, day by day, of some users, or of all where none is named."""
     from ...service.store.history import by_day
 
-    end = int(time.time()) // 86_400 + 1 if end is None else end
+    end = int(time.time()) // DAY + 1 if end is None else end
     hours, days = [], []
     for name in names or (None,):
         hours += store.hours(first * HOURS_A_DAY, end * HOURS_A_DAY, name)

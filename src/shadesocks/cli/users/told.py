@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from ...config.limits import NEVER, pack_limits
+from ...core.limits import LIMITS
 from ...service.store.store import Stored
 from ..asking import time_text
 from ..running import shown
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from ...config.user import UserConfig
     from ...service.store.history import Span
 
-_LIMITS: Final = (
-    *("quota", "expires", "up_speed", "down_speed", "connections", "sessions", "sources", "source_grace"),
-    *("ports", "targets"),
-)
 _SERVED: Final = "served"
 _NONE_VALID: Final = "no valid password"
 
@@ -83,7 +80,7 @@ def members(person: Person, now: float, *, keys: bool = False) -> dict[str, Any]
         "note": user.note,
         "port": user.port,
         "ports": list(person.ports),
-        "limits": {name: limits.get(name) for name in _LIMITS},
+        "limits": {name: limits.get(name) for name in LIMITS if name != "enabled"},
         "used": person.used,
         "left": person.left,
         **{name: getattr(counts, name) for name in counts._fields},
@@ -143,14 +140,14 @@ def _cells(person: Person, now: float) -> list[str]:
         size_text(counts.up),
         size_text(counts.down),
         "" if quota is None or person.used is None else size_text(person.used),
-        "" if quota is None else f"{size_text(quota.size)}{_WINDOW[quota.window].format(day=quota.day)}",
+        "" if quota is None else f"{size_text(quota.size)}{_WINDOW_SHORT[quota.window]}",
         "" if person.left is None else size_text(person.left),
         "" if limits.expires is None else day_text(limits.expires),
         shown(user.note),
     ]
 
 
-_WINDOW: Final = {"lifetime": "", "month": " a month", "days": " in 30 days"}
+_WINDOW_SHORT: Final = {"lifetime": "", "month": " a month", "days": " in 30 days"}
 
 
 def lines(person: Person, now: float, *, keys: bool = False) -> Iterator[str]:
@@ -189,7 +186,7 @@ def _facts(person: Person, now: float) -> Iterator[tuple[str, str]]:
     if person.ports or user.port is not None:
         yield "port", ", ".join(map(str, person.ports or (user.port,)))
     if limits.quota is not None:
-        window = _WINDOWS[limits.quota.window].format(day=limits.quota.day)
+        window = _WINDOW_LONG[limits.quota.window].format(day=limits.quota.day)
         passed = "" if person.used is None else f"; used {size_text(person.used)}, left {size_text(person.left or 0)}"
         yield "quota", f"{size_text(limits.quota.size)}{window}{passed}"
     if person.stored.reset_at:
@@ -223,7 +220,7 @@ def _facts(person: Person, now: float) -> Iterator[tuple[str, str]]:
         yield "allowed", "; ".join(allowed)
 
 
-_WINDOWS: Final = {"lifetime": "", "month": " a month, from day {day}", "days": " in 30 days"}
+_WINDOW_LONG: Final = {"lifetime": "", "month": " a month, from day {day}", "days": " in 30 days"}
 
 
 def _count(number: int, one: str, more: str) -> str:
