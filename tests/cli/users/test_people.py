@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from typing import cast
+
 import pytest
 
 from shadesocks.cli.exits import Failed
 from shadesocks.cli.users.book import Book
 from shadesocks.cli.users.people import days_of, somebody, stands_of, user_named
 from shadesocks.config.user import UserConfig
+from shadesocks.service.store.history import DAY, HOURS_A_DAY
 from shadesocks.service.store.roll import roll_of
-from shadesocks.service.store.store import Row, Stored
+from shadesocks.service.store.store import Row, Store, Stored
 
 from .conftest import Site
 
@@ -42,6 +47,26 @@ def test_a_name_that_is_none() -> None:
             user_named(book, roll, name)
         assert words in str(caught.value)
         assert caught.value.code == 1
+
+
+def test_hours_that_become_days_meanwhile_count_once(site: Site) -> None:
+    class Rolled:
+        """A store whose hours are rolled just after they were read."""
+
+        def __init__(self, store: Store) -> None:
+            self._store = store
+            self.days = store.days
+
+        def hours(self, first: int, end: int, name: str | None = None) -> Sequence[Row]:
+            rows = self._store.hours(first, end, name)
+            self._store.roll((int(time.time()) // DAY + 1) * HOURS_A_DAY)
+            return rows
+
+    site.passed(Row("anna", 24, 1, 0, 0, 0), Row("anna", 25, 2, 0, 0, 0), Row("ben", 48, 4, 0, 0, 0))
+    before = site.on_store(lambda store: days_of(store, (), 0))
+    assert [span.counts.up for span in before] == [3, 4]
+    assert site.on_store(lambda store: days_of(cast("Store", Rolled(store)), (), 0)) == before
+    assert site.on_store(lambda store: store.hours(0, 1 << 40)) == []
 
 
 def test_days_of_some(site: Site) -> None:

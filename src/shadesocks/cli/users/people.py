@@ -131,6 +131,13 @@ def days_of(store: Store, names: Collection[str], first: int, end: int | None = 
     end = int(time.time()) // DAY + 1 if end is None else end
     hours, days = [], []
     for name in names or (None,):
-        hours += store.hours(first * HOURS_A_DAY, end * HOURS_A_DAY, name)
-        days += store.days(first, end, name)
+        rolled = store.days(first, end, name)
+        while True:
+            more = store.hours(first * HOURS_A_DAY, end * HOURS_A_DAY, name)
+            # Hours that became days between two looks would be counted twice, or not at all.
+            before, rolled = rolled, store.days(first, end, name)
+            if rolled == before:
+                break
+        hours += more
+        days += rolled
     return by_day(hours, days)
