@@ -24,11 +24,10 @@ import math
 import os
 import selectors
 import signal
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -47,6 +46,7 @@ from .passed import Sums
 from .places import Member, Place, how_ended
 from .reading import AS_BEFORE, EVERY
 from .rereads import Rereads, answer, refuse
+from .signals import REREADS, STOPS, Signals
 from .watch import FileWatch
 from .worker import DIED, Work, problems_of, run_worker
 
@@ -63,9 +63,6 @@ MARGIN: Final = 10.0
 MEBIBYTE: Final = 1 << 20
 
 _ENDS: Final = Problem("config", None, "", "the service ends")
-_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
-_REREADS: Final = (signal.SIGHUP, signal.SIGUSR1)
-_WATCHED: Final = (*_STOPS, signal.SIGQUIT, *_REREADS, signal.SIGCHLD)
 
 
 class Supervisor:
@@ -85,7 +82,7 @@ class Supervisor:
         """By process, also those that leave."""
         self._sums: Final = Sums(config, tally)
         self._selector: Final = selectors.DefaultSelector()
-        self._woken, self._waking = socket.socketpair()
+        self._signals: Final = Signals()
         self._settled = False
         """True once every worker has served: from then on a start that fails is tried again."""
         self._ends = ""
@@ -105,7 +102,8 @@ class Supervisor:
         gc.collect()
         gc.freeze()  # the pages of what is there now stay common to all processes
         try:
-            with self._signals():
+            with self._signals.taken():
+                self._selector.register(self._signals, selectors.EVENT_READ)
                 return self._watch()
         finally:
             self._ends = self._ends or "stop"
@@ -123,23 +121,6 @@ class Supervisor:
                 self._siblings.tally.close()
             gc.unfreeze()
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Let signals wake the selector, whose turn does what they say."""
-        self._woken.setblocking(False)
-        self._waking.setblocking(False)
-        before = {number: signal.signal(number, _nothing) for number in _WATCHED}
-        woke = signal.set_wakeup_fd(self._waking.fileno(), warn_on_full_buffer=False)
-        self._selector.register(self._woken, selectors.EVENT_READ)
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(woke)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            self._woken.close()
-            self._waking.close()
-
     def _watch(self) -> int:
         while True:
             now = time.monotonic()
@@ -156,8 +137,8 @@ class Supervisor:
                 if key.data is not None:
                     self._listen(key.data)
                     continue
-                for number in self._woken.recv(256):
-                    if number in _STOPS and self._ends == "stop":
+                for number in self._signals.read():
+                    if number in STOPS and self._ends == "stop":
                         return 128 + number
                     self._on_signal(number)
 
@@ -192,12 +173,12 @@ class Supervisor:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()  # or both processes would write what is in the buffer
-        signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)  # none comes to a child that still has our handlers
+        self._signals.hold()  # none comes to a child that still has our handlers
         pid = os.fork()
         if not pid:
             ours.close()
             self._become(slot.number, theirs, row)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+        self._signals.release()
         theirs.close()
         worker = self._workers[pid] = slot.worker = Member(slot.number, pid, ours, now, now, row)
         slot.due_at = None
@@ -212,19 +193,14 @@ class Supervisor:
         """Be a worker, to the end of the process: nothing of what stands above this call is the worker's to do."""
         code = DIED
         try:
-            signal.set_wakeup_fd(-1)
-            for watched in _WATCHED:
-                ignored = watched in (signal.SIGINT, *_REREADS)
-                signal.signal(watched, signal.SIG_IGN if ignored else signal.SIG_DFL)
+            self._signals.leave()
             self._selector.close()
-            self._woken.close()
-            self._waking.close()
             self._sums.close()
             for worker in self._workers.values():
                 worker.line.close()  # or the end of the master would not be the end of their lines
             os.environ.pop("NOTIFY_SOCKET", None)
             sockets = self._sockets.keep(number)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+            self._signals.release()
             fit = partial(self._sockets.config_of, number)
             work = Work(self._orders.reread, self._orders.hangup, fit, self._orders.at_once, self._orders.took)
             beside = fit(replace(self._config, servers=self._commanded.servers)).servers
@@ -368,11 +344,11 @@ class Supervisor:
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGCHLD:
             self._reap()
-        elif number in _STOPS:
+        elif number in STOPS:
             self._stop()
         elif number == signal.SIGQUIT and not self._ends:
             self._quit()
-        elif number in _REREADS and not self._ends:
+        elif number in REREADS and not self._ends:
             self._hang_up(number)
 
     @property
@@ -494,7 +470,3 @@ class Supervisor:
     def _status(self) -> str:
         where = listening([server.address for server in self._commanded.all_of(self._config).servers])
         return f"{where}; workers: {len(self._slots)}"
-
-
-def _nothing(_number: int, _frame: object) -> None:
-    """Handle a signal: the byte that it wrote to the waking socket is what counts."""
