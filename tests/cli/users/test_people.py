@@ -12,9 +12,8 @@ from shadesocks.cli.exits import Failed
 from shadesocks.cli.users.book import Book
 from shadesocks.cli.users.people import days_of, somebody, stands_of, user_named
 from shadesocks.config.user import UserConfig
-from shadesocks.service.store.history import DAY, HOURS_A_DAY
 from shadesocks.service.store.roll import roll_of
-from shadesocks.service.store.store import Row, Store, Stored
+from shadesocks.service.store.store import DAY, HOURS_A_DAY, Row, Store, Stored
 
 from .conftest import Site
 
