@@ -169,7 +169,8 @@ class Supervisor:
 
     def _begin(self, slot: Place) -> None:
         ours, theirs = make_line()
-        now, row = time.monotonic(), self._free_row()
+        now, tally = time.monotonic(), self._siblings.tally
+        row = 0 if tally is None else tally.free_row({worker.row for worker in self._workers.values()})
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()  # or both processes would write what is in the buffer
@@ -183,11 +184,6 @@ class Supervisor:
         worker = self._workers[pid] = slot.worker = Member(slot.number, pid, ours, now, now, row)
         slot.due_at = None
         self._selector.register(ours, selectors.EVENT_READ, worker)
-
-    def _free_row(self) -> int:
-        """Return a row of the tally that no process has."""
-        tally, taken = self._siblings.tally, {worker.row for worker in self._workers.values()}
-        return 0 if tally is None else next((row for row in range(tally.rows) if row not in taken), tally.rows - 1)
 
     def _become(self, number: int, line: Line, row: int) -> None:
         """Be a worker, to the end of the process: nothing of what stands above this call is the worker's to do."""

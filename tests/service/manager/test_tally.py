@@ -43,6 +43,12 @@ def test_sums_are_what_all_that_ever_were_said(steps: list[tuple[int, int, int, 
     tally.close()
 
 
+def test_a_process_has_a_row_of_its_own_as_long_as_there_are_some(tally: Tally) -> None:
+    assert tally.free_row(()) == 0
+    assert tally.free_row({0, 2}) == 1
+    assert tally.free_row(range(tally.rows)) == tally.rows - 1
+
+
 def test_one_who_asks_says_first_what_passed_with_him(tally: Tally) -> None:
     Share(tally, 1).tell({8388: 5})
     assert Share(tally, 0).sums({8388: 7, 1: 0}) == {8388: 12}

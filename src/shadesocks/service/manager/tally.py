@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import mmap
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 PORTS: Final = 1 << 16
@@ -41,6 +41,10 @@ class Tally:
         """By port what a manager told, or what had passed when it was added."""
         self.heard: Final = Row(self, self.rows + 1)
         """By port what others told a manager."""
+
+    def free_row(self, taken: Container[int]) -> int:
+        """Return one that no process has; the last one where all are taken."""
+        return next((row for row in range(self.rows) if row not in taken), self.rows - 1)
 
     def use(self, port: int) -> None:
         """Something is said of a port from now on."""
