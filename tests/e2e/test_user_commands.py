@@ -175,6 +175,7 @@ def test_a_reset_lets_in_again_who_was_cut_off(tmp_path: Path, workers: int) -> 
             assert site.told("ben")["refused"] == "quota"
             assert site.is_refused(proxy)
             site.user("reset", "ben")
+            site.server.until_err("reset: ben")
             site.open(proxy).close()
             told = site.told("ben")
             assert told["used"] < 100 << 10

@@ -27,7 +27,8 @@ def test_servers_that_came_went_and_changed_are_named() -> None:
     moved = replace(NAMED, address=replace(C.address, port=4))
     new = server_config(port=5)
     now = replace(BEFORE, servers=(other, moved, new), idle_timeout=7.0)
-    told = compare(BEFORE, now, replace(now, nofile=9), ("x.acl",), [Problem("config", None, "", "no such port")])
+    problems = [Problem("config", None, "", "no such port")]
+    told = compare(BEFORE, now, replace(now, nofile=9), ("x.acl",), problems, ("anna",))
     assert told.added == (f"{HOST}:5",)
     assert told.removed == (f"{HOST}:1",)
     assert told.changed == (f"{HOST}:2 (password, acl)", f"tokyo ({HOST}:4) (address)")
@@ -38,6 +39,7 @@ def test_servers_that_came_went_and_changed_are_named() -> None:
         f"changed: {HOST}:2 (password, acl)",
         f"changed: tokyo ({HOST}:4) (address)",
         "changed: the access list x.acl",
+        "reset: anna",
         "changed, and in force from now on: idle_timeout",
     ]
     text = json.dumps(told.told())

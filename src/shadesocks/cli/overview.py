@@ -161,6 +161,7 @@ def _reloaded(answer: Report, start: str) -> Iterator[str]:
             ("removed", "removed"),
             ("changed", "changed"),
             ("lists", "changed access lists"),
+            ("reset", "reset"),
             ("settings", "in force now"),
             ("restart", "in force after a restart only"),
         )

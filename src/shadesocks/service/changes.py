@@ -117,6 +117,7 @@ async def reload(house: House, role: Role, config: Config) -> tuple[Reloaded, tu
             return Reloaded(), ()
         if role.has_users:
             config = await house.people(config)
+        reset = house.resets
     except ConfigError as error:
         return refused(error.problems), tuple(error.problems)
     config = await as_before(before, config)
@@ -128,7 +129,7 @@ async def reload(house: House, role: Role, config: Config) -> tuple[Reloaded, tu
     house.config = goes_by
     await house.settle_in()
     problems = await role.reload(before)
-    reloaded = compare(before, goes_by, config, lists, problems)
+    reloaded = compare(before, goes_by, config, lists, problems, reset)
     if not house.speaker.is_silent:
         tell(reloaded)
     return reloaded, problems

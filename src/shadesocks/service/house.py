@@ -86,6 +86,12 @@ class House:
         peopled = await self._people(replace(config, store=self.config.store))  # another one takes a restart
         return replace(peopled, store=config.store)
 
+    @property
+    def resets(self) -> tuple[str, ...]:
+        """Whose quota begins anew with the people that were gathered last."""
+        kept = None if self.accounting is None else self.accounting.kept
+        return () if kept is None else kept.resets
+
     async def _people(self, config: Config) -> Config:
         if self.accounting is None:
             if config.store is None and all(server.users is None for server in config.servers):

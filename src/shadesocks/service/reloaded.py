@@ -45,6 +45,8 @@ class Reloaded:
     """Those in force from now on."""
     lists: tuple[str, ...] = ()
     """The files of access lists that say something else now."""
+    reset: tuple[str, ...] = ()
+    """Users whose quota begins anew."""
     restart: tuple[str, ...] = ()
     """Settings that are in force after a restart only."""
     problems: tuple[str, ...] = ()
@@ -63,6 +65,8 @@ class Reloaded:
                 yield f"{word}: {len(servers) - SHOWN_MOST} more"
         for path in self.lists:
             yield f"changed: the access list {path}"
+        if self.reset:
+            yield f"reset: {_some(self.reset)}"
         if self.settings:
             yield f"changed, and in force from now on: {', '.join(self.settings)}"
 
@@ -81,7 +85,12 @@ def refused(problems: Iterable[Problem]) -> Reloaded:
 
 
 def compare(
-    before: Config, now: Config, wanted: Config, lists: tuple[str, ...], problems: Sequence[Problem]
+    before: Config,
+    now: Config,
+    wanted: Config,
+    lists: tuple[str, ...],
+    problems: Sequence[Problem],
+    reset: tuple[str, ...] = (),
 ) -> Reloaded:
     """Return what came of one: what the service went by, what it goes by now, and what the file says."""
     names = [field.name for field in fields(Config) if field.name not in _IN_ITSELF]
@@ -97,6 +106,7 @@ def compare(
         changed=tuple(f"{_name(server)} ({', '.join(_others(pairs[server], server))})" for server in pairs),
         settings=(*settings, "online") if before.online != now.online else settings,
         lists=lists,
+        reset=reset,
         restart=restart,
         problems=tuple(map(str, problems)),
     )
@@ -139,14 +149,12 @@ def _who(before: tuple[UserConfig, ...], now: tuple[UserConfig, ...]) -> str:
         ("removed", [name for name in old if name not in new]),
         ("changed", [name for name in new if name in old and new[name] is not old[name] and new[name] != old[name]]),
     )
-    return (
-        ", ".join(
-            f"{', '.join(names)} {word}" if len(names) <= NAMES_MOST else f"{len(names)} {word}"
-            for word, names in kinds
-            if names
-        )
-        or "in another order"
-    )
+    return ", ".join(f"{_some(names)} {word}" for word, names in kinds if names) or "in another order"
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return some names, or how many they are."""
+    return ", ".join(names) if len(names) <= NAMES_MOST else str(len(names))
 
 
 def _name(server: ServerConfig) -> str:

@@ -53,7 +53,7 @@ class Kept:
         self._roll = NOBODY
         """Who stood in it."""
         self._resets: frozenset[str] = frozenset()
-        """Who was reset by somebody else since the time before."""
+        """Who was reset by somebody else since the time before, and is not admitted since."""
         self.silence = ""
         """Why the store did not say the sums when they were asked for last; empty as a rule."""
 
@@ -78,6 +78,11 @@ class Kept:
             raise unusable(error) from None
         self._note(before)
         return config, self._roll.users
+
+    @property
+    def resets(self) -> tuple[str, ...]:
+        """Who was reset by somebody else, as the last gathering says."""
+        return tuple(sorted(self._resets))
 
     def _note(self, before: Roll) -> None:
         nobody = Stored("")
