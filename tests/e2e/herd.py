@@ -89,7 +89,11 @@ class Stream:
         salt = os.urandom(salt_size(method))
         self._sealer = Sealer(method, PASSWORDS[method], salt)
         self.hello = salt + self._sealer.chunk(pack_address(HOST, target) + b"hello")
-        self.sock.sendall(self.hello)
+        try:
+            self.sock.sendall(self.hello)
+        except OSError:
+            self.sock.close()
+            raise
 
     def answered(self) -> bool:
         """True once something came back; raises what the connection raises."""

@@ -250,9 +250,13 @@ class Stream:
         hello = crafter.good(address, first[:at])
         self._sealer = crafter.sealer
         self.sock = socket.create_connection((HOST, member.port), LIMIT)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.send_raw(hello)
-        self.send(first[at:])
+        try:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.send_raw(hello)
+            self.send(first[at:])
+        except OSError:  # the server was killed meanwhile
+            self.sock.close()
+            raise
 
     def send_raw(self, data: bytes) -> None:
         self.sock.sendall(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import socket
 from collections.abc import Iterator
@@ -121,5 +122,6 @@ def test_a_process_knows_what_it_has_resident() -> None:
         assert not resident()
         return
     before = resident()
-    held = bytearray(os.urandom(1 << 24))
-    assert resident() - before > len(held) // 2
+    with mmap.mmap(-1, 1 << 24) as held:  # and not of memory that was used before
+        held.write(os.urandom(1 << 24))
+        assert resident() - before > len(held) // 2
