@@ -71,9 +71,8 @@ KEPT: Final = 20
 
 def ours() -> Counter[str]:
     """Count the live objects of our own classes."""
-    return Counter(
-        type(thing).__name__ for thing in gc.get_objects() if type(thing).__module__.startswith("shadesocks")
-    )
+    kinds = map(type, gc.get_objects())  # the module of a class may be a descriptor, as SQLAlchemy has some
+    return Counter(kind.__name__ for kind in kinds if str(kind.__module__).startswith("shadesocks"))
 
 
 def grown(before: Counter[str]) -> dict[str, int]:
