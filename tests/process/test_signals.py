@@ -1,8 +1,7 @@
-"""Signals as bytes; what a fork has of them."""
+"""Signals as bytes; what a fork has of them. They are raised in this thread, for another one would take them else."""
 
 from __future__ import annotations
 
-import os
 import selectors
 import signal
 import subprocess
@@ -19,12 +18,12 @@ def test_they_come_as_bytes_and_go_back_to_whose_they_were() -> None:
         with selectors.DefaultSelector() as selector, signals.taken():
             selector.register(signals, selectors.EVENT_READ)
             assert selector.select(0) == []
-            os.kill(os.getpid(), signal.SIGUSR1)
-            os.kill(os.getpid(), signal.SIGHUP)
+            signal.raise_signal(signal.SIGUSR1)
+            signal.raise_signal(signal.SIGHUP)
             assert len(selector.select(10)) == 1
             assert sorted(signals.read()) == sorted(REREADS)
         assert heard == []
-        os.kill(os.getpid(), signal.SIGUSR1)
+        signal.raise_signal(signal.SIGUSR1)
         assert heard == [signal.SIGUSR1]
         assert signals.fileno() < 0
     finally:
@@ -37,7 +36,7 @@ def test_none_comes_while_they_are_held() -> None:
         selector.register(signals, selectors.EVENT_READ)
         signals.hold()
         try:
-            os.kill(os.getpid(), STOPS[0])
+            signal.raise_signal(STOPS[0])
             assert selector.select(0) == []
         finally:
             signals.release()
