@@ -372,6 +372,8 @@ def test_libev_hears_what_servers_of_others_say_of_open_ports() -> None:
     for size in (4567, 4570):  # each is all that passed so far
         assert desk.ask(f'stat: {{"8001":{size},"9999":5}}\0') == []
         assert desk.ask("ping") == [b'stat: {"8001":%d}' % (7 + size)]
+    assert desk.ask('stat: {"8001":18446744073709551615}') == []
+    assert desk.ask("ping") == [b'stat: {"8001":4577}'], "more than anybody has ever passed is passed over"
     desk.add(8001, password="another")
     assert desk.ask("ping") == [b'stat: {"8001":4577}']
     desk.ask('remove: {"server_port": 8001}')

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadesocks.core.errors import RemoteProtocolError
-from shadesocks.core.limits import MOST
 from shadesocks.wire.manager import DIALECTS
 from shadesocks.wire.manager.command import EVERY_COMMAND, Command, parse_command, split_command
 from shadesocks.wire.manager.dialect import Dialect
@@ -64,7 +63,6 @@ def test_what_was_cut_is_refused(end: int) -> None:
         b"add: " + b'{"a":' * 10_000,
         b'stat: {"8001": 1.5}',
         b'stat: {"8001": -1}',
-        b'stat: {"8001": %d}' % (MOST + 1),
         b'stat: {"8001": true}',
         b'stat: {"x": 1}',
         b"stat: []",
@@ -130,7 +128,7 @@ GOOD = st.one_of(
     st.sampled_from(sorted(EVERY_COMMAND)).map(str.encode),
     ADDS.map(lambda keys: b"add: " + json.dumps(keys).encode()),
     st.integers(1, 65535).map(lambda port: b'remove: {"server_port": %d}' % port),
-    st.dictionaries(st.integers(1, 65535).map(str), st.integers(0, MOST), max_size=4).map(
+    st.dictionaries(st.integers(1, 65535).map(str), st.integers(0, 1 << 64), max_size=4).map(
         lambda sizes: b"stat: " + json.dumps(sizes).encode()
     ),
 )

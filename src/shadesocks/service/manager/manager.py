@@ -26,6 +26,7 @@ from ...config.manager import added_server
 from ...config.model import Mode
 from ...config.stored import unnamed
 from ...core.errors import ConfigError, RemoteProtocolError
+from ...core.limits import MOST
 from ...crypto.methods import find_method
 from ...wire.manager import DIALECTS
 from ...wire.manager.answers import pack_answer, pack_list, pack_stat
@@ -311,7 +312,7 @@ class Manager:
         if self._dialect.hears:
             numbers = self._open_numbers()
             for port, size in command.stat.items():
-                if int(port) in numbers:
+                if int(port) in numbers and size <= MOST:  # no server has more; sums of workers are words
                     self._figures.heard[int(port)] = size
         return []
 

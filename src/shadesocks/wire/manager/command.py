@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ...core.address import PORT_MAX
 from ...core.errors import RemoteProtocolError
-from ...core.limits import MOST
 
 if TYPE_CHECKING:
     from .dialect import Dialect
@@ -153,7 +152,7 @@ def _parse_remove(members: dict[str, Any], dialect: Dialect | None) -> Command:
 def _parse_stat(members: dict[str, Any], _dialect: Dialect | None) -> Command:
     for port, size in members.items():
         _port(port)
-        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MOST:
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
             raise RemoteProtocolError("bad_json", "expected whole numbers of bytes")
     return Command("stat", stat=members)
 
