@@ -17,8 +17,8 @@ NAMES_AT_ONCE: Final = 500
 """Names in one statement: SQLite knew 999 values at most until 3.32."""
 
 _AT: Final = (
-    "WITH RECURSIVE at (hour) AS (SELECT min(hour) FROM hours WHERE hour >= ?1 AND hour < ?2 UNION ALL "
-    "SELECT (SELECT min(hour) FROM hours WHERE hour > at.hour AND hour < ?2) FROM at WHERE at.hour IS NOT NULL) "
+    "WITH RECURSIVE at (hour) AS (SELECT min(hour) FROM hours WHERE hour >= :first AND hour < :end UNION ALL "
+    "SELECT (SELECT min(hour) FROM hours WHERE hour > at.hour AND hour < :end) FROM at WHERE at.hour IS NOT NULL) "
 )
 """The hours of a reach. Users are looked up in each of them: to read all rows for one takes forty times as long."""
 
@@ -45,7 +45,7 @@ def payload_by_hour(db: Connection, names: list[str], reach: Reach) -> dict[str,
     found = db.execute(
         f"{_AT}SELECT at.hour, group_concat(user), group_concat(up + down) FROM at "  # noqa: S608 - our own words
         f"CROSS JOIN hours ON hours.hour = at.hour AND user IN ({_listed(totals)}) GROUP BY at.hour",
-        reach,
+        _marks(reach),
     ).fetchall()
     rolled = [(last_hour(day), str(number), str(size)) for number, day, size in _rolled(db, totals, reach)]
     by_hour = {number: ByHour() for number in totals}
@@ -53,6 +53,12 @@ def payload_by_hour(db: Connection, names: list[str], reach: Reach) -> dict[str,
         for number, size in zip(numbers.split(","), sizes.split(","), strict=True):
             by_hour[int(number)].add(hour, int(size))
     return {name: by_hour[number].newest(total) for number, (name, total) in totals.items()}
+
+
+def _marks(reach: Reach) -> dict[str, int]:
+    """Return the values of `_AT`."""
+    first, end = reach
+    return {"first": first, "end": end}
 
 
 def _since_reset(db: Connection, names: list[str]) -> dict[int, tuple[str, int]]:
@@ -70,7 +76,7 @@ def _passed(db: Connection, numbers: Collection[int], reach: Reach) -> dict[int,
     found = db.execute(
         f"{_AT}SELECT user, sum(up) + sum(down) FROM at CROSS JOIN hours "  # noqa: S608 - our own words
         f"ON hours.hour = at.hour AND user IN ({_listed(numbers)}) GROUP BY user",
-        reach,
+        _marks(reach),
     )
     passed: dict[int, int] = dict(found.fetchall())
     for number, _, size in _rolled(db, numbers, reach):
