@@ -110,7 +110,7 @@ def _plain_config(port: int, account: Account) -> dict[str, Any]:
         "server": "127.0.0.1",
         "server_port": port,
         "method": account.method.name,
-        "password": account.password,
+        **({"password": account.password} if account.password else {}),  # none where each user has his own
     }
 
 

@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.peers import CACHE, HOST, PASSWORDS, PEERS, free_port, need, need_tool, start
+from shadesocks.cli.place import free_port
+from tests.peers import CACHE, HOST, PASSWORDS, PEERS, need, need_tool, start
 
 from .streams import dial
 
